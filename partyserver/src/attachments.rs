@@ -1,0 +1,229 @@
+//! Typed values that travel with a request or a connection.
+//!
+//! The router's hooks attach them, the room reads them. They are how a wrapper
+//! such as `WithAuth` gives a socket an identity that no client can supply:
+//! bound to the socket itself, not to an id.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+/// A type whose value can be attached to a request or connection.
+///
+/// The value crosses to wherever the room runs, so it must be serializable
+/// even where a host never has to serialize it.
+pub trait Attachment: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// The name that the value is kept under; one per type. Prefix it with the
+    /// name of your crate.
+    const NAME: &'static str;
+    /// How long the value lives.
+    const LIFETIME: Lifetime;
+}
+
+/// How long an attachment lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// In memory with its request or socket. Gone after a hibernation that
+    /// unloads the process. Never written to storage: for secrets.
+    Memory,
+    /// As long as the connection, hibernation included; may be written to the
+    /// host's storage.
+    Connection,
+}
+
+/// The values attached to one request or connection. Clones share the values.
+#[derive(Clone, Default)]
+pub struct Attachments(Arc<Mutex<Vec<Entry>>>);
+
+struct Entry {
+    name: String,
+    lifetime: Lifetime,
+    value: Value,
+}
+
+enum Value {
+    Live {
+        value: Arc<dyn Any + Send + Sync>,
+        encode: Encode,
+    },
+    Encoded(Box<RawValue>),
+}
+
+type Encode = fn(&(dyn Any + Send + Sync)) -> serde_json::Result<Box<RawValue>>;
+
+impl Attachments {
+    /// Attaches a value, in place of an earlier one of the same type.
+    pub fn insert<T: Attachment>(&self, value: T) {
+        let entry = Entry {
+            name: T::NAME.to_owned(),
+            lifetime: T::LIFETIME,
+            value: Value::Live {
+                value: Arc::new(value),
+                encode: encode::<T>,
+            },
+        };
+        self.with(|entries| {
+            entries.retain(|entry| entry.name != T::NAME);
+            entries.push(entry);
+        });
+    }
+
+    /// The attached value of this type. `None` also when a restored value does
+    /// not decode as `T` any more: what can't be understood is not there.
+    pub fn get<T: Attachment>(&self) -> Option<Arc<T>> {
+        self.with(|entries| {
+            let entry = entries.iter_mut().find(|entry| entry.name == T::NAME)?;
+            if let Value::Encoded(raw) = &entry.value {
+                let value: T = serde_json::from_str(raw.get()).ok()?;
+                entry.value = Value::Live {
+                    value: Arc::new(value),
+                    encode: encode::<T>,
+                };
+            }
+            let Value::Live { value, .. } = &entry.value else {
+                return None;
+            };
+            Arc::clone(value).downcast().ok()
+        })
+    }
+
+    /// For hosts: the values as one JSON object, to hand to another process or
+    /// to store. With [`Lifetime::Connection`] only the values that may be
+    /// stored are in it.
+    ///
+    /// # Errors
+    /// When a value's `Serialize` fails.
+    pub fn encode(&self, lifetime: Lifetime) -> serde_json::Result<String> {
+        self.with(|entries| {
+            let mut object = std::collections::BTreeMap::new();
+            for entry in entries.iter() {
+                if lifetime == Lifetime::Connection && entry.lifetime == Lifetime::Memory {
+                    continue;
+                }
+                let raw = match &entry.value {
+                    Value::Live { value, encode } => encode(&**value)?,
+                    Value::Encoded(raw) => raw.clone(),
+                };
+                object.insert(
+                    entry.name.as_str(),
+                    (entry.lifetime == Lifetime::Memory, raw),
+                );
+            }
+            serde_json::to_string(&object)
+        })
+    }
+
+    /// For hosts: what [`Attachments::encode`] wrote. The text must come from
+    /// the host itself, never from a client.
+    ///
+    /// # Errors
+    /// When the text is not such an object.
+    pub fn decode(text: &str) -> serde_json::Result<Self> {
+        let object: std::collections::BTreeMap<String, (bool, Box<RawValue>)> =
+            serde_json::from_str(text)?;
+        let entries = object
+            .into_iter()
+            .map(|(name, (memory_only, raw))| Entry {
+                name,
+                lifetime: if memory_only {
+                    Lifetime::Memory
+                } else {
+                    Lifetime::Connection
+                },
+                value: Value::Encoded(raw),
+            })
+            .collect();
+        Ok(Self(Arc::new(Mutex::new(entries))))
+    }
+
+    /// Entries are replaced whole, so a panic elsewhere can't leave a torn one.
+    fn with<R>(&self, body: impl FnOnce(&mut Vec<Entry>) -> R) -> R {
+        body(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Shows the names only: values may be secrets.
+impl fmt::Debug for Attachments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.with(|entries| {
+            f.debug_set()
+                .entries(entries.iter().map(|entry| &entry.name))
+                .finish()
+        })
+    }
+}
+
+fn encode<T: Attachment>(value: &(dyn Any + Send + Sync)) -> serde_json::Result<Box<RawValue>> {
+    match value.downcast_ref::<T>() {
+        Some(value) => serde_json::value::to_raw_value(value),
+        None => unreachable!("an entry's encoder is made beside its value, for the same type"),
+    }
+}
+
+/// Who the caller is, as far as a wrapper vouches for it: an opaque name.
+///
+/// A room lets two connections share the public id that a client chose (`_pk`)
+/// only when both have the same principal. A connection without a principal
+/// shares with nobody.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Principal(pub String);
+
+impl Attachment for Principal {
+    const NAME: &'static str = "partyserver.principal";
+    const LIFETIME: Lifetime = Lifetime::Connection;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Secret(String);
+
+    impl Attachment for Secret {
+        const NAME: &'static str = "test.secret";
+        const LIFETIME: Lifetime = Lifetime::Memory;
+    }
+
+    #[test]
+    fn what_is_stored_leaves_memory_only_values_out() {
+        let attachments = Attachments::default();
+        attachments.insert(Secret("hush".into()));
+        attachments.insert(Principal("alice".into()));
+
+        let stored = attachments.encode(Lifetime::Connection).unwrap();
+        assert!(!stored.contains("hush"));
+        let restored = Attachments::decode(&stored).unwrap();
+        assert_eq!(restored.get::<Secret>(), None);
+        assert_eq!(restored.get::<Principal>().unwrap().0, "alice");
+
+        let passed = Attachments::decode(&attachments.encode(Lifetime::Memory).unwrap()).unwrap();
+        assert_eq!(passed.get::<Secret>().unwrap().0, "hush");
+        // A value that was passed on keeps its lifetime.
+        assert!(
+            !passed
+                .encode(Lifetime::Connection)
+                .unwrap()
+                .contains("hush")
+        );
+    }
+
+    #[test]
+    fn debug_shows_no_value() {
+        let attachments = Attachments::default();
+        attachments.insert(Secret("hush".into()));
+        assert_eq!(format!("{attachments:?}"), r#"{"test.secret"}"#);
+    }
+
+    #[test]
+    fn a_later_value_replaces_the_earlier() {
+        let attachments = Attachments::default();
+        attachments.insert(Principal("alice".into()));
+        attachments.insert(Principal("bob".into()));
+        assert_eq!(attachments.get::<Principal>().unwrap().0, "bob");
+    }
+}

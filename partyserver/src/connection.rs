@@ -1,0 +1,186 @@
+//! One admitted WebSocket.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use http::Uri;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use crate::attachments::Attachments;
+use crate::close::Close;
+use crate::host::ConnectionPort;
+use crate::message::Message;
+
+/// A handle to one WebSocket of a room. Cheap to clone; two clones are equal.
+///
+/// A connection exists only after it was admitted. When it has ended, the
+/// handle stays usable: sending does nothing and says so.
+#[derive(Clone)]
+pub struct Connection(Arc<dyn ConnectionPort>);
+
+impl Connection {
+    /// The public id: the client's `_pk` where it may have it, else random.
+    ///
+    /// Chosen by the client, so never a key to anything secret.
+    pub fn id(&self) -> &str {
+        &self.record().id
+    }
+
+    /// The tags: the id first, then those of `Server::connection_tags`.
+    pub fn tags(&self) -> &[String] {
+        &self.record().tags
+    }
+
+    /// The URL of the upgrade, absolute, with its query but without
+    /// credentials.
+    pub fn uri(&self) -> &Uri {
+        &self.record().uri
+    }
+
+    /// The name of the room that the connection is in.
+    pub fn room_name(&self) -> &str {
+        &self.record().room
+    }
+
+    /// The party of the room that the connection is in.
+    pub fn party(&self) -> &str {
+        &self.record().party
+    }
+
+    /// What the router attached to this connection.
+    pub fn attachments(&self) -> &Attachments {
+        &self.record().attachments
+    }
+
+    /// The state that [`Connection::set_state`] last set. `None` when there is
+    /// none, or when it is not a `T`.
+    pub fn state<T: DeserializeOwned>(&self) -> Option<T> {
+        let state = self.record().state();
+        serde_json::from_str(state.as_ref()?.get()).ok()
+    }
+
+    /// Sets the connection's state. It survives hibernation. Keep it small: on
+    /// Workers it shares the 16 KiB of a socket's attachment.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn set_state(&self, state: &impl Serialize) -> serde_json::Result<()> {
+        let raw = serde_json::value::to_raw_value(state)?;
+        *self.record().lock_state() = Some(raw);
+        self.0.record_changed();
+        Ok(())
+    }
+
+    /// Replaces the state by what `update` makes of it, and returns the new one.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn update_state<T: Serialize + DeserializeOwned>(
+        &self,
+        update: impl FnOnce(Option<T>) -> T,
+    ) -> serde_json::Result<T> {
+        let state = update(self.state());
+        self.set_state(&state)?;
+        Ok(state)
+    }
+
+    /// Queues a message to this client.
+    ///
+    /// It never waits. A client that reads too slowly is closed with 1013 when
+    /// its queue is full (`PartyOptions::max_queued_bytes`).
+    ///
+    /// # Errors
+    /// [`SendError`] when the connection has ended or its identity is no
+    /// longer valid; the message is dropped.
+    pub fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.0.send(&message.into())
+    }
+
+    /// Ends the connection with a close frame, after what is already queued.
+    ///
+    /// From here on nothing the client sends is handled, and it is no longer
+    /// among the room's connections. `on_close` still runs.
+    pub fn close(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) {
+        self.0.close(Close::new(code, reason));
+    }
+
+    /// Ends the connection at a time of the wall clock, even when the room is
+    /// busy or asleep by then. No frame is handled or sent past it. The
+    /// earliest deadline counts: a later call can't extend it.
+    pub fn close_at(&self, deadline: SystemTime, close: Close) {
+        self.0.close_at(deadline, close);
+    }
+
+    /// Withdraws the connection's right to be here: it is closed at once,
+    /// ahead of everything queued to it, and none of that is sent.
+    pub fn revoke(&self, close: Close) {
+        self.0.revoke(close);
+    }
+
+    fn record(&self) -> &ConnectionRecord {
+        self.0.record()
+    }
+
+    /// For hosts: the connection behind a port.
+    pub fn from_port(port: Arc<dyn ConnectionPort>) -> Self {
+        Self(port)
+    }
+}
+
+impl PartialEq for Connection {
+    fn eq(&self, other: &Self) -> bool {
+        self.record().key == other.record().key
+    }
+}
+
+impl Eq for Connection {}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The message was not queued: the connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection has ended")]
+#[non_exhaustive]
+pub struct SendError;
+
+/// For hosts: what must still be there when a room wakes.
+#[derive(Debug)]
+pub struct ConnectionRecord {
+    /// The host's own id, unique among all connections; never the client's.
+    pub key: u64,
+    /// The public id.
+    pub id: String,
+    /// The id, then the server's tags.
+    pub tags: Vec<String>,
+    /// The URL of the upgrade, without credentials.
+    pub uri: Uri,
+    /// The party.
+    pub party: Arc<str>,
+    /// The room.
+    pub room: Arc<str>,
+    /// What the router attached.
+    pub attachments: Attachments,
+    /// The user's state, as JSON.
+    pub state: Mutex<Option<Box<RawValue>>>,
+}
+
+impl ConnectionRecord {
+    /// The user's state, as JSON.
+    pub fn state(&self) -> Option<Box<RawValue>> {
+        self.lock_state().clone()
+    }
+
+    /// The state is replaced whole, so a panic elsewhere can't tear it.
+    fn lock_state(&self) -> std::sync::MutexGuard<'_, Option<Box<RawValue>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

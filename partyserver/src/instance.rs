@@ -1,0 +1,207 @@
+//! The order of hooks: one room's server, from its start to its end.
+//!
+//! Hosts drive a room through this type alone, so that the order is the same
+//! everywhere: nothing runs before `on_start` has ended well, nothing of a
+//! refused socket reaches the room, and every error is reported once.
+
+use serde_json::Value;
+
+use crate::attachments::Attachments;
+use crate::close::{Close, CloseEvent};
+use crate::connection::Connection;
+use crate::connection_id::is_valid_tag;
+use crate::context::Context;
+use crate::error::{Error, Result};
+use crate::http_types::{Handshake, Refusal, Request, Response};
+use crate::message::Message;
+use crate::room::Room;
+use crate::server::{Admission, Server};
+
+/// A room's server and whether it has started. Dropped at hibernation, and
+/// after a panic or a turn that ran past its limit.
+#[derive(Debug)]
+pub struct Instance<S> {
+    server: S,
+    room: Room,
+    started: bool,
+}
+
+/// The room's answer to an upgrade.
+#[derive(Debug)]
+pub enum Connecting {
+    /// The host makes a connection with these tags (the id is not among them),
+    /// then calls [`Instance::connected`] in the same turn.
+    Admitted {
+        /// The server's tags.
+        tags: Vec<String>,
+    },
+    /// The socket stays outside.
+    Refused(Refusal),
+}
+
+impl<S: Server> Instance<S> {
+    /// A server that has not started yet.
+    pub fn new(server: S, room: Room) -> Self {
+        Self {
+            server,
+            room,
+            started: false,
+        }
+    }
+
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// The hook's own, or that of `on_start`.
+    pub async fn request(
+        &mut self,
+        request: Request,
+        attachments: Attachments,
+    ) -> Result<Response> {
+        self.start().await?;
+        let cx = Context::for_request(self.room.clone(), attachments);
+        let answer = self.server.on_request(&cx, request).await;
+        self.report(&cx, answer).await
+    }
+
+    /// Decides on an upgrade that the gate admitted.
+    ///
+    /// # Errors
+    /// The hooks' own, that of `on_start`, or [`TagError`].
+    pub async fn connecting(
+        &mut self,
+        handshake: &Handshake,
+        attachments: Attachments,
+    ) -> Result<Connecting> {
+        self.start().await?;
+        let cx = Context::for_request(self.room.clone(), attachments);
+        let admission = self.server.on_admit(&cx, handshake).await;
+        if let Admission::Refuse(refusal) = self.report(&cx, admission).await? {
+            return Ok(Connecting::Refused(refusal));
+        }
+        let tags = self
+            .server
+            .connection_tags(&cx, handshake)
+            .await
+            .and_then(checked_tags);
+        Ok(Connecting::Admitted {
+            tags: self.report(&cx, tags).await?,
+        })
+    }
+
+    /// Tells the room of a connection that has joined.
+    ///
+    /// # Errors
+    /// The hook's own. The connection is closed with 1011 then.
+    pub async fn connected(
+        &mut self,
+        connection: &Connection,
+        handshake: &Handshake,
+    ) -> Result<()> {
+        let cx = Context::for_connection(self.room.clone(), connection.clone());
+        let outcome = self.server.on_connect(&cx, connection, handshake).await;
+        self.close_on_error(&cx, connection, outcome).await
+    }
+
+    /// Hands a message of a connection to the room.
+    ///
+    /// # Errors
+    /// The hook's own, or that of `on_start`. The connection is closed with
+    /// 1011 then.
+    pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
+        let cx = Context::for_connection(self.room.clone(), connection.clone());
+        let outcome = match self.start().await {
+            Ok(()) => self.server.on_message(&cx, connection, message).await,
+            Err(error) => Err(error),
+        };
+        self.close_on_error(&cx, connection, outcome).await
+    }
+
+    /// Tells the room that a connection has ended, after `error` where there
+    /// was one.
+    ///
+    /// # Errors
+    /// The hook's own, or that of `on_start`.
+    pub async fn closed(
+        &mut self,
+        connection: &Connection,
+        event: CloseEvent,
+        error: Option<&Error>,
+    ) -> Result<()> {
+        self.start().await?;
+        let cx = Context::for_connection(self.room.clone(), connection.clone());
+        if let Some(error) = error {
+            self.server.on_error(&cx, connection, error).await;
+        }
+        let outcome = self.server.on_close(&cx, connection, event).await;
+        self.report(&cx, outcome).await
+    }
+
+    /// Runs the alarm.
+    ///
+    /// # Errors
+    /// The hook's own, or that of `on_start`.
+    pub async fn alarm(&mut self) -> Result<()> {
+        self.start().await?;
+        let cx = Context::for_room(self.room.clone());
+        let outcome = self.server.on_alarm(&cx).await;
+        self.report(&cx, outcome).await
+    }
+
+    /// Hands over a posted event.
+    ///
+    /// # Errors
+    /// The hook's own, or that of `on_start`.
+    pub async fn event(&mut self, event: Value) -> Result<()> {
+        self.start().await?;
+        let cx = Context::for_room(self.room.clone());
+        let outcome = self.server.on_event(&cx, event).await;
+        self.report(&cx, outcome).await
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        if self.started {
+            return Ok(());
+        }
+        let cx = Context::for_room(self.room.clone());
+        let outcome = self.server.on_start(&cx).await;
+        self.report(&cx, outcome).await?;
+        self.started = true;
+        Ok(())
+    }
+
+    async fn close_on_error(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        outcome: Result<()>,
+    ) -> Result<()> {
+        if outcome.is_err() {
+            connection.close(Close::INTERNAL_ERROR, "");
+        }
+        self.report(cx, outcome).await
+    }
+
+    async fn report<T>(&mut self, cx: &Context, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome {
+            self.server.on_exception(cx, error).await;
+        }
+        outcome
+    }
+}
+
+/// `connection_tags` broke a limit; the server's code is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a connection has at most 9 tags beside its id, each of 1 to 256 characters")]
+#[non_exhaustive]
+pub struct TagError;
+
+/// How many tags a connection may have beside its id.
+const MAX_TAGS: usize = 9;
+
+fn checked_tags(tags: Vec<String>) -> Result<Vec<String>> {
+    if tags.len() > MAX_TAGS || !tags.iter().all(|tag| is_valid_tag(tag)) {
+        return Err(TagError.into());
+    }
+    Ok(tags)
+}

@@ -1,0 +1,46 @@
+//! The one place that knows whether futures and trait objects must be `Send`.
+//!
+//! Native hosts move rooms between threads, so everything a room holds is
+//! `Send` there. On wasm32 there is one thread and the platform's handles are
+//! not `Send`. Bounds elsewhere are written with these names, and no other
+//! file looks at the target.
+
+use std::pin::Pin;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod bounds {
+    /// `Send` natively, nothing on wasm32.
+    pub trait MaybeSend: Send {}
+    impl<T: Send + ?Sized> MaybeSend for T {}
+
+    /// `Sync` natively, nothing on wasm32.
+    pub trait MaybeSync: Sync {}
+    impl<T: Sync + ?Sized> MaybeSync for T {}
+
+    /// A boxed future, `Send` natively.
+    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+    /// The step of an atomic storage update: the present JSON text in, the
+    /// change out.
+    pub type UpdateStep = Box<dyn FnOnce(Option<&str>) -> crate::storage::Change + Send>;
+}
+
+#[cfg(target_arch = "wasm32")]
+mod bounds {
+    /// `Send` natively, nothing on wasm32.
+    pub trait MaybeSend {}
+    impl<T: ?Sized> MaybeSend for T {}
+
+    /// `Sync` natively, nothing on wasm32.
+    pub trait MaybeSync {}
+    impl<T: ?Sized> MaybeSync for T {}
+
+    /// A boxed future, `Send` natively.
+    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + 'a>>;
+
+    /// The step of an atomic storage update: the present JSON text in, the
+    /// change out.
+    pub type UpdateStep = Box<dyn FnOnce(Option<&str>) -> crate::storage::Change>;
+}
+
+pub use bounds::{BoxFuture, MaybeSend, MaybeSync, UpdateStep};

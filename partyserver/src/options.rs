@@ -1,0 +1,180 @@
+//! How a party is served.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cors::Cors;
+
+/// Options of one party, the same for each of its rooms. A setter returns the
+/// options again, so calls can be chained.
+#[derive(Clone, Debug)]
+pub struct PartyOptions {
+    hibernation: Hibernation,
+    cors: CorsOption,
+    props: Option<Value>,
+    turn_limit: Duration,
+    max_message: usize,
+    max_body: usize,
+    max_connections_per_room: usize,
+    max_queued_bytes: usize,
+    idle_time: Duration,
+}
+
+/// Whether a room may leave memory while its sockets stay open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hibernation {
+    /// The room stays in memory while it has connections, and for
+    /// [`PartyOptions::idle_time`] after.
+    Off,
+    /// The room leaves memory after this long without events. The next event
+    /// makes it anew and runs `on_start`. On Workers the platform chooses the
+    /// time.
+    After(Duration),
+}
+
+/// Which CORS headers a party sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CorsOption {
+    /// None; a preflight goes to the room like any request.
+    Off,
+    /// Those that the party's server asks for (`Server::cors`).
+    Default,
+    /// These.
+    Custom(Cors),
+}
+
+macro_rules! options {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty;)+) => {
+        $(
+            $(#[doc = $doc])+
+            pub fn $name(&self) -> $type {
+                self.$name
+            }
+        )+
+    };
+}
+
+impl PartyOptions {
+    /// The defaults: no hibernation, no CORS, no props, and the limits as each
+    /// setter says.
+    pub fn new() -> Self {
+        Self {
+            hibernation: Hibernation::Off,
+            cors: CorsOption::Off,
+            props: None,
+            turn_limit: Duration::from_secs(60),
+            max_message: 1024 * 1024,
+            max_body: 1024 * 1024,
+            max_connections_per_room: 32_768,
+            max_queued_bytes: 4 * 1024 * 1024,
+            idle_time: Duration::from_secs(60),
+        }
+    }
+
+    /// Whether rooms leave memory while their sockets stay open. Default: off.
+    #[must_use]
+    pub fn with_hibernation(mut self, hibernation: Hibernation) -> Self {
+        self.hibernation = hibernation;
+        self
+    }
+
+    /// Which CORS headers are sent. Default: none.
+    #[must_use]
+    pub fn with_cors(mut self, cors: CorsOption) -> Self {
+        self.cors = cors;
+        self
+    }
+
+    /// A value that every room of the party finds in `cx.props()`, from
+    /// `on_start` on.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn with_props(mut self, props: &impl Serialize) -> serde_json::Result<Self> {
+        self.props = Some(serde_json::to_value(props)?);
+        Ok(self)
+    }
+
+    /// How long one hook may run. Past it the event fails (500, or 1011) and
+    /// the room starts anew. Default: 60 s.
+    #[must_use]
+    pub fn with_turn_limit(mut self, limit: Duration) -> Self {
+        self.turn_limit = limit;
+        self
+    }
+
+    /// The largest WebSocket message in bytes. A larger one closes its socket
+    /// with 1009. Default: 1 MiB.
+    #[must_use]
+    pub fn with_max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// The largest request body in bytes. A larger one is answered by 413.
+    /// Default: 1 MiB.
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: usize) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// How many sockets a room holds. A further one is refused with 1013 (503).
+    /// Default: 32,768.
+    #[must_use]
+    pub fn with_max_connections_per_room(mut self, count: usize) -> Self {
+        self.max_connections_per_room = count;
+        self
+    }
+
+    /// How many bytes may wait for a client that reads slowly. Past it the
+    /// socket is closed with 1013. Default: 4 MiB.
+    #[must_use]
+    pub fn with_max_queued_bytes(mut self, bytes: usize) -> Self {
+        self.max_queued_bytes = bytes;
+        self
+    }
+
+    /// How long a room without hibernation stays in memory after its last
+    /// event when it has no connections. Default: 60 s.
+    #[must_use]
+    pub fn with_idle_time(mut self, time: Duration) -> Self {
+        self.idle_time = time;
+        self
+    }
+
+    /// The props, where there are some.
+    pub fn props(&self) -> Option<&Value> {
+        self.props.as_ref()
+    }
+
+    /// Which CORS headers are sent.
+    pub fn cors(&self) -> &CorsOption {
+        &self.cors
+    }
+
+    options! {
+        /// Whether rooms leave memory while their sockets stay open.
+        hibernation: Hibernation;
+        /// How long one hook may run.
+        turn_limit: Duration;
+        /// The largest WebSocket message in bytes.
+        max_message: usize;
+        /// The largest request body in bytes.
+        max_body: usize;
+        /// How many sockets a room holds.
+        max_connections_per_room: usize;
+        /// How many bytes may wait for a client that reads slowly.
+        max_queued_bytes: usize;
+        /// How long an unused room stays in memory.
+        idle_time: Duration;
+    }
+}
+
+impl Default for PartyOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,143 @@
+//! The handle to a room.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::connection::Connection;
+use crate::error::Result;
+use crate::host::RoomPort;
+use crate::maybe_send::MaybeSend;
+use crate::message::Message;
+use crate::sql::Sql;
+use crate::storage::{Storage, StorageError};
+
+/// A handle to one room: cheap to clone, usable from any task.
+///
+/// Hooks run one at a time, so a hook that waits for something slow holds up
+/// its room. Spawn that work with a clone of this handle instead, and post its
+/// result back as an event.
+#[derive(Clone)]
+pub struct Room(Arc<dyn RoomPort>);
+
+impl Room {
+    /// The room's name: the raw path segment, not percent-decoded.
+    pub fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    /// The room's party, in kebab-case.
+    pub fn party(&self) -> &str {
+        self.0.party()
+    }
+
+    /// The host's wall clock.
+    pub fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+
+    /// Queues a message to every open connection.
+    pub fn broadcast(&self, message: impl Into<Message>) {
+        self.0.broadcast(&message.into(), &[]);
+    }
+
+    /// Queues a message to every open connection but those with these ids.
+    pub fn broadcast_except(&self, message: impl Into<Message>, without: &[&str]) {
+        self.0.broadcast(&message.into(), without);
+    }
+
+    /// The open connections, in the order in which they joined.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.0.connections()
+    }
+
+    /// The open connections with a tag.
+    pub fn connections_tagged(&self, tag: &str) -> Vec<Connection> {
+        let mut connections = self.0.connections();
+        connections.retain(|connection| connection.tags().iter().any(|held| held == tag));
+        connections
+    }
+
+    /// The open connection with a public id; the newest of several.
+    pub fn connection(&self, id: &str) -> Option<Connection> {
+        self.0
+            .connections()
+            .into_iter()
+            .rev()
+            .find(|connection| connection.id() == id)
+    }
+
+    /// The room's key-value storage.
+    pub fn storage(&self) -> Storage {
+        Storage::new(self.0.storage())
+    }
+
+    /// The room's own SQL database.
+    pub fn sql(&self) -> Sql {
+        Sql::new(self.0.sql())
+    }
+
+    /// Sets the room's one alarm: `on_alarm` runs at this time or soon after,
+    /// also when the room is asleep or the server was restarted meanwhile.
+    /// It replaces an alarm that is set.
+    ///
+    /// # Errors
+    /// When the host can't store it.
+    pub async fn set_alarm(&self, at: SystemTime) -> Result<(), StorageError> {
+        self.0.set_alarm(Some(at)).await
+    }
+
+    /// Removes the alarm, if one is set.
+    ///
+    /// # Errors
+    /// When the host can't store that.
+    pub async fn delete_alarm(&self) -> Result<(), StorageError> {
+        self.0.set_alarm(None).await
+    }
+
+    /// The time of the alarm that is set.
+    ///
+    /// # Errors
+    /// When the host can't read it.
+    pub async fn alarm(&self) -> Result<Option<SystemTime>, StorageError> {
+        self.0.alarm().await
+    }
+
+    /// Runs a future beside the room. It is dropped when the server stops, and
+    /// on Workers when the object is evicted.
+    pub fn spawn(&self, future: impl Future<Output = ()> + MaybeSend + 'static) {
+        self.0.spawn(Box::pin(future));
+    }
+
+    /// Queues an event to the room itself: `on_event` runs with it, in turn.
+    ///
+    /// # Errors
+    /// When the value cannot be written as JSON.
+    pub fn post(&self, event: &impl Serialize) -> Result<()> {
+        self.0.post(serde_json::to_value(event)?);
+        Ok(())
+    }
+
+    /// The props that the party was registered with. `None` when there are
+    /// none, or when they are not a `T`.
+    pub fn props<T: DeserializeOwned>(&self) -> Option<T> {
+        T::deserialize(self.0.props()?).ok()
+    }
+
+    /// For hosts: the room behind a port.
+    pub fn from_port(port: Arc<dyn RoomPort>) -> Self {
+        Self(port)
+    }
+}
+
+impl fmt::Debug for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Room")
+            .field("party", &self.party())
+            .field("name", &self.name())
+            .finish()
+    }
+}
