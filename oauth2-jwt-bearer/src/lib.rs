@@ -1,1 +1,82 @@
-//! Placeholder.
+//! Verify OAuth 2.0 access tokens in JWT form: a token in, a
+//! [`VerifiedToken`] or a [`Challenge`] out (RFC 9068, RFC 6750, RFC 8725).
+//!
+//! The core does no I/O, has no clock and is not asynchronous: the time is an
+//! argument, keys and signature checks come from outside. Feature `verifier`
+//! adds the driver that fetches and caches keys over two ports, feature
+//! `native` the ports on tokio. It does not issue tokens, does not speak to
+//! users, and knows only asymmetric signatures.
+//!
+//! **The contract:** a [`VerifiedToken`] exists only where every check has
+//! passed, and says until when it is valid.
+//!
+//! # Example
+//! ```
+//! use std::time::{Duration, SystemTime};
+//! use oauth2_jwt_bearer::{AccessToken, Error, Invalid, Policy, SignatureValid, UnverifiedToken};
+//!
+//! let policy = Policy::new("https://id.example", "https://api.example")?;
+//! // {"alg":"ES256","typ":"at+jwt"}.{"iss":…,"aud":…,"sub":"alice","exp":2000000000}
+//! let token = AccessToken::new(
+//!     "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.\
+//!      eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJodHRwczovL2FwaS5leGFtcGxlIiwic3ViIjoiYWxpY2UiLCJleHAiOjIwMDAwMDAwMDB9.\
+//!      c2lnbmF0dXJl",
+//! )?;
+//!
+//! // What costs no key is checked first.
+//! let unverified = UnverifiedToken::parse(&token, &policy)?;
+//! // Your signature check looks at `unverified.signing_input()` and says:
+//! let proof = SignatureValid::assertion();
+//! let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000);
+//! assert_eq!(unverified.verified(proof, now)?.subject(), "alice");
+//!
+//! let other = Policy::new("https://id.example", "https://other.example")?;
+//! assert_eq!(UnverifiedToken::parse(&token, &other).unwrap_err(), Error::Invalid(Invalid::Audience));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod algorithm;
+mod challenge;
+mod claims;
+#[cfg(feature = "verifier")]
+pub mod discovery;
+mod error;
+mod id_token;
+mod json;
+pub mod jwks;
+pub mod jws;
+#[cfg(feature = "verifier")]
+mod maybe_send;
+#[cfg(feature = "native")]
+pub mod native;
+mod policy;
+#[cfg(feature = "verifier")]
+pub mod port;
+#[cfg(feature = "verifier")]
+mod provider;
+mod token;
+#[cfg(feature = "verifier")]
+mod user_info;
+#[cfg(feature = "verifier")]
+mod verified_cache;
+#[cfg(feature = "verifier")]
+mod verifier;
+mod verify;
+
+pub use algorithm::Algorithm;
+pub use challenge::Challenge;
+pub use claims::Claims;
+pub use error::{ConfigError, Error, Invalid};
+pub use id_token::{IdToken, UnverifiedIdToken};
+pub use policy::{Audience, Policy, Profile, TokenMark};
+#[cfg(feature = "verifier")]
+pub use provider::Readiness;
+pub use token::{
+    AccessToken, MAX_TOKEN_BYTES, QueryToken, RequestKind, extract, has_query_token,
+    without_query_token,
+};
+#[cfg(feature = "verifier")]
+pub use user_info::{UserInfo, UserInfoError};
+#[cfg(feature = "verifier")]
+pub use verifier::{Verifier, VerifierBuilder};
+pub use verify::{SignatureValid, UnverifiedToken, VerifiedToken};

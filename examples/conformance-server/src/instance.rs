@@ -1,0 +1,6 @@
+//! The random id of a room's time in memory.
+
+/// A random id, made when a room wakes.
+pub(crate) fn instance_id() -> String {
+    getrandom::u64().map_or_else(|_| "no-randomness".to_owned(), |id| format!("{id:016x}"))
+}

@@ -1,0 +1,23 @@
+//! `tags` and `hibernating-tags`: what a connection carries.
+
+use partyserver::{Connection, Context, Handshake, Message, Result, Server};
+use serde_json::json as value;
+
+/// Gives each connection two tags and answers what the connection holds.
+#[derive(Debug, Default)]
+pub struct Tags;
+
+impl Server for Tags {
+    async fn connection_tags(&mut self, _: &Context, _: &Handshake) -> Result<Vec<String>> {
+        Ok(vec!["role-a".into(), "role-b".into()])
+    }
+
+    async fn on_message(&mut self, _: &Context, from: &Connection, message: Message) -> Result<()> {
+        match message.as_text()? {
+            "tags" => from.send(value!(from.tags()))?,
+            "uri" => from.send(from.uri().to_string())?,
+            _ => {}
+        }
+        Ok(())
+    }
+}

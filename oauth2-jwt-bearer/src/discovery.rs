@@ -1,0 +1,133 @@
+//! Where a provider's keys are (OpenID Connect Discovery 1.0, RFC 8414).
+
+use serde::Deserialize;
+
+use crate::policy::is_secure_url;
+
+/// The parts of a provider's metadata that a resource server uses.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Metadata {
+    issuer: String,
+    pub(crate) jwks_uri: String,
+    pub(crate) userinfo_endpoint: Option<String>,
+}
+
+/// Why a discovery document is not usable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiscoveryError {
+    /// Not JSON, or without `issuer` or `jwks_uri`. The provider is at fault,
+    /// or the URL is not a provider's.
+    #[error("the answer is not a discovery document")]
+    NotADocument,
+    /// The document is another issuer's. The operator is at fault: tokens of
+    /// this provider carry the issuer that its document names.
+    #[error("the document names the issuer {found:?}: set the issuer to exactly that value")]
+    OtherIssuer {
+        /// What the document names, escaped by `Debug` and cut.
+        found: String,
+    },
+    /// `jwks_uri` is not https (http is allowed on loopback alone).
+    #[error("jwks_uri is not an https URL")]
+    Insecure,
+}
+
+/// The URLs of an issuer's metadata, in the order in which they are tried:
+/// OpenID Connect's (appended to the issuer, one trailing slash removed), then
+/// RFC 8414's (inserted before the issuer's path).
+pub fn metadata_urls(issuer: &str) -> [String; 2] {
+    let base = issuer.strip_suffix('/').unwrap_or(issuer);
+    let (origin, path) = match base.find("://").map(|scheme| scheme + 3) {
+        Some(host) => match base[host..].find('/') {
+            Some(path) => base.split_at(host + path),
+            None => (base, ""),
+        },
+        None => (base, ""),
+    };
+    [
+        format!("{base}/.well-known/openid-configuration"),
+        format!("{origin}/.well-known/oauth-authorization-server{path}"),
+    ]
+}
+
+impl Metadata {
+    /// Reads a document of this issuer.
+    ///
+    /// # Errors
+    /// [`DiscoveryError`].
+    pub fn parse(text: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
+        let metadata: Self =
+            serde_json::from_slice(text).map_err(|_| DiscoveryError::NotADocument)?;
+        if metadata.issuer != issuer {
+            let found = metadata.issuer.chars().take(MAX_SHOWN_CHARS).collect();
+            return Err(DiscoveryError::OtherIssuer { found });
+        }
+        if !is_secure_url(&metadata.jwks_uri) {
+            return Err(DiscoveryError::Insecure);
+        }
+        Ok(metadata)
+    }
+}
+
+/// How much of a foreign value is shown.
+const MAX_SHOWN_CHARS: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (issuer, openid, oauth) in [
+            (
+                "https://a",
+                "https://a/.well-known/openid-configuration",
+                "https://a/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://a/",
+                "https://a/.well-known/openid-configuration",
+                "https://a/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://a/t/v2",
+                "https://a/t/v2/.well-known/openid-configuration",
+                "https://a/.well-known/oauth-authorization-server/t/v2",
+            ),
+            (
+                "https://a/t/",
+                "https://a/t/.well-known/openid-configuration",
+                "https://a/.well-known/oauth-authorization-server/t",
+            ),
+            (
+                "https://a/t//",
+                "https://a/t//.well-known/openid-configuration",
+                "https://a/.well-known/oauth-authorization-server/t/",
+            ),
+        ] {
+            assert_eq!(metadata_urls(issuer), [openid, oauth]);
+        }
+    }
+
+    #[test]
+    fn a_document_must_be_the_issuers_own() {
+        let parse = |text: &str| Metadata::parse(text.as_bytes(), "https://a/").map(|_| ());
+        assert_eq!(
+            parse(r#"{"issuer":"https://a/","jwks_uri":"https://keys.example/k"}"#),
+            Ok(())
+        );
+        let other = DiscoveryError::OtherIssuer {
+            found: "https://a".into(),
+        };
+        assert!(other.to_string().contains(r#""https://a""#));
+        assert_eq!(
+            parse(r#"{"issuer":"https://a","jwks_uri":"https://a/k"}"#),
+            Err(other)
+        );
+        let insecure = r#"{"issuer":"https://a/","jwks_uri":"http://a/k"}"#;
+        assert_eq!(parse(insecure), Err(DiscoveryError::Insecure));
+        for text in ["", "[]", "<html>", r#"{"issuer":"https://a/"}"#] {
+            assert_eq!(parse(text), Err(DiscoveryError::NotADocument));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! JSON as tokens need it: an object in which no member stands twice.
+//!
+//! Parsers differ in which of two equal members they take, so a token with
+//! such a pair can mean two things to two readers (RFC 8725 section 2.4,
+//! RFC 7515 section 4).
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// The object in `bytes`; `None` for anything else, or when a member stands
+/// twice in it or in an object inside it.
+pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
+    match serde_json::from_slice(bytes).ok()? {
+        Unique(Value::Object(object)) => Some(object),
+        Unique(_) => None,
+    }
+}
+
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Self)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without duplicate members")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a finite number"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Unique(value)) = access.next_element()? {
+            array.push(value);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Unique(value))) = access.next_entry::<String, _>()? {
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member stands twice"));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_objects_without_duplicates_pass() {
+        for (text, is_accepted) in [
+            (r#"{"a":1,"b":{"a":[null,true,-1,1.5,"x"]}}"#, true),
+            (r#"{}"#, true),
+            (r#"{"a":1,"a":1}"#, false),
+            (r#"{"a":1,"\u0061":1}"#, false),
+            (r#"{"x":{"a":1,"a":2}}"#, false),
+            (r#"{"x":[{"a":1,"a":2}]}"#, false),
+            ("[]", false),
+            ("", false),
+            ("{} {}", false),
+            (r#"{"exp":1e999}"#, false),
+        ] {
+            assert_eq!(
+                parse_object(text.as_bytes()).is_some(),
+                is_accepted,
+                "{text}"
+            );
+        }
+        assert!(parse_object("[".repeat(100_000).as_bytes()).is_none());
+    }
+}

@@ -1,0 +1,405 @@
+//! When keys are fetched, kept and given up: a state machine without I/O.
+//!
+//! ```text
+//!            poll                 handle_fetched(Ok)
+//!  empty ───────────▶ reloading ─────────────────────▶ fresh ──▶ stale
+//!    ▲                 │     ▲                                     │
+//!    │   handle_fetched(Err) └────────────── poll ─────────────────┘
+//!    └── cooling down ◀┘
+//! ```
+//! Keys that are held keep serving while others are fetched, and through an
+//! outage for [`MAX_STALE`]. The time is an argument of every method.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+/// The cache of one provider's key set, of any type.
+#[derive(Debug)]
+pub struct KeyCache<K> {
+    held: Option<Held<K>>,
+    fetching: Option<SystemTime>,
+    failures: u32,
+    next_attempt: SystemTime,
+    budget: Budget,
+    missing: HashMap<String, SystemTime>,
+    wanted: bool,
+}
+
+#[derive(Debug)]
+struct Held<K> {
+    keys: K,
+    /// When the fetch that brought them began: they are the provider's truth as
+    /// of then.
+    began: SystemTime,
+    fresh_until: SystemTime,
+}
+
+/// What the cache says of a need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A fetch will settle it: wait for it, then ask again.
+    Wait,
+    /// The provider, asked after the token arrived, does not have the key.
+    Unknown,
+    /// It can't be settled now.
+    Unavailable {
+        /// When to come back.
+        retry_after: Duration,
+    },
+}
+
+impl<K> KeyCache<K> {
+    /// An empty cache, ready to fetch.
+    pub fn new() -> Self {
+        Self {
+            held: None,
+            fetching: None,
+            failures: 0,
+            next_attempt: SystemTime::UNIX_EPOCH,
+            budget: Budget {
+                left: BURST,
+                refilled: SystemTime::UNIX_EPOCH,
+            },
+            missing: HashMap::new(),
+            wanted: true,
+        }
+    }
+
+    /// The keys to use at `now`: fresh, or stale within [`MAX_STALE`].
+    pub fn keys(&self, now: SystemTime) -> Option<&K> {
+        let held = self.held.as_ref()?;
+        (now < held.began + MAX_STALE).then_some(&held.keys)
+    }
+
+    /// Asks for a key set when none is held.
+    pub fn need_keys(&mut self, now: SystemTime) -> Need {
+        self.wanted = true;
+        self.wait_or_cool_down(now)
+    }
+
+    /// Asks for a key that the held set does not have, for a token that arrived
+    /// at `arrived`.
+    pub fn need_key(&mut self, id: &str, arrived: SystemTime, now: SystemTime) -> Need {
+        let asked = self.held.as_ref().map(|held| held.began);
+        if asked.is_some_and(|began| began > arrived) {
+            self.remember_missing(id, now);
+            return Need::Unknown;
+        }
+        if self.fetching.is_some() {
+            return Need::Wait;
+        }
+        if let Some(since) = self.missing.get(id) {
+            let elapsed = now.duration_since(*since).unwrap_or_default();
+            if elapsed < MISSING_FOR {
+                return Need::Unavailable {
+                    retry_after: MISSING_FOR - elapsed,
+                };
+            }
+        }
+        if self.wanted {
+            return self.wait_or_cool_down(now);
+        }
+        match self.budget.take(now) {
+            Ok(()) => self.need_keys(now),
+            Err(retry_after) => Need::Unavailable { retry_after },
+        }
+    }
+
+    /// Begins a fetch, when one is due and none is under way. The caller
+    /// fetches, then calls [`KeyCache::handle_fetched`] with the returned time.
+    pub fn poll(&mut self, now: SystemTime) -> Option<SystemTime> {
+        if self.fetching.is_some() || now < self.next_attempt || !self.is_due(now) {
+            return None;
+        }
+        self.fetching = Some(now);
+        Some(now)
+    }
+
+    /// When [`KeyCache::poll`] will next have something to do. `None` while a
+    /// fetch is under way.
+    pub fn next_poll(&self, now: SystemTime) -> Option<SystemTime> {
+        if self.fetching.is_some() {
+            return None;
+        }
+        let due = match &self.held {
+            Some(held) if !self.wanted && now >= held.began => held.fresh_until,
+            _ => now,
+        };
+        Some(due.max(self.next_attempt))
+    }
+
+    /// Takes the outcome of the fetch that began at `began`: the keys and how
+    /// long they are fresh, or nothing. Returns whether the keys were taken: an
+    /// answer that is older than what is held never is.
+    pub fn handle_fetched(
+        &mut self,
+        began: SystemTime,
+        outcome: Option<(K, Option<Duration>)>,
+        now: SystemTime,
+    ) -> bool {
+        if self.fetching == Some(began) {
+            self.fetching = None;
+        }
+        let Some((keys, max_age)) = outcome else {
+            self.next_attempt = now + back_off(self.failures);
+            self.failures += 1;
+            return false;
+        };
+        if self
+            .held
+            .as_ref()
+            .is_some_and(|held| held.began > began && held.began <= now)
+        {
+            return false;
+        }
+        self.failures = 0;
+        self.next_attempt = SystemTime::UNIX_EPOCH;
+        self.wanted = false;
+        let fresh_for = max_age.unwrap_or(FRESH_FOR).clamp(MIN_FRESH, MAX_FRESH);
+        self.held = Some(Held {
+            keys,
+            began,
+            fresh_until: now + fresh_for,
+        });
+        true
+    }
+
+    /// How many fetches have failed since the last that did not.
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// A held set that is from the future (the clock was set back) is due too.
+    fn is_due(&self, now: SystemTime) -> bool {
+        self.wanted
+            || self
+                .held
+                .as_ref()
+                .is_none_or(|held| now >= held.fresh_until || now < held.began)
+    }
+
+    fn wait_or_cool_down(&self, now: SystemTime) -> Need {
+        if self.fetching.is_some() || now >= self.next_attempt {
+            return Need::Wait;
+        }
+        let retry_after = self.next_attempt.duration_since(now).unwrap_or_default();
+        Need::Unavailable { retry_after }
+    }
+
+    fn remember_missing(&mut self, id: &str, now: SystemTime) {
+        if self.missing.len() >= MAX_MISSING {
+            self.missing.retain(|_, since| {
+                now.duration_since(*since)
+                    .is_ok_and(|elapsed| elapsed < MISSING_FOR)
+            });
+        }
+        // A full table forgets nothing that is still of use; the budget bounds
+        // what ids outside of it can cost.
+        if self.missing.len() < MAX_MISSING && id.len() <= MAX_ID_BYTES {
+            self.missing.insert(id.to_owned(), now);
+        }
+    }
+}
+
+impl<K> Default for KeyCache<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Fetches for unknown keys: [`BURST`] at once, then one per [`REFILL`].
+#[derive(Debug)]
+struct Budget {
+    left: u32,
+    refilled: SystemTime,
+}
+
+impl Budget {
+    fn take(&mut self, now: SystemTime) -> Result<(), Duration> {
+        let elapsed = now.duration_since(self.refilled).unwrap_or_default();
+        let earned = u32::try_from(elapsed.as_secs() / REFILL.as_secs()).unwrap_or(u32::MAX);
+        if self.left.saturating_add(earned) >= BURST {
+            self.left = BURST;
+            self.refilled = now;
+        } else {
+            self.left += earned;
+            self.refilled += REFILL * earned;
+        }
+        if self.left == 0 {
+            return Err(REFILL
+                - now
+                    .duration_since(self.refilled)
+                    .unwrap_or_default()
+                    .min(REFILL));
+        }
+        self.left -= 1;
+        Ok(())
+    }
+}
+
+/// Half a second, doubling to half a minute.
+fn back_off(failures: u32) -> Duration {
+    (Duration::from_millis(500) * 2_u32.saturating_pow(failures.min(10))).min(MAX_BACK_OFF)
+}
+
+/// How long keys serve when the provider can't be reached.
+pub const MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
+const MIN_FRESH: Duration = Duration::from_secs(60);
+const MAX_FRESH: Duration = Duration::from_secs(60 * 60);
+const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+/// How long a key id that a fetch did not find is not looked up again.
+const MISSING_FOR: Duration = Duration::from_secs(5);
+const MAX_MISSING: usize = 1024;
+const MAX_ID_BYTES: usize = 256;
+const BURST: u32 = 3;
+const REFILL: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: f64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs_f64(1e9 + seconds)
+    }
+
+    fn unavailable(need: Need) -> f64 {
+        match need {
+            Need::Unavailable { retry_after } => retry_after.as_secs_f64(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A cache that fetched `keys` at 0 s.
+    fn filled(keys: &'static str) -> KeyCache<&'static str> {
+        let mut cache = KeyCache::new();
+        fetch(&mut cache, 0.0, Some(keys));
+        cache
+    }
+
+    #[track_caller]
+    fn fetch(cache: &mut KeyCache<&'static str>, now: f64, keys: Option<&'static str>) {
+        let began = cache.poll(at(now)).expect("a fetch is due");
+        cache.handle_fetched(began, keys.map(|keys| (keys, None)), at(now));
+    }
+
+    #[test]
+    fn one_fetch_at_a_time() {
+        let mut cache: KeyCache<&str> = KeyCache::new();
+        assert_eq!(cache.need_keys(at(0.0)), Need::Wait);
+        let began = cache.poll(at(0.0)).unwrap();
+        assert_eq!(cache.poll(at(1.0)), None);
+        assert_eq!(cache.need_keys(at(1.0)), Need::Wait);
+        assert!(cache.handle_fetched(began, Some(("a", None)), at(2.0)));
+        assert_eq!(cache.keys(at(2.0)), Some(&"a"));
+        assert_eq!(cache.poll(at(3.0)), None);
+    }
+
+    #[test]
+    fn freshness_is_clamped() {
+        for (max_age, fresh_for) in [
+            (None, 600),
+            (Some(0), 60),
+            (Some(300), 300),
+            (Some(86_400), 3600),
+        ] {
+            let mut cache = KeyCache::new();
+            let began = cache.poll(at(0.0)).unwrap();
+            let max_age = max_age.map(Duration::from_secs);
+            cache.handle_fetched(began, Some(("a", max_age)), at(0.0));
+            let due = at(f64::from(fresh_for));
+            assert_eq!(cache.next_poll(at(1.0)), Some(due));
+            assert_eq!(cache.poll(due - Duration::from_millis(1)), None);
+            assert!(cache.poll(due).is_some());
+        }
+    }
+
+    #[test]
+    fn an_outage_backs_off_and_stale_keys_serve_for_a_day() {
+        let mut cache = filled("a");
+        let mut now = 600.0;
+        for delay in [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0] {
+            fetch(&mut cache, now, None);
+            assert_eq!(cache.poll(at(now + delay - 0.01)), None);
+            now += delay;
+        }
+        assert_eq!(cache.keys(at(86_399.0)), Some(&"a"));
+        assert_eq!(cache.keys(at(86_400.0)), None);
+        fetch(&mut cache, 86_500.0, Some("b"));
+        assert_eq!(cache.keys(at(86_500.0)), Some(&"b"));
+        assert_eq!(cache.failures(), 0);
+    }
+
+    #[test]
+    fn without_keys_an_outage_is_unavailable_and_never_unknown() {
+        let mut cache: KeyCache<&str> = KeyCache::new();
+        fetch(&mut cache, 0.0, None);
+        assert_eq!(unavailable(cache.need_keys(at(0.25))), 0.25);
+        assert_eq!(cache.need_keys(at(0.5)), Need::Wait);
+    }
+
+    #[test]
+    fn an_unknown_key_is_final_only_after_a_later_fetch() {
+        let mut cache = filled("a");
+        // The token arrived after the last fetch began: ask the provider.
+        assert_eq!(cache.need_key("b", at(5.0), at(5.0)), Need::Wait);
+        let began = cache.poll(at(6.0)).unwrap();
+        // Another token arrives while that fetch is under way.
+        assert_eq!(cache.need_key("b", at(7.0), at(7.0)), Need::Wait);
+        cache.handle_fetched(began, Some(("a", None)), at(8.0));
+        assert_eq!(cache.need_key("b", at(5.0), at(8.0)), Need::Unknown);
+        // For the later token that fetch is no proof, and the key was just
+        // looked up.
+        assert_eq!(unavailable(cache.need_key("b", at(7.0), at(8.0))), 5.0);
+        assert_eq!(cache.need_key("b", at(13.0), at(13.0)), Need::Wait);
+    }
+
+    #[test]
+    fn a_failed_fetch_is_no_proof() {
+        let mut cache = filled("a");
+        assert_eq!(cache.need_key("b", at(5.0), at(5.0)), Need::Wait);
+        fetch(&mut cache, 6.0, None);
+        assert_eq!(unavailable(cache.need_key("b", at(5.0), at(6.0))), 0.5);
+        assert_eq!(cache.keys(at(6.0)), Some(&"a"));
+    }
+
+    #[test]
+    fn a_flood_of_unknown_keys_costs_three_fetches_then_one_per_ten_seconds() {
+        let mut cache = filled("a");
+        let mut fetches = 0;
+        for i in 0..10_000 {
+            let now = 100.0 + f64::from(i) * 0.01;
+            let id = format!("unknown-{i}");
+            cache.need_key(&id, at(now), at(now));
+            if let Some(began) = cache.poll(at(now)) {
+                fetches += 1;
+                cache.handle_fetched(began, Some(("a", None)), at(now));
+            }
+        }
+        // 100 s: three at once, then one per ten seconds.
+        assert!((12..=13).contains(&fetches), "{fetches}");
+        assert!(cache.missing.len() <= MAX_MISSING);
+    }
+
+    #[test]
+    fn a_rotated_key_is_found_by_the_first_token_that_names_it() {
+        let mut cache = filled("a");
+        assert_eq!(cache.need_key("b", at(5.0), at(5.0)), Need::Wait);
+        fetch(&mut cache, 5.0, Some("a b"));
+        assert_eq!(cache.keys(at(5.0)), Some(&"a b"));
+    }
+
+    #[test]
+    fn a_late_answer_never_overwrites_a_newer_one() {
+        let mut cache = filled("a");
+        let late = at(-10.0);
+        assert!(!cache.handle_fetched(late, Some(("old", None)), at(1.0)));
+        assert_eq!(cache.keys(at(1.0)), Some(&"a"));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_keys_due() {
+        let mut cache = filled("a");
+        assert!(cache.poll(at(-5000.0)).is_some());
+    }
+}

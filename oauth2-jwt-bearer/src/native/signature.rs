@@ -1,0 +1,85 @@
+//! Signatures by aws-lc-rs, with keys that are parsed once.
+
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    EcdsaVerificationAlgorithm, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+};
+
+use crate::algorithm::Algorithm;
+use crate::jwks::key::{Key, KeyMaterial};
+use crate::port::{BoxFuture, PreparedKey, SignatureCheck};
+use crate::verify::SignatureValid;
+
+/// Checks by aws-lc-rs.
+#[derive(Debug)]
+pub(super) struct AwsLc;
+
+impl SignatureCheck for AwsLc {
+    fn prepare(&self, key: &Key) -> Option<Box<dyn PreparedKey>> {
+        // A key without `alg` may be used with several algorithms, and aws-lc
+        // parses a key for one: so it is parsed for each that fits.
+        let fitting = Algorithm::ALL
+            .into_iter()
+            .filter(|algorithm| key.fits(*algorithm));
+        let parsed: Vec<(Algorithm, ParsedPublicKey)> = fitting
+            .filter_map(|algorithm| Some((algorithm, parse(key.material(), algorithm)?)))
+            .collect();
+        (!parsed.is_empty()).then(|| Box::new(Parsed(parsed)) as Box<dyn PreparedKey>)
+    }
+}
+
+struct Parsed(Vec<(Algorithm, ParsedPublicKey)>);
+
+impl PreparedKey for Parsed {
+    fn check<'a>(
+        &'a self,
+        algorithm: Algorithm,
+        signing_input: &'a [u8],
+        signature: &'a [u8],
+    ) -> BoxFuture<'a, Option<SignatureValid>> {
+        let key = self
+            .0
+            .iter()
+            .find(|(own, _)| *own == algorithm)
+            .map(|(_, key)| key);
+        let is_valid = key.is_some_and(|key| key.verify_sig(signing_input, signature).is_ok());
+        Box::pin(std::future::ready(is_valid.then(SignatureValid::assertion)))
+    }
+}
+
+fn parse(material: &KeyMaterial, algorithm: Algorithm) -> Option<ParsedPublicKey> {
+    match material {
+        KeyMaterial::Rsa { n, e } => RsaPublicKeyComponents { n, e }
+            .to_parsed_public_key(rsa(algorithm)?)
+            .ok(),
+        KeyMaterial::Ec { x, y, .. } => {
+            // The uncompressed point (SEC 1 section 2.3.3).
+            let point = [&[4], x.as_slice(), y].concat();
+            ParsedPublicKey::new(ecdsa(algorithm)?, point).ok()
+        }
+        KeyMaterial::Ed25519 { x } => ParsedPublicKey::new(&ED25519, x).ok(),
+    }
+}
+
+fn rsa(algorithm: Algorithm) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
+        Algorithm::Rs256 => &RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::Rs384 => &RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::Rs512 => &RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::Ps256 => &RSA_PSS_2048_8192_SHA256,
+        Algorithm::Ps384 => &RSA_PSS_2048_8192_SHA384,
+        Algorithm::Ps512 => &RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
+}
+
+fn ecdsa(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgorithm> {
+    Some(match algorithm {
+        Algorithm::Es256 => &ECDSA_P256_SHA256_FIXED,
+        Algorithm::Es384 => &ECDSA_P384_SHA384_FIXED,
+        Algorithm::Es512 => &ECDSA_P521_SHA512_FIXED,
+        _ => return None,
+    })
+}

@@ -1,0 +1,227 @@
+//! The driver: verifies tokens of one issuer by one policy.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256, Sha384, Sha512};
+
+use crate::algorithm::Algorithm;
+use crate::error::{ConfigError, Error};
+use crate::id_token::{IdToken, UnverifiedIdToken};
+use crate::policy::{Policy, is_secure_url};
+use crate::port::Ports;
+use crate::provider::{Provider, ProviderConfig, Readiness};
+use crate::token::AccessToken;
+use crate::user_info::{self, UserInfo, UserInfoError};
+use crate::verified_cache::{VerifiedCache, token_hash};
+use crate::verify::{UnverifiedToken, VerifiedToken};
+
+/// Verifies access tokens. Cheap to clone; clones share their caches, and all
+/// verifiers of one issuer in a process share its metadata and keys.
+#[derive(Clone)]
+pub struct Verifier(Arc<Inner>);
+
+struct Inner {
+    policy: Policy,
+    provider: Arc<Provider>,
+    verified: VerifiedCache,
+}
+
+/// Makes a [`Verifier`].
+#[derive(Clone, Debug)]
+pub struct VerifierBuilder {
+    policy: Policy,
+    jwks_uri: Option<String>,
+    cached_tokens: usize,
+}
+
+impl Verifier {
+    /// A verifier of this policy, with the options' defaults.
+    pub fn builder(policy: Policy) -> VerifierBuilder {
+        VerifierBuilder {
+            policy,
+            jwks_uri: None,
+            cached_tokens: 10_000,
+        }
+    }
+
+    /// Verifies a token. A token that was verified before costs a hash and a
+    /// look-up.
+    ///
+    /// It waits for at most 3 s, and only when a key must be fetched. Dropping
+    /// the future is safe: the fetch goes on for others.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::Expired`], or [`Error::Unavailable`] when
+    /// the provider can't be reached.
+    pub async fn verify(&self, token: &AccessToken) -> Result<VerifiedToken, Error> {
+        let Inner {
+            policy,
+            provider,
+            verified,
+        } = &*self.0;
+        let hash = token_hash(token);
+        let holds = |key: &_| provider.holds(key);
+        if let Some(token) = verified.get(&hash, self.now(), provider.generation(), holds) {
+            return Ok(token);
+        }
+        let unverified = UnverifiedToken::parse(token, policy)?;
+        let checked = provider
+            .check(
+                unverified.header(),
+                unverified.signing_input(),
+                unverified.signature(),
+            )
+            .await?;
+        // The time after the wait counts.
+        let token = unverified.verified(checked.proof, self.now())?;
+        verified.insert(hash, token.clone(), checked.key, checked.generation);
+        Ok(token)
+    }
+
+    /// Verifies an ID token that came with an access token: signature, issuer,
+    /// `exp`, the same `sub`, an audience that is `client_id` (else the client
+    /// that the access token names), and `at_hash` where there is one.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub async fn verify_id_token(
+        &self,
+        id_token: &AccessToken,
+        access_token: &AccessToken,
+        beside: &VerifiedToken,
+        client_id: Option<&str>,
+    ) -> Result<IdToken, Error> {
+        let unverified = UnverifiedIdToken::parse(id_token, beside, client_id, &self.0.policy)?;
+        let checked = self
+            .0
+            .provider
+            .check(
+                unverified.header(),
+                unverified.signing_input(),
+                unverified.signature(),
+            )
+            .await?;
+        let digest = unverified
+            .access_token_hash()
+            .map(|_| digest(unverified.header().algorithm(), access_token.expose()));
+        unverified.verified(checked.proof, digest.as_deref(), self.now())
+    }
+
+    /// Asks the provider who the user of a token is (OpenID Connect Core
+    /// section 5.3), within 3 s and 64 KiB.
+    ///
+    /// # Errors
+    /// [`UserInfoError`]; among others when the answer speaks of another
+    /// subject.
+    pub async fn user_info(
+        &self,
+        token: &AccessToken,
+        subject: &str,
+    ) -> Result<UserInfo, UserInfoError> {
+        let metadata = self.0.provider.metadata().await?;
+        let endpoint = metadata
+            .as_ref()
+            .and_then(|metadata| metadata.userinfo_endpoint.as_deref())
+            .ok_or(UserInfoError::NoEndpoint)?;
+        user_info::fetch(self.0.provider.ports(), endpoint, token, subject).await
+    }
+
+    /// Begins to fetch metadata and keys in the background. Without it the
+    /// first token does.
+    pub fn start(&self) {
+        self.0.provider.start();
+    }
+
+    /// Whether tokens can be verified now.
+    pub fn readiness(&self) -> Readiness {
+        self.0.provider.readiness()
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.0.policy
+    }
+
+    /// The wall clock that tokens are judged by.
+    pub fn now(&self) -> SystemTime {
+        self.0.provider.ports().runtime.now()
+    }
+}
+
+impl VerifierBuilder {
+    /// Fetches keys from here, without discovery.
+    #[must_use]
+    pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
+        self.jwks_uri = Some(uri.into());
+        self
+    }
+
+    /// How many verified tokens are remembered. Default: 10,000.
+    #[must_use]
+    pub fn cached_tokens(mut self, count: usize) -> Self {
+        self.cached_tokens = count;
+        self
+    }
+
+    /// The verifier on the native ports. Its provider is shared by all such
+    /// verifiers of the process with the same issuer and `jwks_uri`.
+    ///
+    /// # Errors
+    /// When `jwks_uri` is not https (http is allowed on loopback).
+    #[cfg(feature = "native")]
+    pub fn build(self) -> Result<Verifier, ConfigError> {
+        self.finish(|config| Provider::shared(config, crate::native::ports()))
+    }
+
+    /// The verifier on ports of your own. It shares its provider with nobody.
+    ///
+    /// # Errors
+    /// When `jwks_uri` is not https (http is allowed on loopback).
+    pub fn build_with(self, ports: Ports) -> Result<Verifier, ConfigError> {
+        self.finish(|config| Provider::new(config, ports))
+    }
+
+    fn finish(
+        self,
+        provider: impl FnOnce(ProviderConfig) -> Arc<Provider>,
+    ) -> Result<Verifier, ConfigError> {
+        if self
+            .jwks_uri
+            .as_deref()
+            .is_some_and(|uri| !is_secure_url(uri))
+        {
+            let problem = "is not an https URL (http is allowed on loopback alone)";
+            return Err(ConfigError::new("jwks_uri", problem));
+        }
+        let config = ProviderConfig {
+            issuer: self.policy.issuer().to_owned(),
+            jwks_uri: self.jwks_uri,
+        };
+        Ok(Verifier(Arc::new(Inner {
+            provider: provider(config),
+            policy: self.policy,
+            verified: VerifiedCache::new(self.cached_tokens),
+        })))
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("policy", &self.0.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The hash that `at_hash` is made with (OpenID Connect Core section 3.1.3.6);
+/// for Ed25519 the one inside it.
+fn digest(algorithm: Algorithm, text: &str) -> Vec<u8> {
+    use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+    match algorithm {
+        Rs256 | Ps256 | Es256 => Sha256::digest(text).to_vec(),
+        Rs384 | Ps384 | Es384 => Sha384::digest(text).to_vec(),
+        Rs512 | Ps512 | Es512 | EdDsa => Sha512::digest(text).to_vec(),
+    }
+}
