@@ -1,1 +1,39 @@
-//! Placeholder.
+//! An OpenID issuer for development and tests: it mints any token, rotates its
+//! keys, and fails on demand.
+//!
+//! It listens on loopback alone and asks nobody for a password: never use it in
+//! production. What is real about it is what a resource server sees: discovery,
+//! a key set, signatures, and the faults of a provider in trouble.
+//!
+//! # Example
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use local_issuer::LocalIssuer;
+//! use oauth2_jwt_bearer::{AccessToken, Error, Invalid, Policy, Verifier};
+//!
+//! let issuer = LocalIssuer::builder().start().await?;
+//! let verifier = Verifier::builder(Policy::new(issuer.url(), "api")?).build()?;
+//!
+//! let token = AccessToken::new(issuer.token().subject("bob").sign())?;
+//! assert_eq!(verifier.verify(&token).await?.subject(), "bob");
+//!
+//! let token = AccessToken::new(issuer.token().audience("other").sign())?;
+//! assert_eq!(verifier.verify(&token).await.unwrap_err(), Error::Invalid(Invalid::Audience));
+//! # Ok(()) }
+//! ```
+
+mod admin;
+mod encoding;
+mod fault;
+mod flow;
+mod issuer;
+mod key;
+mod page;
+mod server;
+mod token;
+mod userinfo;
+
+pub use fault::{Endpoint, Fault, Hold};
+pub use issuer::{Builder, LocalIssuer};
+pub use key::Algorithm;
+pub use token::TokenBuilder;

@@ -1,0 +1,312 @@
+//! The issuer: its keys, faults and counters, and the server that shows them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::fault::{Endpoint, Fault, Hold, HoldState};
+use crate::key::{Algorithm, SigningKey};
+use crate::server;
+use crate::token::TokenBuilder;
+
+/// A running issuer. It stops when it is dropped.
+pub struct LocalIssuer {
+    inner: Arc<Inner>,
+    server: JoinHandle<()>,
+}
+
+/// Starts a [`LocalIssuer`].
+#[derive(Clone, Debug)]
+pub struct Builder {
+    bind: SocketAddr,
+    path: String,
+    audience: String,
+    users: Vec<String>,
+    token_lifetime: Duration,
+    admin: bool,
+}
+
+pub(crate) struct Inner {
+    origin: String,
+    pub(crate) path: String,
+    pub(crate) audience: String,
+    pub(crate) users: Vec<String>,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) admin: bool,
+    state: Mutex<State>,
+}
+
+pub(crate) struct State {
+    published: Vec<SigningKey>,
+    withdrawn: Vec<SigningKey>,
+    pub(crate) faults: HashMap<Endpoint, Fault>,
+    pub(crate) holds: HashMap<Endpoint, Arc<HoldState>>,
+    pub(crate) requests: HashMap<Endpoint, u64>,
+    pub(crate) cache_control: Option<String>,
+    pub(crate) codes: HashMap<String, Grant>,
+}
+
+/// What an authorization code stands for.
+pub(crate) struct Grant {
+    pub(crate) client_id: String,
+    pub(crate) redirect_uri: String,
+    pub(crate) challenge: String,
+    pub(crate) subject: String,
+    pub(crate) scope: Option<String>,
+    pub(crate) audience: String,
+    pub(crate) nonce: Option<String>,
+    pub(crate) lifetime: Duration,
+    pub(crate) expires: Instant,
+}
+
+impl Builder {
+    /// Where to listen. Default: 127.0.0.1 on a free port. Only loopback is
+    /// accepted.
+    #[must_use]
+    pub fn bind(mut self, address: SocketAddr) -> Self {
+        self.bind = address;
+        self
+    }
+
+    /// A path that is part of the issuer, `/tenant` for example. A trailing
+    /// slash is kept. Default: none.
+    #[must_use]
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = path.to_owned();
+        self
+    }
+
+    /// The audience of tokens. Default: `api`.
+    #[must_use]
+    pub fn audience(mut self, audience: &str) -> Self {
+        self.audience = audience.to_owned();
+        self
+    }
+
+    /// The users of the sign-in page. Default: alice, bob and carol.
+    #[must_use]
+    pub fn users<U: Into<String>>(mut self, users: impl IntoIterator<Item = U>) -> Self {
+        self.users = users.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long tokens are valid. Default: 5 minutes.
+    #[must_use]
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.token_lifetime = lifetime;
+        self
+    }
+
+    /// Lets anyone who reaches the issuer mint tokens and break it, over
+    /// `/admin/…`: for test suites in other processes. Default: off.
+    #[must_use]
+    pub fn admin(mut self, admin: bool) -> Self {
+        self.admin = admin;
+        self
+    }
+
+    /// Starts it. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address is not on loopback or can't be bound.
+    pub async fn start(self) -> std::io::Result<LocalIssuer> {
+        if !self.bind.ip().is_loopback() {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "the local issuer listens on loopback alone",
+            ));
+        }
+        let listener = TcpListener::bind(self.bind).await?;
+        let inner = Arc::new(Inner {
+            origin: format!("http://{}", listener.local_addr()?),
+            path: self.path,
+            audience: self.audience,
+            users: self.users,
+            token_lifetime: self.token_lifetime,
+            admin: self.admin,
+            state: Mutex::new(State {
+                published: vec![SigningKey::first_rsa()],
+                withdrawn: Vec::new(),
+                faults: HashMap::new(),
+                holds: HashMap::new(),
+                requests: HashMap::new(),
+                cache_control: None,
+                codes: HashMap::new(),
+            }),
+        });
+        let server = tokio::spawn(server::run(listener, Arc::clone(&inner)));
+        Ok(LocalIssuer { inner, server })
+    }
+}
+
+impl LocalIssuer {
+    /// An issuer with the defaults, to be changed and started.
+    pub fn builder() -> Builder {
+        Builder {
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            path: String::new(),
+            audience: "api".into(),
+            users: ["alice", "bob", "carol"].map(String::from).to_vec(),
+            token_lifetime: Duration::from_secs(300),
+            admin: false,
+        }
+    }
+
+    /// The issuer, exactly as it stands in `iss`.
+    pub fn url(&self) -> String {
+        self.inner.url()
+    }
+
+    /// An access token, to be changed and signed.
+    pub fn token(&self) -> TokenBuilder {
+        TokenBuilder::access_token(Arc::clone(&self.inner))
+    }
+
+    /// An ID token, to be changed and signed.
+    pub fn id_token(&self) -> TokenBuilder {
+        TokenBuilder::id_token(Arc::clone(&self.inner))
+    }
+
+    /// A token of any bytes under any header, signed with the newest key.
+    pub fn sign_raw(&self, header: Map<String, Value>, payload: &[u8]) -> String {
+        self.inner.sign(header, payload, None, None)
+    }
+
+    /// Publishes a new key of the newest key's algorithm, signs with it from
+    /// now on, and returns its id. Older keys stay published.
+    pub fn rotate(&self) -> String {
+        let algorithm = self
+            .inner
+            .lock()
+            .published
+            .last()
+            .map_or(Algorithm::Rs256, |key| key.algorithm);
+        self.add_key(algorithm)
+    }
+
+    /// Publishes a new key and signs with it from now on; returns its id.
+    pub fn add_key(&self, algorithm: Algorithm) -> String {
+        self.inner.add_key(algorithm)
+    }
+
+    /// Takes a key out of the key set. It can still sign, by its id.
+    pub fn withdraw(&self, key_id: &str) {
+        self.inner.withdraw(key_id);
+    }
+
+    /// The ids of the published keys, oldest first.
+    pub fn keys(&self) -> Vec<String> {
+        self.inner
+            .lock()
+            .published
+            .iter()
+            .map(|key| key.id.clone())
+            .collect()
+    }
+
+    /// Breaks every endpoint, or mends it with [`Fault::None`].
+    pub fn fault(&self, fault: Fault) {
+        self.fault_on(Endpoint::All, fault);
+    }
+
+    /// Breaks one endpoint. [`Endpoint::All`] goes before others.
+    pub fn fault_on(&self, endpoint: Endpoint, fault: Fault) {
+        self.inner.lock().faults.insert(endpoint, fault);
+    }
+
+    /// Holds requests to an endpoint until the returned value is dropped.
+    pub fn hold(&self, endpoint: Endpoint) -> Hold {
+        let state = Arc::new(HoldState::new());
+        self.inner.lock().holds.insert(endpoint, Arc::clone(&state));
+        Hold::new(state)
+    }
+
+    /// How many requests an endpoint has had.
+    pub fn requests(&self, endpoint: Endpoint) -> u64 {
+        self.inner.requests(endpoint)
+    }
+
+    /// `Cache-Control` of the key set.
+    pub fn cache_control(&self, value: Option<&str>) {
+        self.inner.lock().cache_control = value.map(str::to_owned);
+    }
+}
+
+impl Drop for LocalIssuer {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Inner {
+    pub(crate) fn url(&self) -> String {
+        format!("{}{}", self.origin, self.path)
+    }
+
+    /// The URL that endpoints are appended to.
+    pub(crate) fn base(&self) -> String {
+        self.url().trim_end_matches('/').to_owned()
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn requests(&self, endpoint: Endpoint) -> u64 {
+        let state = self.lock();
+        match endpoint {
+            Endpoint::All => state.requests.values().sum(),
+            one => state.requests.get(&one).copied().unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn add_key(&self, algorithm: Algorithm) -> String {
+        let key = SigningKey::generate(algorithm);
+        let id = key.id.clone();
+        self.lock().published.push(key);
+        id
+    }
+
+    pub(crate) fn withdraw(&self, key_id: &str) {
+        let mut state = self.lock();
+        if let Some(index) = state.published.iter().position(|key| key.id == key_id) {
+            let key = state.published.remove(index);
+            state.withdrawn.push(key);
+        }
+    }
+
+    pub(crate) fn jwks(&self) -> Value {
+        let state = self.lock();
+        json!({ "keys": state.published.iter().map(SigningKey::to_jwk).collect::<Vec<_>>() })
+    }
+
+    pub(crate) fn signing_key(
+        &self,
+        key_id: Option<&str>,
+        algorithm: Option<Algorithm>,
+    ) -> SigningKey {
+        let find = |state: &State| {
+            let mut keys = state.withdrawn.iter().chain(&state.published).rev();
+            keys.find(|key| match (key_id, algorithm) {
+                (Some(id), _) => key.id == id,
+                (None, Some(Algorithm::Ps256)) => key.algorithm == Algorithm::Rs256,
+                (None, Some(algorithm)) => key.algorithm == algorithm,
+                (None, None) => true,
+            })
+            .cloned()
+        };
+        if let Some(key) = find(&self.lock()) {
+            return key;
+        }
+        let key = SigningKey::generate(algorithm.unwrap_or(Algorithm::Rs256));
+        let mut state = self.lock();
+        // In front, so that it is not the newest for tokens that name nothing.
+        state.published.insert(0, key.clone());
+        key
+    }
+}
