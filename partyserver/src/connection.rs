@@ -149,7 +149,6 @@ impl fmt::Debug for Connection {
 /// The message was not queued: the connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection has ended")]
-#[non_exhaustive]
 pub struct SendError;
 
 /// For hosts: what must still be there when a room wakes.

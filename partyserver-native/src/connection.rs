@@ -1,0 +1,245 @@
+//! The host's side of a connection: its queue, its deadline, its end.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::task::AtomicWaker;
+use partyserver::host::{ConnectionPort, ConnectionRecord};
+use partyserver::{Close, Connection, Message, SendError};
+
+use crate::clock::Clock;
+use crate::connections::Connections;
+
+/// One connection. Its socket's task takes from the queue what the room puts
+/// in; no lock is held longer than it takes to move a message.
+pub(crate) struct Conn {
+    this: Weak<Self>,
+    record: ConnectionRecord,
+    connections: Arc<Connections>,
+    clock: Arc<dyn Clock>,
+    max_queued: usize,
+    outbound: Mutex<Outbound>,
+    /// The deadline in milliseconds since 1970; `u64::MAX` for none.
+    deadline: AtomicU64,
+    waker: AtomicWaker,
+}
+
+#[derive(Default)]
+struct Outbound {
+    messages: VecDeque<Message>,
+    bytes: usize,
+    ending: Option<Close>,
+    /// The close frame of the deadline.
+    at_deadline: Option<Close>,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queued {
+    Yes,
+    Ended,
+    /// The client reads too slowly: [`Conn::close_slow`] is due.
+    Full,
+}
+
+/// What the socket's task shall write next.
+pub(crate) enum Next {
+    Message(Message),
+    Close(Close),
+    Nothing,
+}
+
+impl Conn {
+    pub(crate) fn new(
+        record: ConnectionRecord,
+        connections: Arc<Connections>,
+        clock: Arc<dyn Clock>,
+        max_queued: usize,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            record,
+            connections,
+            clock,
+            max_queued,
+            outbound: Mutex::default(),
+            deadline: AtomicU64::new(NO_DEADLINE),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    pub(crate) fn as_record(&self) -> &ConnectionRecord {
+        &self.record
+    }
+
+    pub(crate) fn handle(&self) -> Connection {
+        match self.this.upgrade() {
+            Some(this) => Connection::from_port(this),
+            None => unreachable!("a method runs, so the connection is alive"),
+        }
+    }
+
+    /// The socket's task is woken when there is something to write.
+    pub(crate) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// Whether a frame of this socket may still be handled.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.end_if_past_deadline();
+        self.lock().ending.is_none()
+    }
+
+    /// How long until the deadline.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        match self.deadline.load(Ordering::Acquire) {
+            NO_DEADLINE => None,
+            deadline => Some(Duration::from_millis(
+                deadline.saturating_sub(millis(self.clock.now())),
+            )),
+        }
+    }
+
+    /// What to write next. Past the deadline that is its close frame, whatever
+    /// is queued.
+    pub(crate) fn next(&self) -> Next {
+        self.end_if_past_deadline();
+        let mut outbound = self.lock();
+        if let Some(message) = outbound.messages.pop_front() {
+            outbound.bytes -= message.as_bytes().len();
+            if outbound.messages.is_empty() {
+                // Idle connections hold no buffer.
+                outbound.messages = VecDeque::new();
+            }
+            return Next::Message(message);
+        }
+        outbound.ending.clone().map_or(Next::Nothing, Next::Close)
+    }
+
+    pub(crate) fn queue(&self, message: &Message) -> Queued {
+        if self.is_past_deadline() {
+            return Queued::Ended;
+        }
+        let mut outbound = self.lock();
+        if outbound.ending.is_some() {
+            return Queued::Ended;
+        }
+        let bytes = outbound.bytes + message.as_bytes().len();
+        // A single message always fits: the limit is for what waits.
+        let is_full = !outbound.messages.is_empty() && bytes > self.max_queued;
+        if is_full || outbound.messages.len() >= MAX_QUEUED_MESSAGES {
+            return Queued::Full;
+        }
+        outbound.bytes = bytes;
+        outbound.messages.push_back(message.clone());
+        drop(outbound);
+        self.waker.wake();
+        Queued::Yes
+    }
+
+    /// Ends a connection whose client does not keep up.
+    pub(crate) fn close_slow(&self) {
+        self.revoke(Close::new(
+            Close::TRY_AGAIN_LATER,
+            "the client reads too slowly",
+        ));
+    }
+
+    /// Ends the connection without a frame, because its stream has ended.
+    pub(crate) fn gone(&self) {
+        self.end(Close::new(Close::GOING_AWAY, ""), Rest::Dropped);
+    }
+
+    fn end(&self, close: Close, rest: Rest) {
+        {
+            let mut outbound = self.lock();
+            if rest == Rest::Dropped {
+                outbound.messages = VecDeque::new();
+                outbound.bytes = 0;
+            }
+            if outbound.ending.is_none() {
+                outbound.ending = Some(close);
+            }
+        }
+        self.connections.leave(self);
+        self.waker.wake();
+    }
+
+    fn is_past_deadline(&self) -> bool {
+        let deadline = self.deadline.load(Ordering::Acquire);
+        deadline != NO_DEADLINE && millis(self.clock.now()) >= deadline
+    }
+
+    fn end_if_past_deadline(&self) {
+        if self.is_past_deadline() {
+            let close = self.lock().at_deadline.clone();
+            self.end(
+                close.unwrap_or_else(|| Close::new(Close::POLICY, "")),
+                Rest::Dropped,
+            );
+        }
+    }
+
+    /// What is behind the lock is changed by single moves.
+    fn lock(&self) -> MutexGuard<'_, Outbound> {
+        self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What becomes of queued messages at the end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    Sent,
+    Dropped,
+}
+
+impl ConnectionPort for Conn {
+    fn record(&self) -> &ConnectionRecord {
+        &self.record
+    }
+
+    fn record_changed(&self) {
+        // The record stays in memory for as long as the socket is open.
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        match self.queue(message) {
+            Queued::Yes => Ok(()),
+            Queued::Ended => Err(SendError),
+            Queued::Full => {
+                self.close_slow();
+                Err(SendError)
+            }
+        }
+    }
+
+    fn close(&self, close: Close) {
+        self.end(close, Rest::Sent);
+    }
+
+    fn close_at(&self, deadline: SystemTime, close: Close) {
+        let mut outbound = self.lock();
+        if millis(deadline) < self.deadline.load(Ordering::Acquire) {
+            outbound.at_deadline = Some(close);
+            self.deadline.store(millis(deadline), Ordering::Release);
+        }
+        drop(outbound);
+        self.waker.wake();
+    }
+
+    fn revoke(&self, close: Close) {
+        self.end(close, Rest::Dropped);
+    }
+}
+
+/// Rounded down: a deadline is never extended.
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(NO_DEADLINE - 1)
+}
+
+const NO_DEADLINE: u64 = u64::MAX;
+/// Many small messages cost more than their bytes.
+const MAX_QUEUED_MESSAGES: usize = 16 * 1024;

@@ -1,0 +1,214 @@
+//! What is believed of a request, and what is not.
+
+use std::net::IpAddr;
+
+use http::header::{FORWARDED, HOST};
+use http::request::Parts;
+use http::uri::{Authority, Scheme};
+use http::{HeaderName, StatusCode, Uri};
+use partyserver::{Response, text};
+
+/// Which `Host` values are answered. A page of a stranger can make a browser
+/// reach a server on loopback under the stranger's own name (DNS rebinding).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AllowedHosts {
+    /// Loopback's own names (`localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`)
+    /// when the server listens on loopback, any name otherwise.
+    #[default]
+    ByAddress,
+    /// Any.
+    Any,
+    /// These, without ports.
+    These(Vec<String>),
+}
+
+/// Who is believed about the request beside the client.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inbound {
+    pub(crate) hosts: AllowedHosts,
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+}
+
+impl Inbound {
+    /// Makes the URI absolute, removes what only a host may say, and finds the
+    /// client's address.
+    ///
+    /// # Errors
+    /// The refusal of a `Host` that is missing, malformed (400) or not allowed
+    /// (421).
+    pub(crate) fn admit(
+        &self,
+        parts: &mut Parts,
+        peer: Option<IpAddr>,
+        is_loopback: bool,
+    ) -> Result<Option<IpAddr>, Box<Response>> {
+        let is_trusted = peer.is_some_and(|peer| self.trusted_proxies.contains(&peer));
+        let forwarded = |name: &str| {
+            let value = parts
+                .headers
+                .get(name)
+                .filter(|_| is_trusted)?
+                .to_str()
+                .ok()?;
+            // The last is the one that the trusted proxy itself wrote.
+            value
+                .rsplit(',')
+                .next()
+                .map(|value| value.trim().to_owned())
+        };
+        let scheme = match forwarded("x-forwarded-proto").as_deref() {
+            Some("https") => Scheme::HTTPS,
+            _ => Scheme::HTTP,
+        };
+        let client = forwarded("x-forwarded-for")
+            .and_then(|address| address.parse().ok())
+            .or(peer);
+        let host = match forwarded("x-forwarded-host") {
+            Some(host) => Some(host),
+            None => match parts.headers.get(HOST) {
+                Some(host) => host.to_str().ok().map(str::to_owned),
+                None => parts.uri.authority().map(ToString::to_string),
+            },
+        };
+        let bad = || Box::new(text(StatusCode::BAD_REQUEST, "Bad Host header"));
+        let authority: Authority = host.and_then(|host| host.parse().ok()).ok_or_else(bad)?;
+        if authority.as_str().contains('@') {
+            return Err(bad());
+        }
+        if !self.allows(authority.host(), is_loopback) {
+            let refusal = text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "This host is not served here",
+            );
+            return Err(Box::new(refusal));
+        }
+        let path = parts.uri.path_and_query().cloned();
+        parts.uri = Uri::builder()
+            .scheme(scheme)
+            .authority(authority)
+            .path_and_query(path.map_or_else(|| "/".to_owned(), |path| path.to_string()))
+            .build()
+            .map_err(|_| bad())?;
+        let internal: Vec<HeaderName> = parts
+            .headers
+            .keys()
+            .filter(|name| is_internal(name))
+            .cloned()
+            .collect();
+        for name in internal {
+            parts.headers.remove(name);
+        }
+        Ok(client)
+    }
+
+    fn allows(&self, host: &str, is_loopback: bool) -> bool {
+        match &self.hosts {
+            AllowedHosts::Any => true,
+            AllowedHosts::ByAddress => !is_loopback || is_loopback_name(host),
+            AllowedHosts::These(names) => names.iter().any(|name| name.eq_ignore_ascii_case(host)),
+        }
+    }
+}
+
+/// Headers that speak between hosts and proxies; a client's are dropped, and
+/// the proxies' have been read.
+fn is_internal(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-partykit-")
+        || name.starts_with("x-partyserver-")
+        || name.starts_with("x-forwarded-")
+        || name == FORWARDED
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let host = host.to_ascii_lowercase();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || address
+            .parse()
+            .is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn admit(inbound: &Inbound, headers: &[(&str, &str)]) -> Result<(String, String), u16> {
+        let mut request = http::Request::get("/parties/chat/a?x=1");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        match inbound.admit(&mut parts, Some(PEER), true) {
+            Ok(client) => Ok((parts.uri.to_string(), client.unwrap().to_string())),
+            Err(refusal) => Err(refusal.status().as_u16()),
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        let loopback = Inbound::default();
+        for (host, expected) in [
+            ("localhost:8787", None),
+            ("127.0.0.1:8787", None),
+            ("[::1]:8787", None),
+            ("app.localhost", None),
+            ("evil.example", Some(421)),
+            ("localhost.evil.example", Some(421)),
+            ("127.0.0.1.evil.example", Some(421)),
+            ("user@localhost", Some(400)),
+            ("a b", Some(400)),
+            ("", Some(400)),
+        ] {
+            assert_eq!(
+                admit(&loopback, &[("host", host)]).err(),
+                expected,
+                "{host}"
+            );
+        }
+        assert_eq!(admit(&loopback, &[]), Err(400));
+        let any = Inbound {
+            hosts: AllowedHosts::Any,
+            ..Inbound::default()
+        };
+        assert!(admit(&any, &[("host", "evil.example")]).is_ok());
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let headers = [
+            ("host", "localhost:1"),
+            ("x-forwarded-host", "rooms.localhost"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.9"),
+        ];
+        let untrusted = admit(&Inbound::default(), &headers).unwrap();
+        assert_eq!(untrusted.0, "http://localhost:1/parties/chat/a?x=1");
+        assert_eq!(untrusted.1, "127.0.0.1");
+        let trusting = Inbound {
+            trusted_proxies: vec![PEER],
+            ..Inbound::default()
+        };
+        let trusted = admit(&trusting, &headers).unwrap();
+        assert_eq!(trusted.0, "https://rooms.localhost/parties/chat/a?x=1");
+        assert_eq!(trusted.1, "203.0.113.9");
+    }
+
+    #[test]
+    fn internal_headers_are_dropped() {
+        let request = http::Request::get("/").header("host", "localhost");
+        let request = request
+            .header("x-partykit-props", "e30")
+            .header("x-other", "1");
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        Inbound::default()
+            .admit(&mut parts, None, true)
+            .ok()
+            .unwrap();
+        assert!(!parts.headers.contains_key("x-partykit-props"));
+        assert!(parts.headers.contains_key("x-other"));
+    }
+}

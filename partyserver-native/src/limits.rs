@@ -1,0 +1,110 @@
+//! Limits for what a stranger can send, for the server as a whole. Those of a
+//! party are in `partyserver::PartyOptions`.
+
+use std::time::Duration;
+
+/// Limits of a server. A setter returns the limits again, so calls can be
+/// chained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub(crate) max_head: usize,
+    pub(crate) head_time: Duration,
+    pub(crate) max_sockets: usize,
+    pub(crate) max_connections: usize,
+    pub(crate) max_refused: usize,
+    pub(crate) max_refused_per_address: usize,
+    pub(crate) ping_interval: Duration,
+    pub(crate) pong_time: Duration,
+    pub(crate) close_time: Duration,
+    pub(crate) shutdown_time: Duration,
+}
+
+impl Limits {
+    /// The defaults, as each setter says.
+    pub fn new() -> Self {
+        Self {
+            max_head: 64 * 1024,
+            head_time: Duration::from_secs(10),
+            max_sockets: 20_000,
+            max_connections: 40_000,
+            max_refused: 1024,
+            max_refused_per_address: 32,
+            ping_interval: Duration::from_secs(25),
+            pong_time: Duration::from_secs(60),
+            close_time: Duration::from_secs(5),
+            shutdown_time: Duration::from_secs(10),
+        }
+    }
+
+    /// The largest request line with headers, in bytes, at least 8 KiB. Larger
+    /// ones are answered by 431, or 414 where the URL alone is too long.
+    /// Default: 64 KiB.
+    #[must_use]
+    pub fn with_max_head(mut self, bytes: usize) -> Self {
+        self.max_head = bytes.max(8192);
+        self
+    }
+
+    /// How long a client may take to send a request's headers; then its
+    /// connection is closed. Default: 10 s.
+    #[must_use]
+    pub fn with_head_time(mut self, time: Duration) -> Self {
+        self.head_time = time;
+        self
+    }
+
+    /// How many WebSockets the server holds. A further one is refused with 1013,
+    /// or 503. Default: 20,000.
+    #[must_use]
+    pub fn with_max_sockets(mut self, count: usize) -> Self {
+        self.max_sockets = count;
+        self
+    }
+
+    /// How many TCP connections are open at once. Further ones wait to be
+    /// accepted. Default: 40,000.
+    #[must_use]
+    pub fn with_max_connections(mut self, count: usize) -> Self {
+        self.max_connections = count;
+        self
+    }
+
+    /// How many refused sockets are told why by a close frame at once, in all
+    /// and for one address. Past it the HTTP form is sent. Default: 1,024 and 32.
+    #[must_use]
+    pub fn with_max_refused(mut self, in_all: usize, per_address: usize) -> Self {
+        self.max_refused = in_all;
+        self.max_refused_per_address = per_address;
+        self
+    }
+
+    /// How often a socket is pinged, and after how long without any frame it is
+    /// dropped. Default: 25 s and 60 s.
+    #[must_use]
+    pub fn with_ping(mut self, interval: Duration, limit: Duration) -> Self {
+        self.ping_interval = interval;
+        self.pong_time = limit;
+        self
+    }
+
+    /// How long a closing socket may take to end. Default: 5 s.
+    #[must_use]
+    pub fn with_close_time(mut self, time: Duration) -> Self {
+        self.close_time = time;
+        self
+    }
+
+    /// How long running turns and closing sockets may take when the server
+    /// stops. Default: 10 s.
+    #[must_use]
+    pub fn with_shutdown_time(mut self, time: Duration) -> Self {
+        self.shutdown_time = time;
+        self
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self::new()
+    }
+}

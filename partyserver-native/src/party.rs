@@ -1,0 +1,230 @@
+//! A party and its rooms, without the type of its server.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use dashmap::DashMap;
+use futures_util::FutureExt;
+use partyserver::{
+    Attachments, BoxFuture, CloseEvent, ConnectGate, Connection, Cors, CorsOption, Error,
+    Handshake, Lobby, Message, PartyOptions, Readiness, Refusal, Request, RequestGate, Response,
+    Server,
+};
+use serde_json::Value;
+
+use crate::connection::Conn;
+use crate::failure::Failure;
+use crate::room::{Host, NativeRoom};
+use crate::room_cell::{RoomCell, millis_since};
+use crate::store::RoomName;
+
+/// A room of any server.
+pub(crate) trait AnyRoom: Send + Sync {
+    fn port(&self) -> &NativeRoom;
+    fn max_message(&self) -> usize;
+    fn request(
+        self: Arc<Self>,
+        request: Request,
+        attachments: Attachments,
+    ) -> BoxFuture<'static, Response>;
+    fn connect(
+        self: Arc<Self>,
+        handshake: Handshake,
+        attachments: Attachments,
+    ) -> BoxFuture<'static, Joined>;
+    fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()>;
+    fn closed(
+        self: Arc<Self>,
+        connection: Connection,
+        event: CloseEvent,
+        error: Option<Error>,
+    ) -> BoxFuture<'static, ()>;
+    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>>;
+    fn event(&self, event: Value) -> BoxFuture<'_, ()>;
+    /// Drops the server when the room is idle; returns whether the room may
+    /// leave memory altogether.
+    fn sleep_if_idle(&self, now: u64) -> bool;
+}
+
+/// What became of an upgrade in its room.
+pub(crate) enum Joined {
+    Admitted(Arc<Conn>),
+    Refused(Refusal),
+}
+
+/// A party of any server.
+pub(crate) trait AnyParty: Send + Sync {
+    fn options(&self) -> &PartyOptions;
+    fn cors(&self) -> Option<&Cors>;
+    fn start(&self);
+    fn readiness(&self) -> Readiness;
+    fn before_request<'a>(
+        &'a self,
+        lobby: &'a Lobby,
+        request: Request,
+    ) -> BoxFuture<'a, Result<RequestGate, Failure>>;
+    fn before_connect<'a>(
+        &'a self,
+        lobby: &'a Lobby,
+        handshake: Handshake,
+    ) -> BoxFuture<'a, Result<ConnectGate, Failure>>;
+    fn room(&self, name: &str) -> Arc<dyn AnyRoom>;
+    fn rooms(&self) -> Vec<Arc<dyn AnyRoom>>;
+    fn rooms_in_memory(&self) -> usize;
+    fn rooms_started(&self) -> u64;
+    fn sweep(&self);
+}
+
+/// What the rooms of a party share.
+pub(crate) struct Shared<S> {
+    pub(crate) factory: Box<dyn Fn() -> S + Send + Sync>,
+    pub(crate) options: PartyOptions,
+    pub(crate) started: AtomicU64,
+    began: Instant,
+}
+
+impl<S> Shared<S> {
+    pub(crate) fn millis(&self) -> u64 {
+        millis_since(self.began)
+    }
+}
+
+/// A party: its gate and its rooms.
+pub(crate) struct Party<S> {
+    name: Arc<str>,
+    shared: Arc<Shared<S>>,
+    gate: S,
+    cors: Option<Cors>,
+    props: Option<Arc<Value>>,
+    rooms: DashMap<Arc<str>, Arc<RoomCell<S>>>,
+    host: Arc<Host>,
+}
+
+impl<S: Server> Party<S> {
+    pub(crate) fn new(
+        name: Arc<str>,
+        options: PartyOptions,
+        factory: Box<dyn Fn() -> S + Send + Sync>,
+        host: Arc<Host>,
+    ) -> Self {
+        let gate = factory();
+        let cors = match options.cors() {
+            CorsOption::Off => None,
+            CorsOption::Default => Some(gate.cors()),
+            CorsOption::Custom(cors) => Some(cors.clone()),
+        };
+        let props = options.props().cloned().map(Arc::new);
+        let started = AtomicU64::new(0);
+        let shared = Arc::new(Shared {
+            factory,
+            options,
+            started,
+            began: Instant::now(),
+        });
+        Self {
+            name,
+            shared,
+            gate,
+            cors,
+            props,
+            rooms: DashMap::new(),
+            host,
+        }
+    }
+}
+
+impl<S: Server> AnyParty for Party<S> {
+    fn options(&self) -> &PartyOptions {
+        &self.shared.options
+    }
+
+    fn cors(&self) -> Option<&Cors> {
+        self.cors.as_ref()
+    }
+
+    fn start(&self) {
+        self.gate.on_party_start();
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.gate.readiness()
+    }
+
+    fn before_request<'a>(
+        &'a self,
+        lobby: &'a Lobby,
+        request: Request,
+    ) -> BoxFuture<'a, Result<RequestGate, Failure>> {
+        Box::pin(guarded(
+            &self.shared.options,
+            self.gate.on_before_request(lobby, request),
+        ))
+    }
+
+    fn before_connect<'a>(
+        &'a self,
+        lobby: &'a Lobby,
+        handshake: Handshake,
+    ) -> BoxFuture<'a, Result<ConnectGate, Failure>> {
+        Box::pin(guarded(
+            &self.shared.options,
+            self.gate.on_before_connect(lobby, handshake),
+        ))
+    }
+
+    fn room(&self, name: &str) -> Arc<dyn AnyRoom> {
+        if let Some(cell) = self.rooms.get(name) {
+            return Arc::clone(cell.value()) as _;
+        }
+        let name: Arc<str> = name.into();
+        let entry = self.rooms.entry(Arc::clone(&name)).or_insert_with(|| {
+            let name = RoomName {
+                party: Arc::clone(&self.name),
+                room: name,
+            };
+            let room = NativeRoom::new(name, self.props.clone(), Arc::clone(&self.host));
+            let cell = Arc::new(RoomCell::new(Arc::clone(&self.shared), Arc::clone(&room)));
+            let any: Arc<dyn AnyRoom> = Arc::clone(&cell) as _;
+            room.bind(Arc::downgrade(&any) as Weak<dyn AnyRoom>);
+            cell
+        });
+        Arc::clone(entry.value()) as _
+    }
+
+    fn rooms(&self) -> Vec<Arc<dyn AnyRoom>> {
+        self.rooms
+            .iter()
+            .map(|entry| Arc::clone(entry.value()) as _)
+            .collect()
+    }
+
+    fn rooms_in_memory(&self) -> usize {
+        self.rooms.len()
+    }
+
+    fn rooms_started(&self) -> u64 {
+        self.shared.started.load(Ordering::Relaxed)
+    }
+
+    fn sweep(&self) {
+        let now = self.shared.millis();
+        // Under the map's own lock nobody can be given the room meanwhile.
+        self.rooms
+            .retain(|_, cell| !(cell.sleep_if_idle(now) && Arc::strong_count(cell) == 1));
+    }
+}
+
+/// A before-hook, with its panics and its time limited like a turn's.
+async fn guarded<T>(
+    options: &PartyOptions,
+    hook: impl Future<Output = Result<T, Error>> + Send,
+) -> Result<T, Failure> {
+    let hook = AssertUnwindSafe(tokio::time::timeout(options.turn_limit(), hook));
+    match hook.catch_unwind().await {
+        Ok(Ok(outcome)) => outcome.map_err(Failure::Hook),
+        Ok(Err(_)) => Err(Failure::TimedOut),
+        Err(panic) => Err(Failure::from_panic(&*panic)),
+    }
+}

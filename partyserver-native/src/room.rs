@@ -1,0 +1,145 @@
+//! The host's side of a room: what its code reaches through `Room`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::SystemTime;
+
+use partyserver::host::{RoomPort, SqlPort, StoragePort};
+use partyserver::{BoxFuture, Connection, Message, StorageError};
+use serde_json::Value;
+
+use crate::alarms::Alarms;
+use crate::clock::Clock;
+use crate::connections::Connections;
+use crate::party::AnyRoom;
+use crate::store::{RoomName, Store};
+
+/// A room of this machine.
+pub(crate) struct NativeRoom {
+    name: RoomName,
+    pub(crate) connections: Arc<Connections>,
+    props: Option<Arc<Value>>,
+    host: Arc<Host>,
+    sql: OnceLock<Arc<dyn SqlPort>>,
+    /// Where events are handled; empty once the room has left memory.
+    cell: OnceLock<Weak<dyn AnyRoom>>,
+    posted: Mutex<Posted>,
+}
+
+/// What all rooms of a server share.
+pub(crate) struct Host {
+    pub(crate) store: Store,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) alarms: Alarms,
+    pub(crate) runtime: tokio::runtime::Handle,
+}
+
+#[derive(Default)]
+struct Posted {
+    events: VecDeque<Value>,
+    is_drained: bool,
+}
+
+impl NativeRoom {
+    pub(crate) fn new(name: RoomName, props: Option<Arc<Value>>, host: Arc<Host>) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            connections: Arc::default(),
+            props,
+            host,
+            sql: OnceLock::new(),
+            cell: OnceLock::new(),
+            posted: Mutex::default(),
+        })
+    }
+
+    /// Says where the room's events are handled. Once.
+    pub(crate) fn bind(&self, cell: Weak<dyn AnyRoom>) {
+        // A room is bound where it is made, so it is never bound already.
+        let _ = self.cell.set(cell);
+    }
+
+    pub(crate) fn name(&self) -> &RoomName {
+        &self.name
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.host.clock
+    }
+
+    /// The next posted event; without one, the task that asks has ended.
+    fn next_event(&self) -> Option<Value> {
+        let mut posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        let event = posted.events.pop_front();
+        posted.is_drained = event.is_some();
+        event
+    }
+}
+
+impl RoomPort for NativeRoom {
+    fn party(&self) -> &str {
+        &self.name.party
+    }
+
+    fn name(&self) -> &str {
+        &self.name.room
+    }
+
+    fn now(&self) -> SystemTime {
+        self.host.clock.now()
+    }
+
+    fn props(&self) -> Option<&Value> {
+        self.props.as_deref()
+    }
+
+    fn connections(&self) -> Vec<Connection> {
+        self.connections.all()
+    }
+
+    fn broadcast(&self, message: &Message, without: &[&str]) {
+        self.connections.broadcast(message, without);
+    }
+
+    fn storage(&self) -> Arc<dyn StoragePort> {
+        self.host.store.storage(self.name.clone())
+    }
+
+    fn sql(&self) -> Arc<dyn SqlPort> {
+        Arc::clone(self.sql.get_or_init(|| self.host.store.sql(&self.name)))
+    }
+
+    fn set_alarm(&self, at: Option<SystemTime>) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(async move {
+            self.host.store.set_alarm(self.name.clone(), at).await?;
+            self.host.alarms.changed();
+            Ok(())
+        })
+    }
+
+    fn alarm(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StorageError>> {
+        Box::pin(self.host.store.alarm(self.name.clone()))
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        self.host.runtime.spawn(future);
+    }
+
+    fn post(&self, event: Value) {
+        let Some(cell) = self.cell.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        let mut posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
+        posted.events.push_back(event);
+        if std::mem::replace(&mut posted.is_drained, true) {
+            return;
+        }
+        drop(posted);
+        // One task hands the events over, so that they stay in order.
+        self.host.runtime.spawn(async move {
+            while let Some(event) = cell.port().next_event() {
+                cell.event(event).await;
+            }
+        });
+    }
+}

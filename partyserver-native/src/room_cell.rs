@@ -1,0 +1,295 @@
+//! One room in memory: its server, one turn at a time.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use http::StatusCode;
+use partyserver::host::{ConnectionRecord, may_share, requested_id};
+use partyserver::instance::{Connecting, Instance};
+use partyserver::{
+    Attachments, BoxFuture, Close, CloseEvent, Connection, Error, Handshake, Hibernation, Message,
+    PartyOptions, Refusal, Request, Response, Room, Server, text,
+};
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use crate::connection::Conn;
+use crate::failure::{Failure, random_id};
+use crate::party::{AnyRoom, Joined, Shared};
+use crate::room::NativeRoom;
+
+/// A room: a fair lock around its server. Turns run in the task that brings
+/// the event, in the order in which the events arrived.
+pub(crate) struct RoomCell<S> {
+    party: Arc<Shared<S>>,
+    room: Arc<NativeRoom>,
+    instance: Mutex<Option<Instance<S>>>,
+    /// When the last turn ended, in milliseconds since the server began.
+    last_turn: AtomicU64,
+}
+
+impl<S: Server> RoomCell<S> {
+    pub(crate) fn new(party: Arc<Shared<S>>, room: Arc<NativeRoom>) -> Self {
+        let last_turn = AtomicU64::new(party.millis());
+        Self {
+            party,
+            room,
+            instance: Mutex::new(None),
+            last_turn,
+        }
+    }
+
+    /// Runs one turn. A panic or a turn past its limit ends the server's value;
+    /// so does dropping this future, which nobody here does.
+    async fn turn<R, F>(&self, body: F) -> Result<R, Failure>
+    where
+        F: for<'i> FnOnce(&'i mut Instance<S>) -> BoxFuture<'i, R> + Send,
+        R: Send,
+    {
+        let mut slot = self.instance.lock().await;
+        let turn = async {
+            let mut instance = slot.take().unwrap_or_else(|| {
+                self.party.started.fetch_add(1, Ordering::Relaxed);
+                Instance::new((self.party.factory)(), Room::from_port(self.room.clone()))
+            });
+            let outcome = body(&mut instance).await;
+            (instance, outcome)
+        };
+        let turn = AssertUnwindSafe(tokio::time::timeout(self.options().turn_limit(), turn));
+        let outcome = turn.catch_unwind().await;
+        self.last_turn.store(self.party.millis(), Ordering::Relaxed);
+        match outcome {
+            Ok(Ok((instance, outcome))) => {
+                *slot = Some(instance);
+                Ok(outcome)
+            }
+            Ok(Err(_)) => Err(Failure::TimedOut),
+            Err(panic) => Err(Failure::from_panic(&*panic)),
+        }
+    }
+
+    fn options(&self) -> &PartyOptions {
+        &self.party.options
+    }
+
+    fn log(&self, outcome: Result<Result<(), Error>, Failure>) -> Result<(), String> {
+        let name = self.room.name();
+        let failure = match outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => Failure::Hook(error),
+            Err(failure) => failure,
+        };
+        Err(failure.log(&name.party, &name.room))
+    }
+
+    /// The id a newcomer gets: the one it asks for, unless a stranger holds it.
+    fn public_id(&self, handshake: &Handshake, attachments: &Attachments) -> String {
+        let requested = requested_id(handshake.uri().query()).filter(|id| {
+            let holders = self.room.connections.with_id(id);
+            holders.iter().all(|holder| may_share(attachments, holder))
+        });
+        requested.unwrap_or_else(random_id)
+    }
+
+    fn join(
+        &self,
+        handshake: &Handshake,
+        attachments: Attachments,
+        tags: Vec<String>,
+    ) -> Arc<Conn> {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        let id = self.public_id(handshake, &attachments);
+        let name = self.room.name();
+        let record = ConnectionRecord {
+            key: KEYS.fetch_add(1, Ordering::Relaxed),
+            tags: std::iter::once(id.clone()).chain(tags).collect(),
+            id,
+            uri: handshake.uri().clone(),
+            party: Arc::clone(&name.party),
+            room: Arc::clone(&name.room),
+            attachments,
+            state: std::sync::Mutex::new(None),
+        };
+        let connections = Arc::clone(&self.room.connections);
+        let clock = Arc::clone(self.room.clock());
+        let conn = Conn::new(
+            record,
+            connections,
+            clock,
+            self.options().max_queued_bytes(),
+        );
+        self.room.connections.join(Arc::clone(&conn));
+        conn
+    }
+}
+
+impl<S: Server> AnyRoom for RoomCell<S> {
+    fn port(&self) -> &NativeRoom {
+        &self.room
+    }
+
+    fn max_message(&self) -> usize {
+        self.options().max_message()
+    }
+
+    fn request(
+        self: Arc<Self>,
+        request: Request,
+        attachments: Attachments,
+    ) -> BoxFuture<'static, Response> {
+        Box::pin(async move {
+            let outcome = self
+                .turn(|instance| Box::pin(instance.request(request, attachments)))
+                .await;
+            let failure = match outcome {
+                Ok(Ok(response)) => return response,
+                Ok(Err(error)) => Failure::Hook(error),
+                Err(failure) => failure,
+            };
+            let name = self.room.name();
+            failure.to_response(&name.party, &name.room)
+        })
+    }
+
+    fn connect(
+        self: Arc<Self>,
+        handshake: Handshake,
+        attachments: Attachments,
+    ) -> BoxFuture<'static, Joined> {
+        Box::pin(async move {
+            let cell = Arc::clone(&self);
+            let joined = Arc::new(std::sync::OnceLock::new());
+            let slot = Arc::clone(&joined);
+            let outcome = self
+                .turn(move |instance| {
+                    Box::pin(async move {
+                        let tags =
+                            match instance.connecting(&handshake, attachments.clone()).await? {
+                                Connecting::Admitted { tags } => tags,
+                                Connecting::Refused(refusal) => return Ok(Some(refusal)),
+                            };
+                        if cell.room.connections.len() >= cell.options().max_connections_per_room()
+                        {
+                            return Ok(Some(at_capacity()));
+                        }
+                        let conn = cell.join(&handshake, attachments, tags);
+                        let connection = conn.handle();
+                        // From here on the connection is closed by what goes wrong.
+                        let _ = slot.set(conn);
+                        instance.connected(&connection, &handshake).await?;
+                        Ok(None)
+                    })
+                })
+                .await;
+            let name = self.room.name();
+            let failure = match outcome {
+                Ok(Ok(Some(refusal))) => return Joined::Refused(refusal),
+                Ok(Ok(None)) => None,
+                Ok(Err(error)) => Some(Failure::Hook(error)),
+                Err(failure) => Some(failure),
+            };
+            let conn = joined.get().cloned();
+            match (conn, failure) {
+                (Some(conn), None) => Joined::Admitted(conn),
+                (Some(conn), Some(failure)) => {
+                    let id = failure.log(&name.party, &name.room);
+                    conn.handle().close(Close::INTERNAL_ERROR, id);
+                    Joined::Admitted(conn)
+                }
+                (None, Some(failure)) => Joined::Refused(Refusal::closing(
+                    failure.to_response(&name.party, &name.room),
+                    Close::new(Close::INTERNAL_ERROR, "Internal server error"),
+                )),
+                (None, None) => unreachable!("a turn that admits makes a connection"),
+            }
+        })
+    }
+
+    fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let connection = conn.handle();
+            let guard = Arc::clone(&conn);
+            let outcome = self
+                .turn(|instance| {
+                    Box::pin(async move {
+                        // It may have been closed while it waited for its turn.
+                        if guard.is_admitted() {
+                            instance.message(&guard.handle(), message).await
+                        } else {
+                            Ok(())
+                        }
+                    })
+                })
+                .await;
+            if let Err(id) = self.log(outcome) {
+                connection.close(Close::INTERNAL_ERROR, id);
+            }
+        })
+    }
+
+    fn closed(
+        self: Arc<Self>,
+        connection: Connection,
+        event: CloseEvent,
+        error: Option<Error>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let turn = self.turn(|instance| {
+                Box::pin(async move { instance.closed(&connection, event, error.as_ref()).await })
+            });
+            // Nobody is left to be told of a failure; it is in the log.
+            let _ = self.log(turn.await);
+        })
+    }
+
+    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(async move {
+            let outcome = self.turn(|instance| Box::pin(instance.alarm())).await;
+            self.log(outcome)
+        })
+    }
+
+    fn event(&self, event: Value) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let turn = self.turn(|instance| Box::pin(instance.event(event)));
+            // Nobody is left to be told of a failure; it is in the log.
+            let _ = self.log(turn.await);
+        })
+    }
+
+    fn sleep_if_idle(&self, now: u64) -> bool {
+        let idle =
+            Duration::from_millis(now.saturating_sub(self.last_turn.load(Ordering::Relaxed)));
+        let has_connections = self.room.connections.len() > 0;
+        let is_due = match self.options().hibernation() {
+            Hibernation::After(time) => idle >= time,
+            Hibernation::Off => !has_connections && idle >= self.options().idle_time(),
+        };
+        if !is_due {
+            return false;
+        }
+        // A room in the middle of a turn is not idle.
+        let Ok(mut slot) = self.instance.try_lock() else {
+            return false;
+        };
+        *slot = None;
+        // What the room's code has spawned may still hold the room.
+        !has_connections && Arc::strong_count(&self.room) == 1
+    }
+}
+
+fn at_capacity() -> Refusal {
+    let answer = text(StatusCode::SERVICE_UNAVAILABLE, "The room is full");
+    Refusal::closing(
+        answer,
+        Close::new(Close::TRY_AGAIN_LATER, "the room is full"),
+    )
+}
+
+/// When the server began, to count milliseconds from.
+pub(crate) fn millis_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

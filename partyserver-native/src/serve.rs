@@ -1,0 +1,339 @@
+//! Parties, served on a listener of their own.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use partyserver::router::Router;
+use partyserver::{PartyOptions, Request, Response, Server, text};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::{Semaphore, watch};
+use tower_service::Service;
+
+use crate::alarms::{self, Alarms};
+use crate::clock::{Clock, SystemClock};
+use crate::inbound::{AllowedHosts, Inbound};
+use crate::limits::Limits;
+use crate::party::{AnyParty, Party};
+use crate::room::Host;
+use crate::service::{Fallback, Inner, PartyService, PeerAddress};
+use crate::store::{Store, StoreError};
+use crate::sweep;
+
+/// The parties of a server and how they are served.
+pub struct Parties {
+    router: Router,
+    registered: Vec<(Arc<str>, Register)>,
+    data: Option<PathBuf>,
+    inbound: Inbound,
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    fallback: Fallback,
+}
+
+/// Makes a party once there is a host for it.
+type Register = Box<dyn FnOnce(Arc<str>, Arc<Host>) -> Box<dyn AnyParty> + Send>;
+
+/// Why a server does not start, or ended. One line, for the operator.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address can't be listened on: in use, or not this machine's.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The data folder or the store in it can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Parties {
+    /// No parties yet, under the prefix `parties`, with a store that is gone
+    /// when the server ends.
+    pub fn new() -> Self {
+        Self {
+            router: Router::new("parties"),
+            registered: Vec::new(),
+            data: None,
+            inbound: Inbound::default(),
+            limits: Limits::new(),
+            clock: Arc::new(SystemClock),
+            fallback: Box::new(|_| {
+                Box::pin(std::future::ready(text(
+                    http::StatusCode::NOT_FOUND,
+                    "Not found",
+                )))
+            }),
+        }
+    }
+
+    /// Registers a party with the default options. `factory` makes the server
+    /// of a room; it is called once more for the party's gate.
+    #[must_use]
+    pub fn party<S: Server>(
+        self,
+        name: &str,
+        factory: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.party_with(name, PartyOptions::new(), factory)
+    }
+
+    /// Registers a party.
+    #[must_use]
+    pub fn party_with<S: Server>(
+        mut self,
+        name: &str,
+        options: PartyOptions,
+        factory: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        let (_, name) = self.router.register(name);
+        let make: Register = Box::new(move |name, host| {
+            Box::new(Party::new(name, options, Box::new(factory), host))
+        });
+        self.registered.push((name, make));
+        self
+    }
+
+    /// The folder of the store. It is made where its parent exists. Without a
+    /// folder nothing outlives the server.
+    #[must_use]
+    pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data = Some(folder.into());
+        self
+    }
+
+    /// The limits for what strangers can send.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// The application's own answers: to paths that are no room's. Default: 404.
+    #[must_use]
+    pub fn fallback<F, R>(mut self, answer: F) -> Self
+    where
+        F: Fn(Request) -> R + Send + Sync + 'static,
+        R: Future<Output = Response> + Send + 'static,
+    {
+        self.fallback = Box::new(move |request| Box::pin(answer(request)));
+        self
+    }
+
+    /// Which `Host` values are answered. Default: loopback's own names on
+    /// loopback, any elsewhere.
+    #[must_use]
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.inbound.hosts = hosts;
+        self
+    }
+
+    /// The addresses of proxies whose `X-Forwarded-For`, `-Proto` and `-Host`
+    /// are believed. Default: none.
+    #[must_use]
+    pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
+        self.inbound.trusted_proxies = proxies.into_iter().collect();
+        self
+    }
+
+    /// The wall clock. Default: the system's.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Opens the store and makes the service. Must be called inside a tokio
+    /// runtime.
+    ///
+    /// # Errors
+    /// [`ServeError::Store`].
+    pub fn build(self) -> Result<PartyService, ServeError> {
+        let store = match &self.data {
+            Some(folder) => Store::open(folder)?,
+            None => Store::temporary()?,
+        };
+        let host = Arc::new(Host {
+            store,
+            clock: self.clock,
+            alarms: Alarms::default(),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        let names = self
+            .registered
+            .iter()
+            .map(|(name, _)| Arc::clone(name))
+            .collect();
+        let parties: Vec<_> = self
+            .registered
+            .into_iter()
+            .map(|(name, make)| make(name, Arc::clone(&host)))
+            .collect();
+        for party in &parties {
+            party.start();
+        }
+        let inner = Arc::new(Inner {
+            host,
+            parties,
+            names,
+            router: self.router,
+            inbound: self.inbound,
+            limits: self.limits,
+            fallback: self.fallback,
+            refused: Arc::default(),
+            sockets: Arc::default(),
+            is_loopback: false.into(),
+            stopping: watch::Sender::new(false),
+        });
+        tokio::spawn(alarms::run(Arc::downgrade(&inner)));
+        tokio::spawn(sweep::run(Arc::downgrade(&inner)));
+        Ok(PartyService(inner))
+    }
+
+    /// Serves on an address until SIGTERM or Ctrl-C, then stops gracefully.
+    ///
+    /// # Errors
+    /// [`ServeError`] when it can't start.
+    pub async fn serve(
+        self,
+        address: impl ToSocketAddrs + std::fmt::Display,
+    ) -> Result<(), ServeError> {
+        let listener = TcpListener::bind(&address)
+            .await
+            .map_err(|source| ServeError::Listen {
+                address: address.to_string(),
+                source,
+            })?;
+        self.serve_on(listener, stop_signal()).await
+    }
+
+    /// Serves on a listener until `stop` is ready, then stops gracefully.
+    ///
+    /// # Errors
+    /// [`ServeError`] when it can't start.
+    pub async fn serve_on(
+        self,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let service = self.build()?;
+        service.serve_on(listener, stop).await;
+        Ok(())
+    }
+}
+
+impl Default for Parties {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl PartyService {
+    /// Serves on a listener until `stop` is ready, then stops gracefully.
+    pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
+        let is_loopback = listener
+            .local_addr()
+            .is_ok_and(|address| address.ip().is_loopback());
+        self.0.is_loopback.store(is_loopback, Ordering::Relaxed);
+        let places = Arc::new(Semaphore::new(self.0.limits.max_connections));
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let place = tokio::select! {
+                () = &mut stop => break,
+                place = Arc::clone(&places).acquire_owned() => place,
+            };
+            let stream = tokio::select! {
+                () = &mut stop => break,
+                stream = accept(&listener) => stream,
+            };
+            let service = self.clone();
+            tokio::spawn(async move {
+                service.serve_connection(stream).await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        self.shutdown().await;
+        // Requests that are still running when time is up are cut off.
+        let all = u32::try_from(self.0.limits.max_connections).unwrap_or(u32::MAX);
+        let ended = places.acquire_many(all);
+        let _ = tokio::time::timeout(self.0.limits.shutdown_time, ended).await;
+    }
+
+    /// Serves one connection until it ends, is upgraded, or the server stops
+    /// and its running request has been answered.
+    async fn serve_connection(self, (stream, peer): (TcpStream, SocketAddr)) {
+        let mut stopping = self.0.stopping.subscribe();
+        let limits = self.0.limits;
+        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(PeerAddress(peer));
+            self.clone().call(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_time)
+            .max_buf_size(limits.max_head)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        // A connection that breaks is its client's business.
+        tokio::select! {
+            _ = &mut connection => return,
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+/// Accepts, however often that fails: without descriptors it pauses.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut is_logged = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Small frames must not wait for one another.
+                let _ = stream.set_nodelay(true);
+                return (stream, peer);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if !std::mem::replace(&mut is_logged, true) {
+                    tracing::error!(%error, "accepting connections fails; trying on");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// SIGTERM, or Ctrl-C.
+async fn stop_signal() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+            return;
+        }
+    }
+    // Without signals the server runs until it is killed.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,334 @@
+//! The service: from a request to its room's answer.
+
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::upgrade::OnUpgrade;
+use partyserver::router::{Route, Router};
+use partyserver::{
+    Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
+    RequestGate, Response, text,
+};
+use tokio::sync::watch;
+
+use crate::failure::Failure;
+use crate::finish::to_the_end;
+use crate::inbound::Inbound;
+use crate::limits::Limits;
+use crate::party::{AnyParty, Joined};
+use crate::refused::{self, Refused};
+use crate::room::Host;
+use crate::{health, socket, upgrade};
+
+/// Serves parties. A `tower` service, cheap to clone, to be served by
+/// [`Parties::serve`](crate::Parties::serve) or mounted in another server.
+#[derive(Clone)]
+pub struct PartyService(pub(crate) Arc<Inner>);
+
+/// The address of a request's TCP peer. A server that the service is mounted
+/// in puts it among the request's extensions; without it all clients count as
+/// one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
+pub(crate) struct Inner {
+    pub(crate) host: Arc<Host>,
+    pub(crate) parties: Vec<Box<dyn AnyParty>>,
+    pub(crate) names: Vec<Arc<str>>,
+    pub(crate) router: Router,
+    pub(crate) inbound: Inbound,
+    pub(crate) limits: Limits,
+    pub(crate) fallback: Fallback,
+    pub(crate) refused: Arc<Refused>,
+    pub(crate) sockets: Arc<AtomicUsize>,
+    pub(crate) is_loopback: AtomicBool,
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+pub(crate) type Fallback = Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
+
+impl PartyService {
+    /// How many rooms are in memory, awake or asleep.
+    pub fn rooms_in_memory(&self) -> usize {
+        self.0
+            .parties
+            .iter()
+            .map(|party| party.rooms_in_memory())
+            .sum()
+    }
+
+    /// How many times a room's server was made since the start.
+    pub fn rooms_started(&self) -> u64 {
+        self.0
+            .parties
+            .iter()
+            .map(|party| party.rooms_started())
+            .sum()
+    }
+
+    /// How many WebSockets are admitted now.
+    pub fn sockets(&self) -> usize {
+        self.0.sockets.load(Ordering::Relaxed)
+    }
+
+    /// Stops: new requests get 503, every socket is closed with 1001, and what
+    /// runs may end within the limit. Then the store is closed.
+    pub async fn shutdown(&self) {
+        self.0.stopping.send_replace(true);
+        for party in &self.0.parties {
+            for room in party.rooms() {
+                room.port()
+                    .connections
+                    .close_all(&Close::new(Close::GOING_AWAY, "the server stops"));
+            }
+        }
+        let deadline = tokio::time::Instant::now() + self.0.limits.shutdown_time;
+        while self.sockets() > 0 && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        self.0.host.store.close().await;
+    }
+
+    async fn answer<B>(self, request: http::Request<B>) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let server = &self.0;
+        if *server.stopping.borrow() {
+            return unavailable("The server is stopping");
+        }
+        let (mut parts, body) = request.into_parts();
+        let peer = parts.extensions.get().map(|PeerAddress(peer)| peer.ip());
+        let is_loopback = server.is_loopback.load(Ordering::Relaxed);
+        let client = match server.inbound.admit(&mut parts, peer, is_loopback) {
+            Ok(client) => client,
+            Err(refusal) => return *refusal,
+        };
+        match parts.uri.path() {
+            "/healthz" => return health::health(),
+            "/readyz" => return health::readiness(server).await,
+            _ => {}
+        }
+        let path = parts.uri.path().to_owned();
+        let (party, room) = match server.router.route(&path) {
+            Route::Unmatched => {
+                let body = limited(body, DEFAULT_MAX_BODY);
+                return (server.fallback)(Request::from_parts(parts, body)).await;
+            }
+            Route::UnknownParty => return text(StatusCode::BAD_REQUEST, "Invalid request"),
+            Route::Room { party, room } => (party, room),
+        };
+        let cors = server.parties[party].cors();
+        if let Some(cors) = cors
+            && Cors::is_preflight(&parts.method, &parts.headers)
+        {
+            return cors.preflight(&parts.headers);
+        }
+        let origin = parts.headers.get(ORIGIN).cloned();
+        let mut answer = if upgrade::is_upgrade(&parts.headers) {
+            self.connect(party, room, parts, client).await
+        } else {
+            self.request(party, room, parts, body).await
+        };
+        if let Some(cors) = cors
+            && answer.status() != StatusCode::SWITCHING_PROTOCOLS
+        {
+            cors.apply(origin.as_ref(), answer.headers_mut());
+        }
+        answer
+    }
+
+    async fn request<B>(&self, party: usize, room: &str, parts: Parts, body: B) -> Response
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let (name, party) = (&self.0.names[party], &self.0.parties[party]);
+        let max_body = party.options().max_body();
+        if content_length(&parts).is_some_and(|length| length > max_body as u64) {
+            return text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large");
+        }
+        let request = Request::from_parts(parts, limited(body, max_body));
+        let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
+        match party.before_request(&lobby, request).await {
+            Ok(RequestGate::Admit(request)) => {
+                let turn = party
+                    .room(room)
+                    .request(request, lobby.attachments().clone());
+                to_the_end(turn).await
+            }
+            Ok(RequestGate::Answer(response)) => response,
+            Err(failure) => failure.to_response(name, room),
+        }
+    }
+
+    async fn connect(
+        &self,
+        party: usize,
+        room: &str,
+        mut parts: Parts,
+        client: Option<IpAddr>,
+    ) -> Response {
+        let accepted = match upgrade::check(&parts.method, parts.version, &parts.headers) {
+            Ok(accepted) => accepted,
+            Err(refusal) => return *refusal,
+        };
+        let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+            return text(StatusCode::BAD_REQUEST, "This connection can't be upgraded");
+        };
+        let refusal = match self
+            .admit(party, room, Handshake::from_parts(parts, ()))
+            .await
+        {
+            Ok((conn, socket_place)) => {
+                let room = self.0.parties[party].room(room);
+                let limits = self.0.limits;
+                self.0.host.runtime.spawn(async move {
+                    socket::run(on_upgrade, conn, room, limits).await;
+                    drop(socket_place);
+                });
+                return accepted.into_response();
+            }
+            Err(refusal) => refusal,
+        };
+        let Some(close) = refusal.close().cloned() else {
+            return refusal.into_response();
+        };
+        let Some(place) = self.0.refused.place(client, &self.0.limits) else {
+            return refusal.into_response();
+        };
+        self.0
+            .host
+            .runtime
+            .spawn(refused::refuse(on_upgrade, close, self.0.limits, place));
+        accepted.into_response()
+    }
+
+    async fn admit(
+        &self,
+        party: usize,
+        room: &str,
+        handshake: Handshake,
+    ) -> Result<(Arc<crate::connection::Conn>, SocketPlace), Refusal> {
+        let (name, party) = (&self.0.names[party], &self.0.parties[party]);
+        let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
+        let handshake = match party.before_connect(&lobby, handshake).await {
+            Ok(ConnectGate::Admit(handshake)) => handshake,
+            Ok(ConnectGate::Refuse(refusal)) => return Err(refusal),
+            Err(failure) => return Err(failed(&failure, name, room)),
+        };
+        let place = SocketPlace::take(&self.0).ok_or_else(at_capacity)?;
+        let turn = party
+            .room(room)
+            .connect(handshake, lobby.attachments().clone());
+        match to_the_end(turn).await {
+            Joined::Admitted(conn) => Ok((conn, place)),
+            Joined::Refused(refusal) => Err(refusal),
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn party(&self, name: &str) -> Option<&dyn AnyParty> {
+        let index = self.names.iter().position(|own| **own == *name)?;
+        Some(&*self.parties[index])
+    }
+}
+
+/// The place of one admitted socket, given back when dropped.
+struct SocketPlace(Arc<AtomicUsize>);
+
+impl SocketPlace {
+    fn take(server: &Inner) -> Option<Self> {
+        let max = server.limits.max_sockets;
+        let take = |count: usize| (count < max).then_some(count + 1);
+        server
+            .sockets
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
+            .ok()?;
+        Some(Self(Arc::clone(&server.sockets)))
+    }
+}
+
+impl Drop for SocketPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<B> tower_service::Service<http::Request<B>> for PartyService
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move { Ok(service.answer(request).await) })
+    }
+}
+
+fn limited<B>(body: B, max: usize) -> Body
+where
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    Body::stream(Limited::new(body, max).map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            BodyError::TooLarge
+        } else {
+            BodyError::Interrupted(error)
+        }
+    }))
+}
+
+fn content_length(parts: &Parts) -> Option<u64> {
+    parts
+        .headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}
+
+fn failed(failure: &Failure, party: &str, room: &str) -> Refusal {
+    let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
+    Refusal::closing(failure.to_response(party, room), close)
+}
+
+fn at_capacity() -> Refusal {
+    let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
+    Refusal::closing(unavailable("The server is full"), close)
+}
+
+fn unavailable(reason: &'static str) -> Response {
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    answer
+}
+
+/// The largest body of a request that no party answers.
+const DEFAULT_MAX_BODY: usize = 1024 * 1024;

@@ -1,0 +1,379 @@
+//! The task of one admitted socket.
+//!
+//! It polls everything that concerns the socket side by side: the turn that
+//! its last frame started, the frames that are queued to it, the deadline of
+//! its identity, and pings. So expiry and revocation never wait for a hook.
+//! The next frame is read only when the turn has ended: that is the
+//! back-pressure on a client that sends faster than its room works.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytestring::ByteString;
+use futures_util::{Sink, Stream};
+use hyper::upgrade::OnUpgrade;
+use partyserver::{BoxFuture, Close, CloseEvent, Error, Message};
+use tokio::io::AsyncWriteExt;
+use tokio::time::{Instant, Sleep};
+use tokio_websockets::proto::ProtocolError;
+use tokio_websockets::{
+    CloseCode, Error as WsError, Limits as FrameLimits, Message as WsMessage, ServerBuilder,
+    WebSocketStream,
+};
+
+use crate::connection::{Conn, Next};
+use crate::io::Io;
+use crate::limits::Limits;
+use crate::party::AnyRoom;
+
+/// Runs a connection from the handshake to its end.
+pub(crate) async fn run(
+    upgrade: OnUpgrade,
+    conn: Arc<Conn>,
+    room: Arc<dyn AnyRoom>,
+    limits: Limits,
+) {
+    let ended = match upgrade.await {
+        Ok(upgraded) => {
+            let max_message = room.max_message();
+            let stream = ServerBuilder::new()
+                .limits(FrameLimits::default().max_payload_len(Some(max_message)))
+                .serve(Io::new(upgraded));
+            Socket::new(stream, Arc::clone(&conn), Arc::clone(&room), limits)
+                .run()
+                .await
+        }
+        Err(_) => Ended {
+            event: CloseEvent::abnormal(),
+            error: None,
+        },
+    };
+    conn.gone();
+    room.closed(conn.handle(), ended.event, ended.error).await;
+}
+
+/// How a socket ended.
+struct Ended {
+    event: CloseEvent,
+    error: Option<Error>,
+}
+
+struct Socket {
+    stream: WebSocketStream<Io>,
+    conn: Arc<Conn>,
+    room: Arc<dyn AnyRoom>,
+    limits: Limits,
+    turn: Option<BoxFuture<'static, ()>>,
+    phase: Phase,
+    /// Whether all that was given to the stream has been written.
+    is_flushed: bool,
+    last_heard: Instant,
+    next_ping: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+enum Phase {
+    Open,
+    /// Our close frame was given to the stream; the client's is awaited until
+    /// the instant.
+    Closing {
+        event: CloseEvent,
+        until: Instant,
+    },
+}
+
+/// What a poll of the socket ended with.
+enum Outcome {
+    /// The client's close frame came; its reason is still to be answered.
+    ClosedByClient(CloseEvent),
+    Ended(Ended),
+}
+
+impl Socket {
+    fn new(
+        stream: WebSocketStream<Io>,
+        conn: Arc<Conn>,
+        room: Arc<dyn AnyRoom>,
+        limits: Limits,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            stream,
+            conn,
+            room,
+            limits,
+            turn: None,
+            phase: Phase::Open,
+            is_flushed: true,
+            last_heard: now,
+            next_ping: now + limits.ping_interval,
+            timer: Box::pin(tokio::time::sleep_until(now + limits.ping_interval)),
+        }
+    }
+
+    async fn run(mut self) -> Ended {
+        let outcome = poll_fn(|cx| self.poll(cx)).await;
+        let limit = self.limits.close_time;
+        let turn = self.turn.take();
+        let ended = match outcome {
+            Outcome::ClosedByClient(event) => {
+                // A client that does not take the answer is dropped.
+                let _ = tokio::time::timeout(limit, self.answer_close(&event)).await;
+                Ended { event, error: None }
+            }
+            Outcome::Ended(ended) => {
+                let mut stream = self.stream.into_inner();
+                let _ = tokio::time::timeout(limit, stream.shutdown()).await;
+                ended
+            }
+        };
+        if let Some(turn) = turn {
+            turn.await;
+        }
+        ended
+    }
+
+    /// Answers the client's close frame with the same code and reason.
+    async fn answer_close(self, event: &CloseEvent) {
+        if !self.is_flushed || event.reason.is_empty() {
+            // The stream's own answer, which has the code alone, comes after
+            // what is still to be written.
+            let mut stream = self.stream;
+            let _ = poll_fn(|cx| Pin::new(&mut stream).poll_close(cx)).await;
+            return;
+        }
+        // Nothing else is to be written, so the whole frame can be.
+        let mut stream = self.stream.into_inner();
+        let mut frame = vec![
+            0x88,
+            2 + u8::try_from(event.reason.len()).unwrap_or_default(),
+        ];
+        frame.extend(event.code.to_be_bytes());
+        frame.extend(event.reason.as_bytes());
+        if stream.write_all(&frame).await.is_ok() {
+            let _ = stream.shutdown().await;
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        self.conn.register(cx.waker());
+        loop {
+            if let Some(turn) = &mut self.turn
+                && turn.as_mut().poll(cx).is_ready()
+            {
+                self.turn = None;
+                self.last_heard = Instant::now();
+            }
+            if let Err(error) = self.poll_write(cx) {
+                return Poll::Ready(Outcome::Ended(broken(error)));
+            }
+            if let Some(ended) = self.poll_time(cx) {
+                return Poll::Ready(Outcome::Ended(ended));
+            }
+            if self.turn.is_some() && matches!(self.phase, Phase::Open) {
+                return Poll::Pending;
+            }
+            match ready!(self.poll_read(cx)) {
+                Some(outcome) => return Poll::Ready(outcome),
+                None => continue,
+            }
+        }
+    }
+
+    /// Writes what is queued, until the client stops taking it.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
+        while matches!(self.phase, Phase::Open) {
+            let mut stream = Pin::new(&mut self.stream);
+            match stream.as_mut().poll_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => {
+                    // The queue has its limit, and the deadline must be seen
+                    // even by a client that reads nothing.
+                    if self.conn.is_admitted() {
+                        return Ok(());
+                    }
+                    self.close(&Close::new(Close::POLICY, ""), false);
+                    return Ok(());
+                }
+            }
+            match self.conn.next() {
+                Next::Message(message) => {
+                    stream.start_send(to_wire(message))?;
+                    self.is_flushed = false;
+                }
+                Next::Close(close) => {
+                    stream.start_send(close_message(&close))?;
+                    self.close(&close, true);
+                }
+                Next::Nothing => break,
+            }
+        }
+        if !self.is_flushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            self.is_flushed = true;
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, close: &Close, clean: bool) {
+        self.is_flushed = false;
+        let event = CloseEvent::clean(close.code(), close.reason());
+        let event = if clean { event } else { CloseEvent::abnormal() };
+        self.phase = Phase::Closing {
+            event,
+            until: Instant::now() + self.limits.close_time,
+        };
+    }
+
+    /// Looks at the deadlines, and sets the timer for the next.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
+        loop {
+            let now = Instant::now();
+            let wake = match &self.phase {
+                Phase::Closing { event, until } => {
+                    if now >= *until {
+                        return Some(Ended {
+                            event: event.clone(),
+                            error: None,
+                        });
+                    }
+                    *until
+                }
+                Phase::Open => {
+                    let silence = self.last_heard + self.limits.pong_time;
+                    if self.turn.is_none() && now >= silence {
+                        let error = Error::msg("the client has been silent for too long");
+                        return Some(Ended {
+                            event: CloseEvent::abnormal(),
+                            error: Some(error),
+                        });
+                    }
+                    if now >= self.next_ping {
+                        self.next_ping = now + self.limits.ping_interval;
+                        // A stream that takes no ping fails at its next write.
+                        let _ = Pin::new(&mut self.stream).start_send(WsMessage::ping(""));
+                        self.is_flushed = false;
+                        cx.waker().wake_by_ref();
+                    }
+                    let deadline = self
+                        .conn
+                        .time_left()
+                        .map(|left| now + left.min(A_DAY) + A_MOMENT);
+                    let silence = if self.turn.is_none() {
+                        silence
+                    } else {
+                        self.next_ping
+                    };
+                    deadline.unwrap_or(silence).min(silence).min(self.next_ping)
+                }
+            };
+            if self.timer.deadline() != wake {
+                self.timer.as_mut().reset(wake);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return None;
+            }
+            // The deadline may be due: `next` then has its close frame.
+            if matches!(self.phase, Phase::Open) && !self.conn.is_admitted() {
+                cx.waker().wake_by_ref();
+                return None;
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        let message = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+            Some(Ok(message)) => message,
+            Some(Err(error)) => return Poll::Ready(Some(self.failed(error))),
+            None => {
+                let event = match &self.phase {
+                    Phase::Closing { event, .. } => event.clone(),
+                    Phase::Open => CloseEvent::abnormal(),
+                };
+                return Poll::Ready(Some(Outcome::Ended(Ended { event, error: None })));
+            }
+        };
+        self.last_heard = Instant::now();
+        if message.is_close() {
+            let outcome = match &self.phase {
+                Phase::Closing { event, .. } => Outcome::Ended(Ended {
+                    event: event.clone(),
+                    error: None,
+                }),
+                Phase::Open => Outcome::ClosedByClient(close_event(&message)),
+            };
+            return Poll::Ready(Some(outcome));
+        }
+        if message.is_ping() {
+            // The stream has queued the pong.
+            self.is_flushed = false;
+        }
+        if matches!(self.phase, Phase::Open)
+            && let Some(message) = from_wire(message)
+            && self.conn.is_admitted()
+        {
+            self.turn = Some(Arc::clone(&self.room).message(Arc::clone(&self.conn), message));
+        }
+        Poll::Ready(None)
+    }
+
+    /// The client broke the protocol or a limit. The stream has queued the
+    /// close frame that says so.
+    fn failed(&mut self, error: WsError) -> Outcome {
+        let code = match &error {
+            WsError::PayloadTooLong { .. } => Close::TOO_LARGE,
+            WsError::Protocol(ProtocolError::InvalidUtf8) => 1007,
+            WsError::Protocol(_) => 1002,
+            _ => return Outcome::Ended(broken(error)),
+        };
+        tracing::debug!(%error, code, "a client broke the protocol");
+        Outcome::ClosedByClient(CloseEvent::clean(code, ""))
+    }
+}
+
+fn broken(error: WsError) -> Ended {
+    Ended {
+        event: CloseEvent::abnormal(),
+        error: Some(error.into()),
+    }
+}
+
+fn close_event(message: &WsMessage) -> CloseEvent {
+    match message.as_close() {
+        Some((code, reason)) => CloseEvent::clean(code.into(), reason),
+        None => CloseEvent::clean(1005, ""),
+    }
+}
+
+pub(crate) fn close_message(close: &Close) -> WsMessage {
+    let code = CloseCode::try_from(close.code()).ok();
+    WsMessage::close(code, close.reason())
+}
+
+fn to_wire(message: Message) -> WsMessage {
+    match message {
+        Message::Text(text) => WsMessage::text(text.into_bytes()),
+        Message::Binary(bytes) => WsMessage::binary(bytes),
+    }
+}
+
+/// A message for the room; `None` for pings and pongs.
+fn from_wire(message: WsMessage) -> Option<Message> {
+    let is_text = message.is_text();
+    if !is_text && !message.is_binary() {
+        return None;
+    }
+    let bytes: bytes::Bytes = message.into_payload().into();
+    if !is_text {
+        return Some(Message::Binary(bytes));
+    }
+    // The stream has checked that it is UTF-8.
+    ByteString::try_from(bytes).ok().map(Message::Text)
+}
+
+/// Timers are not set further ahead: a deadline may be in the year 9999.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Timers count whole milliseconds; one more, so that the deadline has passed.
+const A_MOMENT: Duration = Duration::from_millis(1);
