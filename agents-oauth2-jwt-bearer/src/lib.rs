@@ -1,1 +1,67 @@
-//! Placeholder.
+//! Rooms whose every request, connection and message carries a verified OAuth
+//! 2.0 identity: [`WithAuth`] and [`WithOwnership`] around a `partyserver`
+//! server.
+//!
+//! The crate knows no host and issues no tokens. It follows RFC 9068 (JWT
+//! access tokens), RFC 6750 (bearer tokens) and RFC 8725 (JWT best practice).
+//!
+//! **The contract:** a connection is as valid as its token, at every moment.
+//!
+//! # Example
+//! ```
+//! use agents_oauth2_jwt_bearer::*;
+//! use partyserver::*;
+//!
+//! struct Chat;
+//!
+//! impl Server for Chat {
+//!     // Only the room's owner, with a token that is valid now, gets here.
+//!     async fn on_message(&mut self, cx: &Context, _: &Connection, message: Message) -> Result<()> {
+//!         let claims = cx.claims()?;
+//!         let text = message.as_text()?;
+//!         cx.room().broadcast(format!("{}: {text}", claims.subject()));
+//!         Ok(())
+//!     }
+//! }
+//! impl AuthHooks for Chat {}
+//! impl OwnershipHooks for Chat {}
+//!
+//! type PrivateChat = WithAuth<WithOwnership<Chat>>;
+//!
+//! fn server(options: &AuthOptions) -> PrivateChat {
+//!     WithAuth::new(WithOwnership::new(Chat), options.clone())
+//! }
+//! ```
+
+mod auth;
+mod context;
+mod identity;
+mod loop_guard;
+mod options;
+mod owner_store;
+mod ownership;
+mod refusal;
+mod user_info;
+
+pub use auth::{AuthHooks, WithAuth};
+pub use context::{AuthConnection, AuthContext, AuthRequest, NotAuthenticated};
+pub use identity::{Credentials, Identity};
+pub use options::{Anonymous, AuthOptions, AuthOptionsBuilder, RefreshToken, RefusalForm};
+pub use owner_store::{Overwrite, OwnerStore, RoomStorage};
+pub use ownership::{
+    Claim, OwnerError, OwnershipHooks, OwnershipOptions, RoomOwnership, WithOwnership,
+};
+pub use refusal::TOKEN_EXPIRED;
+pub use user_info::Refresh;
+
+pub use oauth2_jwt_bearer::{
+    AccessToken, Algorithm, Audience, Claims, ConfigError, Profile, QueryToken, TokenMark,
+    UserInfo, UserInfoError,
+};
+
+/// A server behind authentication: the npm package's `AuthAgent`.
+pub type AuthAgent<S> = WithAuth<S>;
+
+/// A server behind authentication and ownership: the npm package's
+/// `OwnedAgent`.
+pub type OwnedAgent<S> = WithAuth<WithOwnership<S>>;

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use http::StatusCode;
-use partyserver::{Error, Response, text};
+use partyserver::{Error, Response, loggable, text};
 
 /// Why a turn has no outcome.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Failure {
     /// Logs the failure and returns the id that it is logged with.
     pub(crate) fn log(&self, party: &str, room: &str) -> String {
         let id = random_id();
-        let room = shown(room);
+        let room = loggable(room);
         match self {
             Self::Hook(error) => {
                 tracing::error!(%id, party, %room, %error, "a hook failed");
@@ -56,19 +56,8 @@ impl Failure {
     }
 }
 
-/// A value from outside, escaped and cut for a log.
-pub(crate) fn shown(value: &str) -> String {
-    value
-        .chars()
-        .take(MAX_SHOWN_CHARS)
-        .flat_map(char::escape_debug)
-        .collect()
-}
-
 /// 64 random bits in hexadecimal.
 pub(crate) fn random_id() -> String {
     // Ids only have to differ; without randomness a request still gets one.
     format!("{:016x}", getrandom::u64().unwrap_or_default())
 }
-
-const MAX_SHOWN_CHARS: usize = 128;

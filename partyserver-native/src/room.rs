@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
 use partyserver::host::{RoomPort, SqlPort, StoragePort};
-use partyserver::{BoxFuture, Connection, Message, StorageError};
+use partyserver::{BoxFuture, Connection, Locals, Message, StorageError};
 use serde_json::Value;
 
 use crate::alarms::Alarms;
@@ -24,6 +24,7 @@ pub(crate) struct NativeRoom {
     /// Where events are handled; empty once the room has left memory.
     cell: OnceLock<Weak<dyn AnyRoom>>,
     posted: Mutex<Posted>,
+    locals: Locals,
 }
 
 /// What all rooms of a server share.
@@ -50,6 +51,7 @@ impl NativeRoom {
             sql: OnceLock::new(),
             cell: OnceLock::new(),
             posted: Mutex::default(),
+            locals: Locals::default(),
         })
     }
 
@@ -87,6 +89,10 @@ impl RoomPort for NativeRoom {
 
     fn now(&self) -> SystemTime {
         self.host.clock.now()
+    }
+
+    fn locals(&self) -> &Locals {
+        &self.locals
     }
 
     fn props(&self) -> Option<&Value> {

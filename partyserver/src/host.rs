@@ -12,6 +12,7 @@ pub use crate::connection_id::{may_share, requested_id};
 pub use crate::maybe_send::UpdateStep;
 pub use crate::storage::Change;
 
+use crate::locals::Locals;
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 use crate::message::Message;
 use crate::sql::{Rows, SqlError, SqlValue};
@@ -25,6 +26,8 @@ pub trait RoomPort: MaybeSend + MaybeSync {
     fn name(&self) -> &str;
     /// The wall clock.
     fn now(&self) -> SystemTime;
+    /// Values in memory, for wrappers.
+    fn locals(&self) -> &Locals;
     /// Props of the party.
     fn props(&self) -> Option<&Value>;
     /// Open connections, oldest first.

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::connection::Connection;
 use crate::error::Result;
 use crate::host::RoomPort;
+use crate::locals::Locals;
 use crate::maybe_send::MaybeSend;
 use crate::message::Message;
 use crate::sql::Sql;
@@ -125,6 +126,11 @@ impl Room {
     /// none, or when they are not a `T`.
     pub fn props<T: DeserializeOwned>(&self) -> Option<T> {
         T::deserialize(self.0.props()?).ok()
+    }
+
+    /// Values of the room in memory, by type: for wrappers.
+    pub fn locals(&self) -> &Locals {
+        self.0.locals()
     }
 
     /// For hosts: the room behind a port.

@@ -1,0 +1,403 @@
+//! `WithAuth`: nothing before authentication.
+//!
+//! At the gate the token is verified and taken out of the request; the room is
+//! not woken without it. In the room each hook of the inner server runs only
+//! while the identity is valid.
+//!
+//! ```
+//! use agents_oauth2_jwt_bearer::{AuthContext, AuthHooks, AuthOptions, WithAuth};
+//! use partyserver::*;
+//!
+//! #[derive(Default)]
+//! struct Hello;
+//!
+//! impl Server for Hello {
+//!     // With a valid token: 200. Without one: 401, and no room wakes.
+//!     async fn on_request(&mut self, cx: &Context, _: Request) -> Result<Response> {
+//!         Ok(text(http::StatusCode::OK, format!("hello {}", cx.claims()?.subject())))
+//!     }
+//! }
+//! impl AuthHooks for Hello {}
+//!
+//! let options = AuthOptions::builder().issuer("https://id.example").audience("api").build()?;
+//! let factory = move || WithAuth::new(Hello, options.clone());
+//! # drop(factory());
+//! # Ok::<(), oauth2_jwt_bearer::ConfigError>(())
+//! ```
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use oauth2_jwt_bearer::{
+    AccessToken, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
+    VerifiedToken, extract, has_query_token, without_query_token,
+};
+use partyserver::host::requested_id;
+use partyserver::{
+    Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake,
+    Lobby, MaybeSend, Message, Principal, Readiness, Request, RequestGate, Response, Result,
+    Server, loggable,
+};
+use serde_json::Value;
+
+use crate::context::{CameInQuery, Handle, NotAuthenticated, valid_identity};
+use crate::identity::{Credentials, Identity};
+use crate::options::{Anonymous, AuthOptions, RefreshToken, Settings};
+use crate::refusal::{expired, protect_query_token, refusal, response};
+
+/// A server whose every request, connection and message carries a verified
+/// identity. It can't be switched off by what the inner server does.
+#[derive(Debug)]
+pub struct WithAuth<S> {
+    inner: S,
+    options: AuthOptions,
+}
+
+/// What a server may say once a caller is authenticated. Both hooks have
+/// defaults: `impl AuthHooks for MyServer {}`.
+pub trait AuthHooks: Server {
+    /// Runs in the room for each request with an identity, before ownership is
+    /// checked. `Answer` ends it there. Not for anonymous requests. Default:
+    /// admits.
+    fn on_authenticated_request(
+        &mut self,
+        cx: &Context,
+        request: Request,
+    ) -> impl Future<Output = Result<RequestGate>> + MaybeSend {
+        let _ = cx;
+        async { Ok(RequestGate::Admit(request)) }
+    }
+
+    /// Runs in the room for each upgrade with an identity, before ownership is
+    /// checked and before there is a connection. `Refuse` ends it there. Not
+    /// for anonymous upgrades; not again after a hibernation. Default: admits.
+    fn on_authenticated_connect(
+        &mut self,
+        cx: &Context,
+        handshake: &Handshake,
+    ) -> impl Future<Output = Result<Admission>> + MaybeSend {
+        let _ = (cx, handshake);
+        async { Ok(Admission::Admit) }
+    }
+}
+
+impl<S: AuthHooks> WithAuth<S> {
+    /// Puts a server behind authentication.
+    pub fn new(inner: S, options: AuthOptions) -> Self {
+        Self { inner, options }
+    }
+
+    fn settings(&self) -> &Arc<Settings> {
+        &self.options.0
+    }
+
+    /// Whether the caller of an event may be served now.
+    fn check(&self, cx: &Context) -> Result<(), TokenError> {
+        if let Some(attachments) = cx.attachments()
+            && attachments.get::<Handle>().is_none()
+        {
+            attachments.insert(Handle(Some(Arc::clone(self.settings()))));
+        }
+        match valid_identity(cx) {
+            Ok(_) => Ok(()),
+            Err(NotAuthenticated::Expired) => Err(TokenError::Expired),
+            Err(NotAuthenticated::Anonymous) => match self.settings().anonymous {
+                Anonymous::Allowed => Ok(()),
+                Anonymous::Refused => Err(TokenError::Missing),
+            },
+        }
+    }
+}
+
+impl<S: AuthHooks> Server for WithAuth<S> {
+    fn on_party_start(&self) {
+        self.settings().verifier.start();
+        self.inner.on_party_start();
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.settings().verifier.readiness() {
+            ProviderReadiness::Ready => self.inner.readiness(),
+            ProviderReadiness::NotReady(reason) => Readiness::NotReady(reason),
+        }
+    }
+
+    /// The inner server's own headers, else those for bearer tokens.
+    fn cors(&self) -> Cors {
+        let inner = self.inner.cors();
+        if inner == Cors::default() {
+            Cors::for_bearer_tokens()
+        } else {
+            inner
+        }
+    }
+
+    async fn on_before_request(&self, lobby: &Lobby, mut request: Request) -> Result<RequestGate> {
+        let is_in_query = has_query_token(request.uri());
+        let settings = self.settings();
+        let gate = match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
+            Ok(()) => self.inner.on_before_request(lobby, request).await?,
+            Err(Refused { error, .. }) => RequestGate::Answer(response(settings, &error)),
+        };
+        Ok(match gate {
+            RequestGate::Answer(mut response) if is_in_query => {
+                protect_query_token(response.headers_mut());
+                RequestGate::Answer(response)
+            }
+            gate => gate,
+        })
+    }
+
+    async fn on_before_connect(
+        &self,
+        lobby: &Lobby,
+        mut handshake: Handshake,
+    ) -> Result<ConnectGate> {
+        let is_in_query = has_query_token(handshake.uri());
+        let settings = self.settings();
+        let outcome = authenticate(settings, lobby, &mut handshake, RequestKind::Upgrade).await;
+        let mut gate = match outcome {
+            Ok(()) => self.inner.on_before_connect(lobby, handshake).await?,
+            Err(Refused { error, token }) => {
+                let is_loop = error == TokenError::Expired
+                    && token.is_some_and(|token| {
+                        let id = requested_id(handshake.uri().query());
+                        settings
+                            .loop_guard
+                            .is_loop(&token, id.as_deref(), lobby.now())
+                    });
+                ConnectGate::Refuse(refusal(settings, &error, is_loop))
+            }
+        };
+        if let ConnectGate::Refuse(refusal) = &mut gate
+            && is_in_query
+        {
+            protect_query_token(refusal.response_mut().headers_mut());
+        }
+        Ok(gate)
+    }
+
+    async fn on_start(&mut self, cx: &Context) -> Result<()> {
+        self.inner.on_start(cx).await
+    }
+
+    async fn on_admit(&mut self, cx: &Context, handshake: &Handshake) -> Result<Admission> {
+        // The upgrade may have waited long for its turn.
+        if let Err(error) = self.check(cx) {
+            return Ok(Admission::Refuse(refusal(self.settings(), &error, false)));
+        }
+        if valid_identity(cx).is_ok()
+            && let refused @ Admission::Refuse(_) =
+                self.inner.on_authenticated_connect(cx, handshake).await?
+        {
+            return Ok(refused);
+        }
+        self.inner.on_admit(cx, handshake).await
+    }
+
+    async fn connection_tags(
+        &mut self,
+        cx: &Context,
+        handshake: &Handshake,
+    ) -> Result<Vec<String>> {
+        self.inner.connection_tags(cx, handshake).await
+    }
+
+    async fn on_connect(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        handshake: &Handshake,
+    ) -> Result<()> {
+        if let Some(identity) = connection.attachments().get::<Identity>() {
+            connection.close_at(identity.valid_until(), expired());
+        }
+        if self.check(cx).is_err() {
+            connection.revoke(expired());
+            return Ok(());
+        }
+        self.inner.on_connect(cx, connection, handshake).await
+    }
+
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        message: Message,
+    ) -> Result<()> {
+        if self.check(cx).is_err() {
+            connection.revoke(expired());
+            return Ok(());
+        }
+        self.inner.on_message(cx, connection, message).await
+    }
+
+    async fn on_close(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        event: CloseEvent,
+    ) -> Result<()> {
+        self.inner.on_close(cx, connection, event).await
+    }
+
+    async fn on_error(&mut self, cx: &Context, connection: &Connection, error: &Error) {
+        self.inner.on_error(cx, connection, error).await;
+    }
+
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        let is_in_query = cx
+            .attachments()
+            .is_some_and(|all| all.get::<CameInQuery>().is_some());
+        let mut response = match self.check(cx) {
+            Ok(()) => self.answer(cx, request).await?,
+            Err(error) => response(self.settings(), &error),
+        };
+        if is_in_query {
+            protect_query_token(response.headers_mut());
+        }
+        Ok(response)
+    }
+
+    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
+        self.inner.on_alarm(cx).await
+    }
+
+    async fn on_event(&mut self, cx: &Context, event: Value) -> Result<()> {
+        self.inner.on_event(cx, event).await
+    }
+
+    async fn on_exception(&mut self, cx: &Context, error: &Error) {
+        self.inner.on_exception(cx, error).await;
+    }
+}
+
+impl<S: AuthHooks> WithAuth<S> {
+    async fn answer(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        if valid_identity(cx).is_err() {
+            return self.inner.on_request(cx, request).await;
+        }
+        match self.inner.on_authenticated_request(cx, request).await? {
+            RequestGate::Admit(request) => self.inner.on_request(cx, request).await,
+            RequestGate::Answer(response) => Ok(response),
+        }
+    }
+}
+
+/// A request that was refused at the gate.
+struct Refused {
+    error: TokenError,
+    /// The token, when its signature was right.
+    token: Option<AccessToken>,
+}
+
+/// Verifies the token of a request and moves it out of the request: hooks, logs
+/// and rooms see the URL and the headers without it.
+async fn authenticate<B>(
+    settings: &Arc<Settings>,
+    lobby: &Lobby,
+    request: &mut http::Request<B>,
+    kind: RequestKind,
+) -> Result<(), Refused> {
+    let found = extract(request.headers(), request.uri(), kind, settings.query_token);
+    let take = |headers: &mut http::HeaderMap, name: &HeaderName| {
+        let value = headers.remove(name)?;
+        AccessToken::new(value.to_str().ok()?).ok()
+    };
+    let headers = request.headers_mut();
+    headers.remove(AUTHORIZATION);
+    let id_token = take(headers, &X_ID_TOKEN);
+    let refresh_token = take(headers, &X_REFRESH_TOKEN)
+        .filter(|_| settings.refresh_token == RefreshToken::Accepted);
+    if has_query_token(request.uri()) {
+        *request.uri_mut() = without_query_token(request.uri());
+        lobby.attachments().insert(CameInQuery);
+    }
+    lobby
+        .attachments()
+        .insert(Handle(Some(Arc::clone(settings))));
+    let refused = |error: TokenError, token| {
+        log_refusal(lobby, &error);
+        Refused { error, token }
+    };
+    let token = match found {
+        Ok(Some(token)) => token,
+        Ok(None) if settings.anonymous == Anonymous::Allowed => {
+            log_admission(lobby, None);
+            return Ok(());
+        }
+        Ok(None) => return Err(refused(TokenError::Missing, None)),
+        Err(error) => return Err(refused(error, None)),
+    };
+    let verified = match settings.verifier.verify(&token).await {
+        Ok(verified) => verified,
+        Err(error) => return Err(refused(error, Some(token))),
+    };
+    if !verified.claims().has_scopes(&settings.required_scopes) {
+        return Err(refused(TokenError::InsufficientScope, None));
+    }
+    let id_token = match id_token {
+        Some(id_token) => verify_id_token(settings, lobby, &id_token, &token, &verified).await,
+        None => None,
+    };
+    log_admission(lobby, Some(&verified));
+    let identity = Identity::new(&verified);
+    request.extensions_mut().insert(identity.clone());
+    attach(
+        lobby.attachments(),
+        identity,
+        Credentials::new(token, id_token.as_ref(), refresh_token),
+    );
+    Ok(())
+}
+
+fn attach(attachments: &Attachments, identity: Identity, credentials: Credentials) {
+    attachments.insert(Principal(identity.claims().subject().to_owned()));
+    attachments.insert(identity);
+    attachments.insert(credentials);
+}
+
+/// An ID token that does not verify is left out; it opens nothing here.
+async fn verify_id_token(
+    settings: &Settings,
+    lobby: &Lobby,
+    id_token: &AccessToken,
+    token: &AccessToken,
+    verified: &VerifiedToken,
+) -> Option<IdToken> {
+    let client_id = settings.client_id.as_deref();
+    match settings
+        .verifier
+        .verify_id_token(id_token, token, verified, client_id)
+        .await
+    {
+        Ok(id_token) => Some(id_token),
+        Err(error) => {
+            let (party, room) = (lobby.party(), loggable(lobby.room_name()));
+            tracing::info!(party, room, code = error.code(), "an ID token was left out");
+            None
+        }
+    }
+}
+
+fn log_admission(lobby: &Lobby, token: Option<&VerifiedToken>) {
+    let claims = token.map(VerifiedToken::claims);
+    let sub = claims.map(|claims| loggable(claims.subject()));
+    let act = claims.and_then(|claims| claims.actor()).map(loggable);
+    tracing::debug!(
+        party = lobby.party(),
+        room = loggable(lobby.room_name()),
+        sub,
+        act,
+        "admitted"
+    );
+}
+
+fn log_refusal(lobby: &Lobby, error: &TokenError) {
+    let (party, room) = (lobby.party(), loggable(lobby.room_name()));
+    tracing::info!(party, room, code = error.code(), "refused");
+}
+
+const X_ID_TOKEN: HeaderName = HeaderName::from_static("x-id-token");
+const X_REFRESH_TOKEN: HeaderName = HeaderName::from_static("x-refresh-token");

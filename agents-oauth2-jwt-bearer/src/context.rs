@@ -1,0 +1,152 @@
+//! The identity, where hooks look for it.
+
+use std::sync::Arc;
+
+use oauth2_jwt_bearer::{Claims, UserInfo, UserInfoError};
+use partyserver::{Attachment, Attachments, Connection, Context, Lifetime, MaybeSend};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::identity::{Credentials, Identity};
+use crate::options::Settings;
+use crate::user_info::{Refresh, user_info};
+
+/// The identity of the event at hand.
+pub trait AuthContext {
+    /// The verified claims of whose event this is, valid now.
+    ///
+    /// # Errors
+    /// [`NotAuthenticated`] for an anonymous caller, for an event of the room
+    /// itself, and when the identity's time is up.
+    fn claims(&self) -> Result<Claims, NotAuthenticated>;
+
+    /// The claims as a type of your own.
+    ///
+    /// # Errors
+    /// Those of [`AuthContext::claims`], and when the claims do not fit.
+    fn claims_as<T: DeserializeOwned>(&self) -> partyserver::Result<T>;
+
+    /// The raw tokens: secrets. `None` for an anonymous caller, and after a
+    /// hibernation that unloaded the process.
+    fn credentials(&self) -> Option<Arc<Credentials>>;
+
+    /// Who the user is, as the provider says: every member, known or not.
+    ///
+    /// # Errors
+    /// [`NotAuthenticated`], or [`UserInfoError`].
+    fn user_info(
+        &self,
+        refresh: Refresh,
+    ) -> impl Future<Output = partyserver::Result<Arc<UserInfo>>> + MaybeSend;
+}
+
+/// The identity of a connection.
+pub trait AuthConnection {
+    /// The claims that the connection was admitted with, also when their time
+    /// is up: `on_close` can still say who left. `None` for an anonymous one.
+    fn claims(&self) -> Option<Claims>;
+
+    /// The raw tokens: secrets. `None` for an anonymous connection, and after a
+    /// hibernation that unloaded the process.
+    fn credentials(&self) -> Option<Arc<Credentials>>;
+}
+
+/// The identity of a request.
+pub trait AuthRequest {
+    /// The verified claims. `None` for an anonymous request.
+    fn claims(&self) -> Option<Claims>;
+}
+
+/// There is no valid identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAuthenticated {
+    /// The caller is anonymous, or it is an event of the room itself.
+    #[error("the caller is anonymous")]
+    Anonymous,
+    /// The identity's time is up.
+    #[error("the caller's identity has expired")]
+    Expired,
+}
+
+impl AuthContext for Context {
+    fn claims(&self) -> Result<Claims, NotAuthenticated> {
+        Ok(valid_identity(self)?.claims().clone())
+    }
+
+    fn claims_as<T: DeserializeOwned>(&self) -> partyserver::Result<T> {
+        Ok(valid_identity(self)?.claims().claims_as()?)
+    }
+
+    fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.attachments()?.get()
+    }
+
+    async fn user_info(&self, refresh: Refresh) -> partyserver::Result<Arc<UserInfo>> {
+        let identity = valid_identity(self)?;
+        let gone = || UserInfoError::Unavailable("the access token is no longer in memory".into());
+        let credentials = self.credentials().ok_or_else(gone)?;
+        let handle = self.attachments().and_then(Attachments::get::<Handle>);
+        let settings = handle
+            .and_then(|handle| handle.0.clone())
+            .ok_or_else(gone)?;
+        Ok(user_info(&settings, credentials.access_token(), &identity, refresh).await?)
+    }
+}
+
+impl AuthConnection for Connection {
+    fn claims(&self) -> Option<Claims> {
+        Some(self.attachments().get::<Identity>()?.claims().clone())
+    }
+
+    fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.attachments().get()
+    }
+}
+
+impl<B> AuthRequest for http::Request<B> {
+    fn claims(&self) -> Option<Claims> {
+        Some(self.extensions().get::<Identity>()?.claims().clone())
+    }
+}
+
+/// The identity of whose event this is, valid now.
+pub(crate) fn valid_identity(cx: &Context) -> Result<Arc<Identity>, NotAuthenticated> {
+    let identity = cx.attachments().and_then(Attachments::get::<Identity>);
+    let identity = identity.ok_or(NotAuthenticated::Anonymous)?;
+    if identity.is_valid_at(cx.now()) {
+        Ok(identity)
+    } else {
+        Err(NotAuthenticated::Expired)
+    }
+}
+
+/// The way from an event to the options of its `WithAuth`. It stays in its
+/// process; `WithAuth` puts it back where it is missing.
+pub(crate) struct Handle(pub(crate) Option<Arc<Settings>>);
+
+impl Attachment for Handle {
+    const NAME: &'static str = "oauth2.options";
+    const LIFETIME: Lifetime = Lifetime::Memory;
+}
+
+impl Serialize for Handle {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Handle {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("options stay in their process"))
+    }
+}
+
+/// The mark of a request whose token came in the query.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct CameInQuery;
+
+impl Attachment for CameInQuery {
+    const NAME: &'static str = "oauth2.came-in-query";
+    const LIFETIME: Lifetime = Lifetime::Memory;
+}

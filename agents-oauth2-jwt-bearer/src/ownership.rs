@@ -1,0 +1,424 @@
+//! `WithOwnership`: a room belongs to one user.
+//!
+//! It stands inside [`WithAuth`](crate::WithAuth), which gives it identities.
+//! Alone it admits nobody, and the other way round it does not compile:
+//!
+//! ```compile_fail
+//! # use agents_oauth2_jwt_bearer::*; use partyserver::Server;
+//! # struct Chat; impl Server for Chat {} impl AuthHooks for Chat {} impl OwnershipHooks for Chat {}
+//! # fn wrong(options: AuthOptions) {
+//! WithOwnership::new(WithAuth::new(Chat, options));
+//! # }
+//! ```
+//! ```
+//! # use agents_oauth2_jwt_bearer::*; use partyserver::Server;
+//! # struct Chat; impl Server for Chat {} impl AuthHooks for Chat {} impl OwnershipHooks for Chat {}
+//! # fn right(options: AuthOptions) {
+//! // The owner: 200. Another user: 403 `This chat is not yours.`
+//! WithAuth::new(WithOwnership::new(Chat), options);
+//! # }
+//! ```
+
+use std::sync::Arc;
+
+use oauth2_jwt_bearer::{Challenge, Error as TokenError};
+use partyserver::{
+    Admission, Attachments, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error,
+    Handshake, Lobby, MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response,
+    Result, Room, Server, loggable,
+};
+use serde_json::Value;
+
+use crate::auth::AuthHooks;
+use crate::context::{Handle, NotAuthenticated, valid_identity};
+use crate::identity::Identity;
+use crate::options::{RefusalForm, Settings};
+use crate::owner_store::{Overwrite, OwnerStore, Ownership, RoomStorage};
+use crate::refusal::{expired, from_challenge, in_form};
+
+/// A server that serves its room's owner alone. It can't be switched off by
+/// what the inner server does.
+pub struct WithOwnership<S> {
+    inner: S,
+    options: OwnershipOptions,
+}
+
+/// Options of [`WithOwnership`].
+#[derive(Clone)]
+#[must_use]
+pub struct OwnershipOptions {
+    claim: Claim,
+    message: &'static str,
+    store: Arc<dyn OwnerStore>,
+}
+
+/// How a room gets its owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Claim {
+    /// By [`RoomOwnership::set_owner`] alone, in an `on_authenticated_*` hook
+    /// for example.
+    #[default]
+    Explicit,
+    /// The first authenticated user who comes becomes the owner, atomically.
+    FirstUser,
+}
+
+/// What a server may say once its caller is known to be the owner. Both hooks
+/// have defaults: `impl OwnershipHooks for MyServer {}`.
+pub trait OwnershipHooks: Server {
+    /// Runs for each request of the owner, before `on_request`. `Answer` ends
+    /// it there. Default: admits.
+    fn on_authorized_request(
+        &mut self,
+        cx: &Context,
+        request: Request,
+    ) -> impl Future<Output = Result<RequestGate>> + MaybeSend {
+        let _ = cx;
+        async { Ok(RequestGate::Admit(request)) }
+    }
+
+    /// Runs for each upgrade of the owner, before there is a connection.
+    /// `Refuse` ends it there. Not again after a hibernation. Default: admits.
+    fn on_authorized_connect(
+        &mut self,
+        cx: &Context,
+        handshake: &Handshake,
+    ) -> impl Future<Output = Result<Admission>> + MaybeSend {
+        let _ = (cx, handshake);
+        async { Ok(Admission::Admit) }
+    }
+}
+
+/// The owner of a room.
+pub trait RoomOwnership {
+    /// Makes a user the owner, atomically and durably: of any number of
+    /// simultaneous claims one wins. The same owner again is no error. When the
+    /// owner changed, every connection of anyone else is closed at once with
+    /// 1008.
+    ///
+    /// # Errors
+    /// [`OwnerError`]; then nothing changed.
+    fn set_owner(
+        &self,
+        owner: &str,
+        overwrite: Overwrite,
+    ) -> impl Future<Output = Result<(), OwnerError>> + MaybeSend;
+
+    /// The owner: a `sub`.
+    ///
+    /// # Errors
+    /// When the owner store can't be read.
+    fn owner(&self) -> impl Future<Output = Result<Option<String>>> + MaybeSend;
+}
+
+/// Why a room's owner was not set.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnerError {
+    /// The owner is empty: nobody can be it. The caller is at fault.
+    #[error("an owner can't be empty")]
+    Empty,
+    /// The room belongs to another user.
+    #[error("the room has another owner")]
+    AlreadyOwned,
+    /// The owner store failed.
+    #[error("the owner store failed: {0}")]
+    Store(Error),
+}
+
+impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
+    /// Puts a server behind ownership, with the default options.
+    pub fn new(inner: S) -> Self {
+        Self::with_options(inner, OwnershipOptions::default())
+    }
+
+    /// Puts a server behind ownership.
+    pub fn with_options(inner: S, options: OwnershipOptions) -> Self {
+        Self { inner, options }
+    }
+
+    /// Whether the caller owns the room.
+    async fn check(&self, cx: &Context) -> Result<Result<(), NotOwner>> {
+        let identity = match valid_identity(cx) {
+            Ok(identity) => identity,
+            Err(NotAuthenticated::Expired) => return Ok(Err(NotOwner::Expired)),
+            Err(NotAuthenticated::Anonymous) => return Ok(Err(NotOwner::Anonymous)),
+        };
+        let subject = identity.claims().subject();
+        let ownership = Ownership::of(cx.room());
+        let mut owner = ownership.read(cx.room()).await?;
+        if owner.is_none() && self.options.claim == Claim::FirstUser && !subject.is_empty() {
+            owner = Some(ownership.claim(cx.room(), subject, Overwrite::No).await?);
+        }
+        if is_owner(owner.as_deref(), subject) {
+            return Ok(Ok(()));
+        }
+        tracing::info!(
+            party = cx.room().party(),
+            room = loggable(cx.room().name()),
+            sub = loggable(subject),
+            code = "not_owner",
+            "refused"
+        );
+        Ok(Err(NotOwner::Other))
+    }
+
+    /// Whether the sender of a frame still owns the room. The store is not
+    /// asked: every change in this process is seen at once.
+    async fn still_owns(&self, cx: &Context) -> Result<bool> {
+        let Ok(identity) = valid_identity(cx) else {
+            return Ok(false);
+        };
+        let owner = Ownership::of(cx.room()).last_seen(cx.room()).await?;
+        Ok(is_owner(owner.as_deref(), identity.claims().subject()))
+    }
+
+    fn response(&self, cx: &Context, cause: NotOwner) -> Response {
+        let settings = settings(cx);
+        let realm = settings
+            .as_ref()
+            .map_or("rooms", |settings| &settings.realm);
+        let challenge = match cause {
+            NotOwner::Anonymous => Challenge::new::<&str>(&TokenError::Missing, realm, &[]),
+            NotOwner::Expired => Challenge::new::<&str>(&TokenError::Expired, realm, &[]),
+            NotOwner::Other => Challenge::forbidden(realm, self.options.message),
+        };
+        from_challenge(&challenge)
+    }
+
+    fn refusal(&self, cx: &Context, cause: NotOwner) -> Refusal {
+        let form = settings(cx).map_or(RefusalForm::default(), |settings| settings.refusal);
+        in_form(form, self.response(cx, cause), self.close(cause))
+    }
+
+    fn close(&self, cause: NotOwner) -> Close {
+        match cause {
+            NotOwner::Anonymous => Close::new(Close::POLICY, "Unauthorized"),
+            NotOwner::Expired => expired(),
+            NotOwner::Other => Close::new(Close::POLICY, self.options.message),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum NotOwner {
+    Anonymous,
+    Expired,
+    Other,
+}
+
+impl<S: AuthHooks + OwnershipHooks> AuthHooks for WithOwnership<S> {
+    async fn on_authenticated_request(
+        &mut self,
+        cx: &Context,
+        request: Request,
+    ) -> Result<RequestGate> {
+        self.inner.on_authenticated_request(cx, request).await
+    }
+
+    async fn on_authenticated_connect(
+        &mut self,
+        cx: &Context,
+        handshake: &Handshake,
+    ) -> Result<Admission> {
+        self.inner.on_authenticated_connect(cx, handshake).await
+    }
+}
+
+impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
+    fn on_party_start(&self) {
+        self.inner.on_party_start();
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.inner.readiness()
+    }
+
+    fn cors(&self) -> Cors {
+        self.inner.cors()
+    }
+
+    async fn on_before_request(&self, lobby: &Lobby, request: Request) -> Result<RequestGate> {
+        self.inner.on_before_request(lobby, request).await
+    }
+
+    async fn on_before_connect(&self, lobby: &Lobby, handshake: Handshake) -> Result<ConnectGate> {
+        self.inner.on_before_connect(lobby, handshake).await
+    }
+
+    async fn on_start(&mut self, cx: &Context) -> Result<()> {
+        let room = cx.room();
+        if room.locals().get::<Ownership>().is_none() {
+            room.locals()
+                .insert(Ownership::new(Arc::clone(&self.options.store)));
+            room.locals().insert(Message403(self.options.message));
+        }
+        self.inner.on_start(cx).await
+    }
+
+    async fn on_admit(&mut self, cx: &Context, handshake: &Handshake) -> Result<Admission> {
+        if let Err(cause) = self.check(cx).await? {
+            return Ok(Admission::Refuse(self.refusal(cx, cause)));
+        }
+        match self.inner.on_authorized_connect(cx, handshake).await? {
+            Admission::Admit => self.inner.on_admit(cx, handshake).await,
+            refused @ Admission::Refuse(_) => Ok(refused),
+        }
+    }
+
+    async fn connection_tags(
+        &mut self,
+        cx: &Context,
+        handshake: &Handshake,
+    ) -> Result<Vec<String>> {
+        self.inner.connection_tags(cx, handshake).await
+    }
+
+    async fn on_connect(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        handshake: &Handshake,
+    ) -> Result<()> {
+        // A task of the room may have given it away since `on_admit`, before
+        // this connection was there to be closed.
+        if !self.still_owns(cx).await? {
+            connection.revoke(self.close(NotOwner::Other));
+            return Ok(());
+        }
+        self.inner.on_connect(cx, connection, handshake).await
+    }
+
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        message: Message,
+    ) -> Result<()> {
+        if !self.still_owns(cx).await? {
+            connection.revoke(self.close(NotOwner::Other));
+            return Ok(());
+        }
+        self.inner.on_message(cx, connection, message).await
+    }
+
+    async fn on_close(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        event: CloseEvent,
+    ) -> Result<()> {
+        self.inner.on_close(cx, connection, event).await
+    }
+
+    async fn on_error(&mut self, cx: &Context, connection: &Connection, error: &Error) {
+        self.inner.on_error(cx, connection, error).await;
+    }
+
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        if let Err(cause) = self.check(cx).await? {
+            return Ok(self.response(cx, cause));
+        }
+        match self.inner.on_authorized_request(cx, request).await? {
+            RequestGate::Admit(request) => self.inner.on_request(cx, request).await,
+            RequestGate::Answer(response) => Ok(response),
+        }
+    }
+
+    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
+        self.inner.on_alarm(cx).await
+    }
+
+    async fn on_event(&mut self, cx: &Context, event: Value) -> Result<()> {
+        self.inner.on_event(cx, event).await
+    }
+
+    async fn on_exception(&mut self, cx: &Context, error: &Error) {
+        self.inner.on_exception(cx, error).await;
+    }
+}
+
+impl RoomOwnership for Room {
+    async fn set_owner(&self, owner: &str, overwrite: Overwrite) -> Result<(), OwnerError> {
+        if owner.is_empty() {
+            return Err(OwnerError::Empty);
+        }
+        let ownership = Ownership::of(self);
+        let outcome = ownership.claim(self, owner, overwrite).await;
+        if outcome.map_err(OwnerError::Store)? != owner {
+            return Err(OwnerError::AlreadyOwned);
+        }
+        // Whoever is the owner by now is who may stay.
+        let owner = ownership.read(self).await.map_err(OwnerError::Store)?;
+        close_all_but(self, owner.as_deref());
+        Ok(())
+    }
+
+    async fn owner(&self) -> Result<Option<String>> {
+        Ownership::of(self).read(self).await
+    }
+}
+
+fn close_all_but(room: &Room, owner: Option<&str>) {
+    let message = room
+        .locals()
+        .get::<Message403>()
+        .map_or(NOT_YOURS, |message| message.0);
+    for connection in room.connections() {
+        let identity = connection.attachments().get::<Identity>();
+        let subject = identity
+            .as_ref()
+            .map_or("", |identity| identity.claims().subject());
+        if !is_owner(owner, subject) {
+            connection.revoke(Close::new(Close::POLICY, message));
+        }
+    }
+}
+
+/// Nothing equals nothing: without an owner or a subject there is no match.
+fn is_owner(owner: Option<&str>, subject: &str) -> bool {
+    !subject.is_empty() && owner == Some(subject)
+}
+
+fn settings(cx: &Context) -> Option<Arc<Settings>> {
+    cx.attachments()
+        .and_then(Attachments::get::<Handle>)?
+        .0
+        .clone()
+}
+
+/// What those who do not own the room are told.
+struct Message403(&'static str);
+
+impl OwnershipOptions {
+    /// How a room gets its owner. Default: explicitly.
+    pub fn claim(mut self, claim: Claim) -> Self {
+        self.claim = claim;
+        self
+    }
+
+    /// What those who do not own the room are told. Default:
+    /// `This chat is not yours.`
+    pub fn message(mut self, message: &'static str) -> Self {
+        self.message = message;
+        self
+    }
+
+    /// Where owners are kept. Default: in the room's storage.
+    pub fn store(mut self, store: impl OwnerStore) -> Self {
+        self.store = Arc::new(store);
+        self
+    }
+}
+
+impl Default for OwnershipOptions {
+    fn default() -> Self {
+        Self {
+            claim: Claim::Explicit,
+            message: NOT_YOURS,
+            store: Arc::new(RoomStorage),
+        }
+    }
+}
+
+const NOT_YOURS: &str = "This chat is not yours.";

@@ -1,0 +1,68 @@
+//! From an error to what the client is told: the one table for both forms.
+
+use http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue};
+use oauth2_jwt_bearer::{Challenge, Error};
+use partyserver::{Close, Refusal, Response, text};
+
+use crate::options::{RefusalForm, Settings};
+
+/// The close code of a token that has expired: clients with a `query` function
+/// come back with a fresh one.
+pub const TOKEN_EXPIRED: u16 = 3000;
+
+/// The close frame of an identity whose time is up.
+pub(crate) fn expired() -> Close {
+    Close::new(TOKEN_EXPIRED, "token expired")
+}
+
+/// The HTTP answer of an error.
+pub(crate) fn response(settings: &Settings, error: &Error) -> Response {
+    from_challenge(&Challenge::new(
+        error,
+        &settings.realm,
+        &settings.required_scopes,
+    ))
+}
+
+/// The refusal of an upgrade.
+pub(crate) fn refusal(settings: &Settings, error: &Error, is_loop: bool) -> Refusal {
+    let close = match error {
+        Error::Expired if !is_loop => expired(),
+        Error::MultipleMethods => Close::new(
+            Close::POLICY,
+            "More than one method used for authentication",
+        ),
+        Error::InsufficientScope => Close::new(Close::POLICY, "insufficient scope"),
+        Error::Unavailable { .. } => Close::new(Close::TRY_AGAIN_LATER, "try again later"),
+        _ => Close::new(Close::POLICY, "Unauthorized"),
+    };
+    in_form(settings.refusal, response(settings, error), close)
+}
+
+/// A refusal in the form that the options ask for.
+pub(crate) fn in_form(form: RefusalForm, response: Response, close: Close) -> Refusal {
+    match form {
+        RefusalForm::Close => Refusal::closing(response, close),
+        RefusalForm::Handshake => Refusal::http(response),
+    }
+}
+
+pub(crate) fn from_challenge(challenge: &Challenge) -> Response {
+    let mut response = text(challenge.status(), challenge.text());
+    let headers = response.headers_mut();
+    if let Some(value) = challenge.www_authenticate() {
+        headers.insert(WWW_AUTHENTICATE, value.clone());
+    }
+    if let Some(value) = challenge.retry_after() {
+        headers.insert(RETRY_AFTER, value);
+    }
+    response
+}
+
+/// What keeps a URL with a token out of caches and `Referer` headers
+/// (RFC 6750 section 2.3).
+pub(crate) fn protect_query_token(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+}

@@ -1,0 +1,59 @@
+//! Who the user is, as the provider says, remembered until the token ends.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use oauth2_jwt_bearer::{AccessToken, UserInfo, UserInfoError};
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
+
+use crate::identity::Identity;
+use crate::options::Settings;
+
+/// Whether a remembered answer will do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refresh {
+    /// It will.
+    #[default]
+    IfNeeded,
+    /// The provider is asked anew.
+    Always,
+}
+
+/// Answers by the hash of their token. Bounded.
+pub(crate) struct UserInfoCache(Cache<[u8; 32], (Arc<UserInfo>, SystemTime)>);
+
+impl UserInfoCache {
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(CAPACITY))
+    }
+}
+
+impl fmt::Debug for UserInfoCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UserInfoCache")
+    }
+}
+
+pub(crate) async fn user_info(
+    settings: &Settings,
+    token: &AccessToken,
+    identity: &Identity,
+    refresh: Refresh,
+) -> Result<Arc<UserInfo>, UserInfoError> {
+    let cache = &settings.user_info.0;
+    let hash: [u8; 32] = Sha256::digest(token.expose()).into();
+    if refresh == Refresh::IfNeeded
+        && let Some((info, until)) = cache.get(&hash)
+        && settings.verifier.now() < until
+    {
+        return Ok(info);
+    }
+    let subject = identity.claims().subject();
+    let info = Arc::new(settings.verifier.user_info(token, subject).await?);
+    cache.insert(hash, (Arc::clone(&info), identity.valid_until()));
+    Ok(info)
+}
+
+const CAPACITY: usize = 1000;
