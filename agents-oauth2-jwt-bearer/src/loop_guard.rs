@@ -78,7 +78,7 @@ mod tests {
     #[test]
     fn the_fifth_time_within_a_minute_is_a_loop() {
         let guard = LoopGuard::new();
-        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + seconds);
+        let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(1000 + seconds);
         let token = AccessToken::new("a").unwrap();
         for second in 0..4 {
             assert!(!guard.is_loop(&token, Some("id"), at(second)));

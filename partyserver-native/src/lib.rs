@@ -49,6 +49,6 @@ mod upgrade;
 pub use clock::{Clock, SystemClock};
 pub use inbound::AllowedHosts;
 pub use limits::Limits;
-pub use serve::{Parties, ServeError};
+pub use serve::{Parties, ServeError, stop_signal};
 pub use service::{PartyService, PeerAddress};
 pub use store::StoreError;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,7 +23,7 @@ use crate::inbound::{AllowedHosts, Inbound};
 use crate::limits::Limits;
 use crate::party::{AnyParty, Party};
 use crate::room::Host;
-use crate::service::{Fallback, Inner, PartyService, PeerAddress};
+use crate::service::{Fallback, Inner, PartyService, PeerAddress, Rewrite};
 use crate::store::{Store, StoreError};
 use crate::sweep;
 
@@ -35,6 +36,7 @@ pub struct Parties {
     limits: Limits,
     clock: Arc<dyn Clock>,
     fallback: Fallback,
+    rewrite: Rewrite,
 }
 
 /// Makes a party once there is a host for it.
@@ -74,6 +76,7 @@ impl Parties {
                     "Not found",
                 )))
             }),
+            rewrite: Box::new(|_| {}),
         }
     }
 
@@ -127,6 +130,14 @@ impl Parties {
         R: Future<Output = Response> + Send + 'static,
     {
         self.fallback = Box::new(move |request| Box::pin(answer(request)));
+        self
+    }
+
+    /// Changes the head of each request before anything looks at it: for rooms
+    /// at paths of your own (PartySocket's `basePath`), by changing the URI.
+    #[must_use]
+    pub fn rewrite(mut self, rewrite: impl Fn(&mut Parts) + Send + Sync + 'static) -> Self {
+        self.rewrite = Box::new(rewrite);
         self
     }
 
@@ -190,6 +201,7 @@ impl Parties {
             inbound: self.inbound,
             limits: self.limits,
             fallback: self.fallback,
+            rewrite: self.rewrite,
             refused: Arc::default(),
             sockets: Arc::default(),
             is_loopback: false.into(),
@@ -317,8 +329,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// SIGTERM, or Ctrl-C.
-async fn stop_signal() {
+/// Ready at SIGTERM or Ctrl-C: for [`Parties::serve_on`].
+pub async fn stop_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

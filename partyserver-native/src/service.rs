@@ -48,12 +48,14 @@ pub(crate) struct Inner {
     pub(crate) inbound: Inbound,
     pub(crate) limits: Limits,
     pub(crate) fallback: Fallback,
+    pub(crate) rewrite: Rewrite,
     pub(crate) refused: Arc<Refused>,
     pub(crate) sockets: Arc<AtomicUsize>,
     pub(crate) is_loopback: AtomicBool,
     pub(crate) stopping: watch::Sender<bool>,
 }
 
+pub(crate) type Rewrite = Box<dyn Fn(&mut Parts) + Send + Sync>;
 pub(crate) type Fallback = Box<dyn Fn(Request) -> BoxFuture<'static, Response> + Send + Sync>;
 
 impl PartyService {
@@ -108,6 +110,7 @@ impl PartyService {
             return unavailable("The server is stopping");
         }
         let (mut parts, body) = request.into_parts();
+        (server.rewrite)(&mut parts);
         let peer = parts.extensions.get().map(|PeerAddress(peer)| peer.ip());
         let is_loopback = server.is_loopback.load(Ordering::Relaxed);
         let client = match server.inbound.admit(&mut parts, peer, is_loopback) {

@@ -13,12 +13,18 @@ impl Server for Alarm {
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
         let fired: u64 = cx.room().storage().get(FIRED).await?.unwrap_or_default();
         cx.room().storage().put(FIRED, &(fired + 1)).await?;
-        cx.room().storage().put(NAME, &cx.room().name()).await
+        cx.room()
+            .storage()
+            .put(NAME, &cx.room().name())
+            .await
             .map_err(Into::into)
     }
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        let delay = request.uri().query().and_then(|query| query.strip_prefix("ms="));
+        let delay = request
+            .uri()
+            .query()
+            .and_then(|query| query.strip_prefix("ms="));
         if let Some(delay) = delay {
             let delay = Duration::from_millis(delay.parse()?);
             cx.room().set_alarm(cx.now() + delay).await?;

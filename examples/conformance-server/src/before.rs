@@ -3,7 +3,8 @@
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use partyserver::{
-    ConnectGate, Handshake, Lobby, Refusal, Request, RequestGate, Response, Result, Server, json, text,
+    ConnectGate, Handshake, Lobby, Refusal, Request, RequestGate, Response, Result, Server, json,
+    text,
 };
 use serde_json::json as value;
 
@@ -40,6 +41,8 @@ impl Server for Before {
 
 fn redirect() -> Response {
     let mut response = text(StatusCode::FOUND, "");
-    response.headers_mut().insert(LOCATION, HeaderValue::from_static("/elsewhere"));
+    response
+        .headers_mut()
+        .insert(LOCATION, HeaderValue::from_static("/elsewhere"));
     response
 }

@@ -1,6 +1,8 @@
 //! `closing`: what the close hook is told, and what it may do.
 
-use partyserver::{CloseEvent, Connection, Context, Error, Request, Response, Result, Server, json};
+use partyserver::{
+    CloseEvent, Connection, Context, Error, Request, Response, Result, Server, json,
+};
 use serde_json::{Value, json as value};
 
 /// Keeps a list of the closes it saw.
@@ -10,9 +12,20 @@ pub struct Closing {
 }
 
 impl Server for Closing {
-    async fn on_close(&mut self, cx: &Context, connection: &Connection, event: CloseEvent) -> Result<()> {
-        let CloseEvent { code, reason, clean, .. } = event;
-        self.events.push(value!({ "code": code, "reason": reason, "clean": clean }));
+    async fn on_close(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        event: CloseEvent,
+    ) -> Result<()> {
+        let CloseEvent {
+            code,
+            reason,
+            clean,
+            ..
+        } = event;
+        self.events
+            .push(value!({ "code": code, "reason": reason, "clean": clean }));
         match cx.room().name() {
             "throws" => Err(Error::msg("the close hook fails")),
             "closes" => {

@@ -13,7 +13,9 @@ pub struct Faulty {
 
 impl Default for Faulty {
     fn default() -> Self {
-        Self { instance: instance_id() }
+        Self {
+            instance: instance_id(),
+        }
     }
 }
 

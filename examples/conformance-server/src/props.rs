@@ -15,7 +15,12 @@ impl Server for Props {
         Ok(())
     }
 
-    async fn on_connect(&mut self, _: &Context, connection: &Connection, _: &Handshake) -> Result<()> {
+    async fn on_connect(
+        &mut self,
+        _: &Context,
+        connection: &Connection,
+        _: &Handshake,
+    ) -> Result<()> {
         connection.send(self.at_start.clone())?;
         Ok(())
     }

@@ -21,13 +21,27 @@ impl Server for OnStartServer {
         Ok(())
     }
 
-    async fn on_connect(&mut self, cx: &Context, connection: &Connection, _: &Handshake) -> Result<()> {
+    async fn on_connect(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        _: &Handshake,
+    ) -> Result<()> {
         connection.send(self.counter.to_string())?;
-        connection.send(format!("connected:{}:{}", cx.room().name(), connection.room_name()))?;
+        connection.send(format!(
+            "connected:{}:{}",
+            cx.room().name(),
+            connection.room_name()
+        ))?;
         Ok(())
     }
 
-    async fn on_message(&mut self, cx: &Context, from: &Connection, message: Message) -> Result<()> {
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
         match message.as_text()? {
             "name" => from.send(format!("name:{}:{}", cx.room().name(), from.room_name()))?,
             _ => from.send(format!("counter:{}", self.counter))?,

@@ -1,6 +1,8 @@
 //! `stateful` and `hibernating-stateful`: the state of a connection.
 
-use partyserver::{Connection, Context, Handshake, Message, Request, Response, Result, Server, json};
+use partyserver::{
+    Connection, Context, Handshake, Message, Request, Response, Result, Server, json,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json as value;
 
@@ -14,7 +16,12 @@ struct Counter {
 }
 
 impl Server for Stateful {
-    async fn on_connect(&mut self, cx: &Context, connection: &Connection, _: &Handshake) -> Result<()> {
+    async fn on_connect(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        _: &Handshake,
+    ) -> Result<()> {
         connection.set_state(&Counter { count: 1 })?;
         connection.send(value!({ "name": cx.room().name() }))?;
         Ok(())

@@ -1,0 +1,187 @@
+//! The server of most parties: it shows what it knows of its caller.
+
+use agents_oauth2_jwt_bearer::{
+    AuthConnection, AuthContext, AuthHooks, Overwrite, OwnerError, OwnershipHooks, Refresh,
+    RoomOwnership,
+};
+use http::{Method, StatusCode};
+use partyserver::{
+    Connection, Context, Handshake, Message, Request, RequestGate, Response, Result, Server, json,
+    text,
+};
+use serde_json::{Value, json as value};
+
+use crate::instance::instance_id;
+
+/// Answers with its identity, its caller's, and the URL as it sees it.
+#[derive(Debug)]
+pub struct Probe {
+    instance: String,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self {
+            instance: instance_id(),
+        }
+    }
+}
+
+impl Server for Probe {
+    async fn on_connect(
+        &mut self,
+        _: &Context,
+        connection: &Connection,
+        _: &Handshake,
+    ) -> Result<()> {
+        let sub = subject(connection);
+        connection.send(value!({ "type": "welcome", "id": connection.id(), "sub": sub }))?;
+        Ok(())
+    }
+
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
+        let sub = subject(from);
+        let text = String::from_utf8_lossy(message.as_bytes());
+        match text
+            .strip_prefix("b:")
+            .filter(|_| message.as_text().is_ok())
+        {
+            Some(text) => {
+                cx.room()
+                    .broadcast(value!({ "type": "broadcast", "from": sub, "text": text }));
+            }
+            None => {
+                let instance = &self.instance;
+                from.send(value!({
+                    "type": "echo", "sub": sub, "text": text, "instance": instance,
+                }))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        if last_segment(&request) == "userinfo" {
+            return user_info(cx, &request).await;
+        }
+        json(&value!({
+            "party": cx.room().party(),
+            "room": cx.room().name(),
+            "instance": self.instance,
+            "claims": cx.claims().ok(),
+            "credentials": credentials(cx),
+            "url": request.uri().to_string(),
+        }))
+    }
+}
+
+impl AuthHooks for Probe {}
+
+/// The same, in rooms that have an owner.
+#[derive(Debug, Default)]
+pub struct PrivateProbe(Probe);
+
+impl Server for PrivateProbe {
+    async fn on_connect(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        handshake: &Handshake,
+    ) -> Result<()> {
+        self.0.on_connect(cx, connection, handshake).await
+    }
+
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
+        self.0.on_message(cx, from, message).await
+    }
+
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        self.0.on_request(cx, request).await
+    }
+}
+
+impl AuthHooks for PrivateProbe {
+    /// `POST …/claim` is answered before ownership is checked.
+    async fn on_authenticated_request(
+        &mut self,
+        cx: &Context,
+        request: Request,
+    ) -> Result<RequestGate> {
+        if request.method() != Method::POST || last_segment(&request) != "claim" {
+            return Ok(RequestGate::Admit(request));
+        }
+        let query = request.uri().query().unwrap_or_default();
+        let is_overwriting = query
+            .split('&')
+            .any(|part| part.split('=').next() == Some("overwrite"));
+        let overwrite = if is_overwriting {
+            Overwrite::Yes
+        } else {
+            Overwrite::No
+        };
+        let claims = cx.claims()?;
+        let answer = match cx.room().set_owner(claims.subject(), overwrite).await {
+            Ok(()) => json(&value!({ "owner": claims.subject() }))?,
+            Err(OwnerError::AlreadyOwned) => text(StatusCode::CONFLICT, "This room has an owner."),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(RequestGate::Answer(answer))
+    }
+}
+
+impl OwnershipHooks for PrivateProbe {}
+
+fn subject(connection: &Connection) -> Option<String> {
+    connection
+        .claims()
+        .map(|claims| claims.subject().to_owned())
+}
+
+fn credentials(cx: &Context) -> Value {
+    let Some(credentials) = cx.credentials() else {
+        return Value::Null;
+    };
+    let mut shown = value!({ "access_token": credentials.access_token().expose() });
+    if let Some(token) = credentials.id_token() {
+        shown["id_token"] = token.expose().into();
+    }
+    if let Some(token) = credentials.refresh_token() {
+        shown["refresh_token"] = token.expose().into();
+    }
+    shown
+}
+
+async fn user_info(cx: &Context, request: &Request) -> Result<Response> {
+    let is_forced = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("force"));
+    let refresh = if is_forced {
+        Refresh::Always
+    } else {
+        Refresh::IfNeeded
+    };
+    match cx.user_info(refresh).await {
+        Ok(info) => json(&*info),
+        Err(error) => Ok(text(StatusCode::BAD_GATEWAY, error.to_string())),
+    }
+}
+
+fn last_segment(request: &Request) -> &str {
+    request
+        .uri()
+        .path()
+        .rsplit('/')
+        .find(|part| !part.is_empty())
+        .unwrap_or_default()
+}
