@@ -67,7 +67,13 @@ impl Server for Probe {
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         if last_segment(&request) == "userinfo" {
-            return user_info(cx, &request).await;
+            let query = request.uri().query().unwrap_or_default();
+            let refresh = if query.contains("force") {
+                Refresh::Always
+            } else {
+                Refresh::IfNeeded
+            };
+            return user_info(cx, refresh).await;
         }
         json(&value!({
             "party": cx.room().party(),
@@ -161,16 +167,7 @@ fn credentials(cx: &Context) -> Value {
     shown
 }
 
-async fn user_info(cx: &Context, request: &Request) -> Result<Response> {
-    let is_forced = request
-        .uri()
-        .query()
-        .is_some_and(|query| query.contains("force"));
-    let refresh = if is_forced {
-        Refresh::Always
-    } else {
-        Refresh::IfNeeded
-    };
+async fn user_info(cx: &Context, refresh: Refresh) -> Result<Response> {
     match cx.user_info(refresh).await {
         Ok(info) => json(&*info),
         Err(error) => Ok(text(StatusCode::BAD_GATEWAY, error.to_string())),
