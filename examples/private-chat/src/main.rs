@@ -1,2 +1,110 @@
-//! Placeholder.
-fn main() {}
+//! Private chat rooms on one machine.
+//!
+//! Without configuration it brings its own issuer, for trying it out. With
+//! `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` it uses yours.
+
+mod page;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use agents_oauth2_jwt_bearer::{AuthOptions, WithAuth, WithOwnership};
+use clap::Parser;
+use local_issuer::LocalIssuer;
+use partyserver::{CorsOption, PartyOptions};
+use partyserver_native::{Parties, stop_signal};
+use private_chat::{Chat, PrivateChat};
+use tokio::net::TcpListener;
+
+use crate::page::Page;
+
+/// Private chat rooms behind OAuth 2.0 access tokens.
+///
+/// OIDC_ISSUER_URL and OIDC_AUDIENCE name your issuer and API; without both a
+/// local issuer with demo users is started. OIDC_CLIENT_ID is the public client
+/// that the page signs in with.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where to listen.
+    #[arg(long, env = "LISTEN", default_value = "127.0.0.1:8787")]
+    listen: String,
+    /// The data folder; it is made where its parent exists.
+    #[arg(long, env = "DATA", default_value = "data")]
+    data: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| "info".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("private-chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let is_configured =
+        variable("OIDC_ISSUER_URL").is_some() || variable("OIDC_AUDIENCE").is_some();
+    let listener = TcpListener::bind(&arguments.listen)
+        .await
+        .map_err(|error| format!("can't listen on {}: {error}", arguments.listen))?;
+    let address = listener.local_addr()?;
+
+    // One of the two variables alone is an error, which the options name.
+    let (options, issuer) = if is_configured {
+        (AuthOptions::from_env()?, None)
+    } else {
+        let issuer = LocalIssuer::builder()
+            .audience(LOCAL_AUDIENCE)
+            .start()
+            .await?;
+        let options = AuthOptions::builder()
+            .issuer(issuer.url())
+            .audience(LOCAL_AUDIENCE);
+        (options.build()?, Some(issuer))
+    };
+    let page = Page {
+        issuer: issuer
+            .as_ref()
+            .map(LocalIssuer::url)
+            .or_else(|| variable("OIDC_ISSUER_URL"))
+            .unwrap_or_default(),
+        audience: variable("OIDC_AUDIENCE").unwrap_or_else(|| LOCAL_AUDIENCE.into()),
+        client_id: match &issuer {
+            Some(_) => Some("private-chat".into()),
+            None => variable("OIDC_CLIENT_ID"),
+        },
+    };
+
+    let party = PartyOptions::new().with_cors(CorsOption::Default);
+    let chat = move || -> PrivateChat { WithAuth::new(WithOwnership::new(Chat), options.clone()) };
+    let service = Parties::new()
+        .data(&arguments.data)
+        .party_with("private-chat", party, chat)
+        .fallback(move |request| {
+            let answer = page.answer(&request);
+            async { answer }
+        })
+        .build()?;
+    println!("private-chat is at http://{address}/");
+    match &issuer {
+        Some(issuer) => println!("local issuer: {} (demo users, no passwords)", issuer.url()),
+        None => println!(
+            "issuer: {}",
+            variable("OIDC_ISSUER_URL").unwrap_or_default()
+        ),
+    }
+    service.serve_on(listener, stop_signal()).await;
+    Ok(())
+}
+
+const LOCAL_AUDIENCE: &str = "private-chat";
