@@ -110,6 +110,29 @@ impl Inbound {
     }
 }
 
+/// The refusal of a head over the limit: 414 when the URL alone is, else 431.
+/// hyper's own limit is on its buffer, which may hold more than the head.
+pub(crate) fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
+    let url = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    if url > max_head {
+        return Some(text(StatusCode::URI_TOO_LONG, "The URL is too long"));
+    }
+    let headers: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    (url + headers > max_head).then(|| {
+        text(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The headers are too large",
+        )
+    })
+}
+
 /// Headers that speak between hosts and proxies; a client's are dropped, and
 /// the proxies' have been read.
 fn is_internal(name: &HeaderName) -> bool {

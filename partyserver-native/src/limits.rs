@@ -101,6 +101,13 @@ impl Limits {
         self.shutdown_time = time;
         self
     }
+
+    /// Semaphores count in 32 bits.
+    pub(crate) fn max_sockets_as_permits(&self) -> u32 {
+        u32::try_from(self.max_sockets)
+            .unwrap_or(u32::MAX >> 4)
+            .min(u32::MAX >> 4)
+    }
 }
 
 impl Default for Limits {

@@ -203,7 +203,7 @@ impl Parties {
             fallback: self.fallback,
             rewrite: self.rewrite,
             refused: Arc::default(),
-            sockets: Arc::default(),
+            sockets: Arc::new(Semaphore::new(self.limits.max_sockets_as_permits() as usize)),
             is_loopback: false.into(),
             stopping: watch::Sender::new(false),
         });

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -18,11 +18,12 @@ use partyserver::{
     Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
     RequestGate, Response, text,
 };
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::connection::Conn;
 use crate::failure::Failure;
 use crate::finish::to_the_end;
-use crate::inbound::Inbound;
+use crate::inbound::{self, Inbound};
 use crate::limits::Limits;
 use crate::party::{AnyParty, Joined};
 use crate::refused::{self, Refused};
@@ -50,7 +51,8 @@ pub(crate) struct Inner {
     pub(crate) fallback: Fallback,
     pub(crate) rewrite: Rewrite,
     pub(crate) refused: Arc<Refused>,
-    pub(crate) sockets: Arc<AtomicUsize>,
+    /// A permit for each further socket.
+    pub(crate) sockets: Arc<Semaphore>,
     pub(crate) is_loopback: AtomicBool,
     pub(crate) stopping: watch::Sender<bool>,
 }
@@ -79,7 +81,8 @@ impl PartyService {
 
     /// How many WebSockets are admitted now.
     pub fn sockets(&self) -> usize {
-        self.0.sockets.load(Ordering::Relaxed)
+        let free = self.0.sockets.available_permits();
+        self.0.limits.max_sockets_as_permits() as usize - free
     }
 
     /// Stops: new requests get 503, every socket is closed with 1001, and what
@@ -93,10 +96,10 @@ impl PartyService {
                     .close_all(&Close::new(Close::GOING_AWAY, "the server stops"));
             }
         }
-        let deadline = tokio::time::Instant::now() + self.0.limits.shutdown_time;
-        while self.sockets() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        let all = self.0.limits.max_sockets_as_permits();
+        // Sockets that are still there when time is up are dropped.
+        let ended = self.0.sockets.acquire_many(all);
+        let _ = tokio::time::timeout(self.0.limits.shutdown_time, ended).await;
         self.0.host.store.close().await;
     }
 
@@ -110,6 +113,9 @@ impl PartyService {
             return unavailable("The server is stopping");
         }
         let (mut parts, body) = request.into_parts();
+        if let Some(refusal) = inbound::too_large(&parts, server.limits.max_head) {
+            return refusal;
+        }
         (server.rewrite)(&mut parts);
         let peer = parts.extensions.get().map(|PeerAddress(peer)| peer.ip());
         let is_loopback = server.is_loopback.load(Ordering::Relaxed);
@@ -222,7 +228,7 @@ impl PartyService {
         party: usize,
         room: &str,
         handshake: Handshake,
-    ) -> Result<(Arc<crate::connection::Conn>, SocketPlace), Refusal> {
+    ) -> Result<(Arc<Conn>, OwnedSemaphorePermit), Refusal> {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
         let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
         let handshake = match party.before_connect(&lobby, handshake).await {
@@ -230,7 +236,9 @@ impl PartyService {
             Ok(ConnectGate::Refuse(refusal)) => return Err(refusal),
             Err(failure) => return Err(failed(&failure, name, room)),
         };
-        let place = SocketPlace::take(&self.0).ok_or_else(at_capacity)?;
+        let place = Arc::clone(&self.0.sockets)
+            .try_acquire_owned()
+            .map_err(|_| at_capacity())?;
         let turn = party
             .room(room)
             .connect(handshake, lobby.attachments().clone());
@@ -245,27 +253,6 @@ impl Inner {
     pub(crate) fn party(&self, name: &str) -> Option<&dyn AnyParty> {
         let index = self.names.iter().position(|own| **own == *name)?;
         Some(&*self.parties[index])
-    }
-}
-
-/// The place of one admitted socket, given back when dropped.
-struct SocketPlace(Arc<AtomicUsize>);
-
-impl SocketPlace {
-    fn take(server: &Inner) -> Option<Self> {
-        let max = server.limits.max_sockets;
-        let take = |count: usize| (count < max).then_some(count + 1);
-        server
-            .sockets
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .ok()?;
-        Some(Self(Arc::clone(&server.sockets)))
-    }
-}
-
-impl Drop for SocketPlace {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

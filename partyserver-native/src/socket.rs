@@ -269,7 +269,9 @@ impl Socket {
                     deadline.unwrap_or(silence).min(silence).min(self.next_ping)
                 }
             };
-            if self.timer.deadline() != wake {
+            // A timer that fires early is set again; so it is moved only when it
+            // would fire too late.
+            if wake + A_MOMENT < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(wake);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
