@@ -1,6 +1,7 @@
 //! Where a provider's keys are (OpenID Connect Discovery 1.0, RFC 8414).
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
 use crate::policy::is_secure_url;
 
@@ -9,6 +10,8 @@ use crate::policy::is_secure_url;
 pub struct Metadata {
     issuer: String,
     pub(crate) jwks_uri: String,
+    /// Where a token may be sent: https, or loopback.
+    #[serde(default, deserialize_with = "secure_url")]
     pub(crate) userinfo_endpoint: Option<String>,
 }
 
@@ -67,6 +70,15 @@ impl Metadata {
         }
         Ok(metadata)
     }
+}
+
+/// A URL that is safe to use, else nothing: a resource server can do without.
+fn secure_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let url = match Value::deserialize(deserializer)? {
+        Value::String(url) => Some(url),
+        _ => None,
+    };
+    Ok(url.filter(|url| is_secure_url(url)))
 }
 
 /// How much of a foreign value is shown.
@@ -129,5 +141,34 @@ mod tests {
         for text in ["", "[]", "<html>", r#"{"issuer":"https://a/"}"#] {
             assert_eq!(parse(text), Err(DiscoveryError::NotADocument));
         }
+    }
+
+    #[test]
+    fn a_token_is_sent_to_secure_endpoints_alone() {
+        for (endpoint, is_used) in [
+            (r#""https://a/me""#, true),
+            (r#""http://127.0.0.1:80/me""#, true),
+            (r#""http://a/me""#, false),
+            (r#""""#, false),
+            ("null", false),
+            ("7", false),
+        ] {
+            let text = format!(
+                r#"{{"issuer":"https://a","jwks_uri":"https://a/k","userinfo_endpoint":{endpoint}}}"#
+            );
+            let metadata = Metadata::parse(text.as_bytes(), "https://a").unwrap();
+            assert_eq!(metadata.userinfo_endpoint.is_some(), is_used, "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn what_a_foreign_document_says_is_cut_and_escaped() {
+        let found = "\\u001b[31m".to_owned() + &"x".repeat(1000);
+        let text = format!(r#"{{"issuer":"{found}","jwks_uri":"https://a/k"}}"#);
+        let shown = Metadata::parse(text.as_bytes(), "https://a")
+            .unwrap_err()
+            .to_string();
+        assert!(shown.len() < 300, "{shown}");
+        assert!(!shown.contains('\u{1b}'), "{shown}");
     }
 }

@@ -5,22 +5,29 @@
 //! of its own, so a waiter that goes away never takes a fetch with it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use event_listener::Event;
 use futures_util::future::{Either, select};
 
-use crate::discovery::{Metadata, metadata_urls};
+use crate::discovery::Metadata;
 use crate::error::{Error, Invalid};
-use crate::jwks::cache::{KeyCache, Need};
-use crate::jwks::key::{Key, KeySet};
+use crate::jwks::cache::{Attempt, KeyCache, Need};
+use crate::jwks::key::Key;
 use crate::jwks::select::Selection;
 use crate::jws::Header;
-use crate::port::{FetchRequest, Ports, PreparedKey};
+use crate::port::Ports;
 use crate::verify::SignatureValid;
+
+mod documents;
+mod held_keys;
+#[cfg(feature = "native")]
+mod shared;
+
+use documents::Fetched;
+use held_keys::{HeldKey, HeldKeys};
 
 /// Which provider, and where its keys are when discovery is not to be used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -45,23 +52,19 @@ pub(crate) struct Provider {
 struct State {
     cache: KeyCache<HeldKeys>,
     metadata: Option<Arc<Metadata>>,
+    /// Whether the metadata may be out of date: a fetch failed since.
+    is_metadata_doubted: bool,
     /// Why the last fetch failed.
     problem: Option<String>,
     /// Held by the task that fetches, so that its end is noticed.
     task: Weak<()>,
 }
 
-/// A key set and its keys made ready for use. Clones share them.
-#[derive(Clone)]
-struct HeldKeys {
-    set: Arc<KeySet>,
-    prepared: Arc<HashMap<Key, Arc<HeldKey>>>,
-}
-
-/// A key that is made ready when it is first used.
-struct HeldKey {
-    key: Arc<Key>,
-    prepared: OnceLock<Option<Box<dyn PreparedKey>>>,
+/// The keys to try for a token, and what [`Witness`] says of their set.
+struct Candidates {
+    keys: Vec<Arc<HeldKey>>,
+    generation: u64,
+    serves_until: SystemTime,
 }
 
 /// Whether tokens can be verified now.
@@ -73,29 +76,17 @@ pub enum Readiness {
     NotReady(Cow<'static, str>),
 }
 
-/// The proof that a signature is right, and the key that showed it.
-pub(crate) struct Checked {
-    pub(crate) proof: SignatureValid,
+/// A key that showed a signature to be right.
+#[derive(Clone)]
+pub(crate) struct Witness {
     pub(crate) key: Arc<Key>,
+    /// The generation of the key set that it was part of.
     pub(crate) generation: u64,
+    /// Until when that set serves, if no other is fetched.
+    pub(crate) serves_until: SystemTime,
 }
 
 impl Provider {
-    /// The provider of this process. All verifiers on the default ports share
-    /// it.
-    pub(crate) fn shared(config: ProviderConfig, ports: Ports) -> Arc<Self> {
-        static PROVIDERS: LazyLock<Mutex<HashMap<ProviderConfig, Weak<Provider>>>> =
-            LazyLock::new(Mutex::default);
-        let mut providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(provider) = providers.get(&config).and_then(Weak::upgrade) {
-            return provider;
-        }
-        providers.retain(|_, provider| provider.strong_count() > 0);
-        let provider = Self::new(config.clone(), ports);
-        providers.insert(config, Arc::downgrade(&provider));
-        provider
-    }
-
     /// A provider that is shared with nobody.
     pub(crate) fn new(config: ProviderConfig, ports: Ports) -> Arc<Self> {
         Arc::new(Self {
@@ -104,6 +95,7 @@ impl Provider {
             state: Mutex::new(State {
                 cache: KeyCache::new(),
                 metadata: None,
+                is_metadata_doubted: false,
                 problem: None,
                 task: Weak::new(),
             }),
@@ -127,7 +119,7 @@ impl Provider {
         self.lock()
             .cache
             .keys(now)
-            .is_some_and(|held| held.set.keys().contains(key))
+            .is_some_and(|held| held.prepared.contains_key(key))
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
@@ -142,7 +134,8 @@ impl Provider {
     }
 
     /// Begins to fetch in the background, and goes on for as long as the
-    /// provider is in use.
+    /// provider is in use. Does nothing when that was done before, unless the
+    /// runtime it was done on has ended.
     pub(crate) fn start(self: &Arc<Self>) {
         let mut state = self.lock();
         if state.task.strong_count() > 0 {
@@ -180,22 +173,21 @@ impl Provider {
         header: &Header,
         signing_input: &[u8],
         signature: &[u8],
-    ) -> Result<Checked, Error> {
-        let (candidates, generation) = self.candidates(header).await?;
-        for held in candidates {
-            let signatures = &self.ports.signatures;
-            let Some(key) = held.prepared.get_or_init(|| signatures.prepare(&held.key)) else {
-                continue;
-            };
-            let outcome = key
+    ) -> Result<(SignatureValid, Witness), Error> {
+        self.start();
+        let candidates = self.candidates(header).await?;
+        for held in candidates.keys {
+            let outcome = held
+                .prepared
                 .check(header.algorithm(), signing_input, signature)
                 .await;
             if let Some(proof) = outcome {
-                return Ok(Checked {
-                    proof,
+                let witness = Witness {
                     key: Arc::clone(&held.key),
-                    generation,
-                });
+                    generation: candidates.generation,
+                    serves_until: candidates.serves_until,
+                };
+                return Ok((proof, witness));
             }
         }
         Err(Invalid::Signature.into())
@@ -212,14 +204,13 @@ impl Provider {
         .await
     }
 
-    async fn candidates(
-        self: &Arc<Self>,
-        header: &Header,
-    ) -> Result<(Vec<Arc<HeldKey>>, u64), Error> {
-        let arrived = self.ports.runtime.now();
+    async fn candidates(self: &Arc<Self>, header: &Header) -> Result<Candidates, Error> {
+        let arrival = self.lock().cache.arrival();
         let found = self
             .wait_for(|state, now| {
-                let Some(held) = state.cache.keys(now) else {
+                let cache = &state.cache;
+                let (Some(held), Some(serves_until)) = (cache.keys(now), cache.serves_until())
+                else {
                     return Err(state.cache.need_keys(now));
                 };
                 match held.set.select(header) {
@@ -228,12 +219,16 @@ impl Provider {
                         let keys = keys
                             .into_iter()
                             .filter_map(|key| prepared.get(key).cloned());
-                        Ok(Some((keys.collect(), self.generation())))
+                        Ok(Some(Candidates {
+                            keys: keys.collect(),
+                            generation: self.generation(),
+                            serves_until,
+                        }))
                     }
                     Selection::NoKeyFits => Ok(None),
                     Selection::UnknownKeyId => {
                         let id = header.key_id().unwrap_or_default();
-                        Err(state.cache.need_key(id, arrived, now))
+                        Err(state.cache.need_key(id, arrival, now))
                     }
                 }
             })
@@ -281,86 +276,45 @@ impl Provider {
         self.lock().cache.next_poll(now).is_some_and(|at| at <= now)
     }
 
-    /// Fetches metadata, where it is not known, and keys.
-    async fn fetch(&self) -> Result<(KeySet, Option<Duration>), String> {
-        let known = self.lock().metadata.clone();
-        let jwks_uri = match (&self.config.jwks_uri, known) {
-            (Some(uri), _) => uri.clone(),
-            (None, Some(metadata)) => metadata.jwks_uri.clone(),
-            (None, None) => {
-                let metadata = Arc::new(self.discover().await?);
-                self.lock().metadata = Some(Arc::clone(&metadata));
-                metadata.jwks_uri.clone()
-            }
-        };
-        let response = self.get(&jwks_uri, "keys").await?;
-        if response.status != 200 {
-            return Err(format!("keys: the answer has status {}", response.status));
-        }
-        let keys = KeySet::parse(&response.body).map_err(|error| format!("keys: {error}"))?;
-        Ok((keys, response.cache_control.as_deref().and_then(max_age)))
-    }
-
-    async fn discover(&self) -> Result<Metadata, String> {
-        let [openid, oauth] = metadata_urls(&self.config.issuer);
-        let mut response = self.get(&openid, "discovery").await?;
-        if response.status == 404 {
-            response = self.get(&oauth, "discovery").await?;
-        }
-        if response.status != 200 {
-            return Err(format!(
-                "discovery: the answer has status {}",
-                response.status
-            ));
-        }
-        Metadata::parse(&response.body, &self.config.issuer)
-            .map_err(|error| format!("discovery: {error}"))
-    }
-
-    async fn get(&self, url: &str, step: &str) -> Result<crate::port::FetchResponse, String> {
-        let request = FetchRequest {
-            url,
-            bearer: None,
-            max_bytes: MAX_DOCUMENT_BYTES,
-            timeout: FETCH_LIMIT,
-        };
-        self.ports
-            .fetch
-            .fetch(request)
-            .await
-            .map_err(|error| format!("{step}: {error}"))
-    }
-
     fn handle_fetched(
         &self,
-        began: SystemTime,
-        outcome: Result<(KeySet, Option<Duration>), String>,
+        attempt: Attempt,
+        fetched: Result<(HeldKeys, Option<Duration>), String>,
     ) {
         let now = self.ports.runtime.now();
+        let issuer = &self.config.issuer;
+        // Nothing is logged while the lock is held: a log may be slow.
+        if let Err(problem) = &fetched {
+            tracing::warn!(%issuer, %problem, "fetching from the identity provider failed");
+        }
         let mut state = self.lock();
-        let outcome = match outcome {
-            Ok((set, max_age)) => {
-                if state.problem.take().is_some() {
-                    tracing::info!(issuer = %self.config.issuer, "the identity provider is back");
-                }
-                Some((HeldKeys::new(set, state.cache.keys(now)), max_age))
-            }
+        let problem_before = state.problem.take();
+        let outcome = match fetched {
+            Ok(keys) => Some(keys),
             Err(problem) => {
-                tracing::warn!(issuer = %self.config.issuer, %problem, "fetching from the identity provider failed");
                 // The keys may have moved: ask where they are.
-                state.metadata = None;
+                state.is_metadata_doubted = true;
                 state.problem = Some(problem);
                 None
             }
         };
+        let is_back = problem_before.is_some() && outcome.is_some();
         let before = state.cache.keys(now).map(|held| Arc::clone(&held.set));
-        if state.cache.handle_fetched(began, outcome, now)
+        if state.cache.handle_fetched(attempt, outcome, now)
             && before.as_ref() != state.cache.keys(now).map(|held| &held.set)
         {
             self.generation.fetch_add(1, Ordering::AcqRel);
         }
         drop(state);
         self.fetched.notify(usize::MAX);
+        if is_back {
+            tracing::info!(%issuer, "the identity provider is back");
+        }
+    }
+
+    fn held_keys(&self) -> Option<HeldKeys> {
+        let now = self.ports.runtime.now();
+        self.lock().cache.keys(now).cloned()
     }
 
     /// No code panics while it holds the lock, and each change is whole.
@@ -378,10 +332,11 @@ enum Pause {
 async fn fetch_when_due(provider: &Weak<Provider>) -> Option<Pause> {
     let this = provider.upgrade()?;
     let now = this.ports.runtime.now();
-    let began = this.lock().cache.poll(now);
-    if let Some(began) = began {
-        let outcome = this.fetch().await;
-        this.handle_fetched(began, outcome);
+    let attempt = this.lock().cache.poll(now);
+    if let Some(attempt) = attempt {
+        let under_way = UnderWay::new(&this, attempt);
+        let fetched = this.fetch_in_time().await;
+        under_way.ends_with(fetched);
         return Some(Pause::None);
     }
     let next = this.lock().cache.next_poll(now);
@@ -392,50 +347,45 @@ async fn fetch_when_due(provider: &Weak<Provider>) -> Option<Pause> {
     Some(Pause::For(pause.min(LONGEST_PAUSE)))
 }
 
-impl HeldKeys {
-    /// Keys that were held before stay prepared.
-    fn new(set: KeySet, before: Option<&Self>) -> Self {
-        let prepared = set.keys().iter().map(|key| {
-            let held = before.and_then(|before| before.prepared.get(key)).cloned();
-            let fresh = || {
-                Arc::new(HeldKey {
-                    key: Arc::new(key.clone()),
-                    prepared: OnceLock::new(),
-                })
-            };
-            (key.clone(), held.unwrap_or_else(fresh))
-        });
+/// A fetch that is under way. One that is cut off, because its runtime ended or
+/// a port panicked, has failed: nobody shall wait for it for ever.
+struct UnderWay<'p> {
+    provider: &'p Provider,
+    attempt: Option<Attempt>,
+}
+
+impl<'p> UnderWay<'p> {
+    fn new(provider: &'p Provider, attempt: Attempt) -> Self {
         Self {
-            prepared: Arc::new(prepared.collect()),
-            set: Arc::new(set),
+            provider,
+            attempt: Some(attempt),
+        }
+    }
+
+    fn ends_with(mut self, fetched: Fetched) {
+        let provider = self.provider;
+        // Keys are made ready outside of the lock: that takes a while.
+        let before = provider.held_keys();
+        let fetched = fetched.map(|(set, max_age)| {
+            let signatures = &*provider.ports.signatures;
+            (HeldKeys::new(set, before.as_ref(), signatures), max_age)
+        });
+        if let Some(attempt) = self.attempt.take() {
+            provider.handle_fetched(attempt, fetched);
         }
     }
 }
 
-/// `max-age` of a `Cache-Control` (RFC 9111 section 5.2.2); none of `no-store`
-/// and `no-cache`.
-fn max_age(cache_control: &str) -> Option<Duration> {
-    let mut age = None;
-    for directive in cache_control.split(',') {
-        let directive = directive.trim().to_ascii_lowercase();
-        if directive == "no-store" || directive == "no-cache" {
-            return Some(Duration::ZERO);
-        }
-        if let Some(seconds) = directive.strip_prefix("max-age=") {
-            age = seconds
-                .trim_matches('"')
-                .parse()
-                .ok()
-                .map(Duration::from_secs);
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            let cut_off = Err("the fetch was cut off".to_owned());
+            self.provider.handle_fetched(attempt, cut_off);
         }
     }
-    age
 }
 
 /// How long a request waits for the provider, in all. Clients give a handshake
 /// 4 s.
 const MAX_WAIT: Duration = Duration::from_secs(3);
-/// How long one fetch may take.
-const FETCH_LIMIT: Duration = Duration::from_secs(10);
-const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
@@ -15,19 +16,33 @@ pub type UserInfo = Map<String, Value>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserInfoError {
-    /// The provider names no such endpoint, or discovery is not used.
+    /// The provider names no such endpoint, or one that is not https, or
+    /// discovery is not used. The operator is at fault, or the provider.
     #[error("the identity provider has no userinfo endpoint")]
     NoEndpoint,
-    /// The provider is out of reach, or was too slow.
+    /// The provider is out of reach, was too slow, or wants to be asked later.
     #[error("the identity provider did not answer: {0}")]
     Unavailable(String),
-    /// The provider refused the token, with this status.
+    /// The provider refused the token, with this status. The user signed out,
+    /// or the token was not granted `openid`.
     #[error("the identity provider refused with status {0}")]
     Refused(u16),
     /// The answer is no JSON object, or speaks of another subject (OpenID
     /// Connect Core section 5.3.2). It is not used.
     #[error("the answer of the identity provider is not of this user")]
     Unusable,
+}
+
+impl UserInfoError {
+    /// A stable code for logs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoEndpoint => "userinfo_no_endpoint",
+            Self::Unavailable(_) => "userinfo_unavailable",
+            Self::Refused(_) => "userinfo_refused",
+            Self::Unusable => "userinfo_unusable",
+        }
+    }
 }
 
 impl From<Error> for UserInfoError {
@@ -55,13 +70,20 @@ pub(crate) async fn fetch(
         url: endpoint,
         bearer: Some(token),
         max_bytes: 64 * 1024,
-        timeout: Duration::from_secs(3),
+        timeout: FETCH_LIMIT,
     };
-    let response = ports.fetch.fetch(request).await?;
+    // The limit holds whatever the port does.
+    let limit = ports.runtime.sleep(FETCH_LIMIT);
+    let response = match select(ports.fetch.fetch(request), limit).await {
+        Either::Left((response, _)) => response?,
+        Either::Right(_) => return Err(FetchError::TimedOut.into()),
+    };
     match response.status {
         200 => {}
-        status @ 500.. => return Err(UserInfoError::Unavailable(format!("status {status}"))),
-        status => return Err(UserInfoError::Refused(status)),
+        status @ 400..500 if status != TOO_MANY_REQUESTS => {
+            return Err(UserInfoError::Refused(status));
+        }
+        status => return Err(UserInfoError::Unavailable(format!("status {status}"))),
     }
     let info: UserInfo =
         serde_json::from_slice(&response.body).map_err(|_| UserInfoError::Unusable)?;
@@ -73,3 +95,6 @@ pub(crate) async fn fetch(
         Err(UserInfoError::Unusable)
     }
 }
+
+const FETCH_LIMIT: Duration = Duration::from_secs(3);
+const TOO_MANY_REQUESTS: u16 = 429;

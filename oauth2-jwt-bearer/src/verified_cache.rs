@@ -1,34 +1,44 @@
 //! Tokens that were verified already, so that a signature is checked once.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use quick_cache::sync::Cache;
-use sha2::{Digest, Sha256};
 
 use crate::jwks::key::Key;
+use crate::provider::Witness;
 use crate::token::AccessToken;
 use crate::verify::VerifiedToken;
 
 /// The SHA-256 of a raw token: what may be kept in its place.
 pub(crate) type TokenHash = [u8; 32];
 
-/// The hash of a token.
+/// The hash of a token, by the fastest code at hand: it is most of what a token
+/// costs that was verified before.
 pub(crate) fn token_hash(token: &AccessToken) -> TokenHash {
-    Sha256::digest(token.expose()).into()
+    #[cfg(feature = "native")]
+    {
+        use aws_lc_rs::digest::{SHA256, digest};
+        let mut hash = TokenHash::default();
+        hash.copy_from_slice(digest(&SHA256, token.expose().as_bytes()).as_ref());
+        hash
+    }
+    #[cfg(not(feature = "native"))]
+    {
+        use sha2::{Digest, Sha256};
+        Sha256::digest(token.expose()).into()
+    }
 }
 
 /// A bounded map from a token's hash to the verified token. It belongs to one
-/// policy. An entry dies when the token expires and when its key leaves the
-/// key set.
+/// policy. An entry dies when the token expires, when its key leaves the key
+/// set, and when the key set is too old to serve.
 pub(crate) struct VerifiedCache(Cache<TokenHash, Entry>);
 
 #[derive(Clone)]
 struct Entry {
     token: VerifiedToken,
-    key: Arc<Key>,
-    /// The generation of the key set in which the key was last seen.
-    generation: u64,
+    /// The key, with the generation in which it was last seen.
+    witness: Witness,
 }
 
 impl VerifiedCache {
@@ -45,41 +55,21 @@ impl VerifiedCache {
         generation: u64,
         holds: impl FnOnce(&Key) -> bool,
     ) -> Option<VerifiedToken> {
-        let entry = self.0.get(hash)?;
-        if !entry.token.is_valid_at(now) {
+        let mut entry = self.0.get(hash)?;
+        let is_alive = entry.token.is_valid_at(now) && now < entry.witness.serves_until;
+        if is_alive && entry.witness.generation == generation {
+            return Some(entry.token);
+        }
+        if !is_alive || !holds(&entry.witness.key) {
             self.0.remove(hash);
             return None;
         }
-        if entry.generation != generation {
-            if !holds(&entry.key) {
-                self.0.remove(hash);
-                return None;
-            }
-            self.0.insert(
-                *hash,
-                Entry {
-                    generation,
-                    ..entry.clone()
-                },
-            );
-        }
+        entry.witness.generation = generation;
+        self.0.insert(*hash, entry.clone());
         Some(entry.token)
     }
 
-    pub(crate) fn insert(
-        &self,
-        hash: TokenHash,
-        token: VerifiedToken,
-        key: Arc<Key>,
-        generation: u64,
-    ) {
-        self.0.insert(
-            hash,
-            Entry {
-                token,
-                key,
-                generation,
-            },
-        );
+    pub(crate) fn insert(&self, hash: TokenHash, token: VerifiedToken, witness: Witness) {
+        self.0.insert(hash, Entry { token, witness });
     }
 }

@@ -67,7 +67,7 @@ impl Verifier {
             return Ok(token);
         }
         let unverified = UnverifiedToken::parse(token, policy)?;
-        let checked = provider
+        let (proof, witness) = provider
             .check(
                 unverified.header(),
                 unverified.signing_input(),
@@ -75,8 +75,8 @@ impl Verifier {
             )
             .await?;
         // The time after the wait counts.
-        let token = unverified.verified(checked.proof, self.now())?;
-        verified.insert(hash, token.clone(), checked.key, checked.generation);
+        let token = unverified.verified(proof, self.now())?;
+        verified.insert(hash, token.clone(), witness);
         Ok(token)
     }
 
@@ -94,7 +94,7 @@ impl Verifier {
         client_id: Option<&str>,
     ) -> Result<IdToken, Error> {
         let unverified = UnverifiedIdToken::parse(id_token, beside, client_id, &self.0.policy)?;
-        let checked = self
+        let (proof, _) = self
             .0
             .provider
             .check(
@@ -106,7 +106,7 @@ impl Verifier {
         let digest = unverified
             .access_token_hash()
             .map(|_| digest(unverified.header().algorithm(), access_token.expose()));
-        unverified.verified(checked.proof, digest.as_deref(), self.now())
+        unverified.verified(proof, digest.as_deref(), self.now())
     }
 
     /// Asks the provider who the user of a token is (OpenID Connect Core
@@ -128,8 +128,9 @@ impl Verifier {
         user_info::fetch(self.0.provider.ports(), endpoint, token, subject).await
     }
 
-    /// Begins to fetch metadata and keys in the background. Without it the
-    /// first token does.
+    /// Begins to fetch metadata and keys in the background, and keeps them
+    /// fresh. Without it the first token does. It never waits and never fails:
+    /// [`Verifier::readiness`] and the log say how it goes.
     pub fn start(&self) {
         self.0.provider.start();
     }
@@ -166,7 +167,8 @@ impl VerifierBuilder {
     }
 
     /// The verifier on the native ports. Its provider is shared by all such
-    /// verifiers of the process with the same issuer and `jwks_uri`.
+    /// verifiers of the process with the same issuer and `jwks_uri`. It must be
+    /// used inside a tokio runtime with its timer and I/O enabled.
     ///
     /// # Errors
     /// When `jwks_uri` is not https (http is allowed on loopback).

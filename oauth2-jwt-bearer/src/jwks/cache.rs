@@ -9,6 +9,10 @@
 //! ```
 //! Keys that are held keep serving while others are fetched, and through an
 //! outage for [`MAX_STALE`]. The time is an argument of every method.
+//!
+//! What came before what is told by counting fetches, never by the clock: two
+//! readings of it may be equal, and it may be set back. A clock that was set
+//! back shortens waits and never makes them longer.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -17,7 +21,8 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug)]
 pub struct KeyCache<K> {
     held: Option<Held<K>>,
-    fetching: Option<SystemTime>,
+    fetching: Option<Attempt>,
+    begun: u64,
     failures: u32,
     next_attempt: SystemTime,
     budget: Budget,
@@ -28,11 +33,22 @@ pub struct KeyCache<K> {
 #[derive(Debug)]
 struct Held<K> {
     keys: K,
-    /// When the fetch that brought them began: they are the provider's truth as
-    /// of then.
-    began: SystemTime,
+    /// The fetch that brought them: they are the provider's truth as of when it
+    /// began.
+    from: Attempt,
     fresh_until: SystemTime,
 }
+
+/// A fetch that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    number: u64,
+    began: SystemTime,
+}
+
+/// The moment at which a token arrived, told by the fetches begun before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival(u64);
 
 /// What the cache says of a need.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +70,7 @@ impl<K> KeyCache<K> {
         Self {
             held: None,
             fetching: None,
+            begun: 0,
             failures: 0,
             next_attempt: SystemTime::UNIX_EPOCH,
             budget: Budget {
@@ -68,7 +85,17 @@ impl<K> KeyCache<K> {
     /// The keys to use at `now`: fresh, or stale within [`MAX_STALE`].
     pub fn keys(&self, now: SystemTime) -> Option<&K> {
         let held = self.held.as_ref()?;
-        (now < held.began + MAX_STALE).then_some(&held.keys)
+        (now < held.serves_until()).then_some(&held.keys)
+    }
+
+    /// Until when the held keys serve, if no others are fetched.
+    pub fn serves_until(&self) -> Option<SystemTime> {
+        self.held.as_ref().map(Held::serves_until)
+    }
+
+    /// Notes that a token arrives now.
+    pub fn arrival(&self) -> Arrival {
+        Arrival(self.begun)
     }
 
     /// Asks for a key set when none is held.
@@ -78,23 +105,20 @@ impl<K> KeyCache<K> {
     }
 
     /// Asks for a key that the held set does not have, for a token that arrived
-    /// at `arrived`.
-    pub fn need_key(&mut self, id: &str, arrived: SystemTime, now: SystemTime) -> Need {
-        let asked = self.held.as_ref().map(|held| held.began);
-        if asked.is_some_and(|began| began > arrived) {
+    /// at `arrival`.
+    pub fn need_key(&mut self, id: &str, arrival: Arrival, now: SystemTime) -> Need {
+        let asked = self.held.as_ref().map(|held| held.from.number);
+        if asked.is_some_and(|number| number > arrival.0) {
             self.remember_missing(id, now);
             return Need::Unknown;
         }
         if self.fetching.is_some() {
             return Need::Wait;
         }
-        if let Some(since) = self.missing.get(id) {
-            let elapsed = now.duration_since(*since).unwrap_or_default();
-            if elapsed < MISSING_FOR {
-                return Need::Unavailable {
-                    retry_after: MISSING_FOR - elapsed,
-                };
-            }
+        if let Some(until) = self.missing.get(id).map(|since| *since + MISSING_FOR)
+            && let Some(retry_after) = time_left(until, MISSING_FOR, now)
+        {
+            return Need::Unavailable { retry_after };
         }
         if self.wanted {
             return self.wait_or_cool_down(now);
@@ -106,13 +130,17 @@ impl<K> KeyCache<K> {
     }
 
     /// Begins a fetch, when one is due and none is under way. The caller
-    /// fetches, then calls [`KeyCache::handle_fetched`] with the returned time.
-    pub fn poll(&mut self, now: SystemTime) -> Option<SystemTime> {
-        if self.fetching.is_some() || now < self.next_attempt || !self.is_due(now) {
+    /// fetches, then calls [`KeyCache::handle_fetched`], in any event.
+    pub fn poll(&mut self, now: SystemTime) -> Option<Attempt> {
+        if self.fetching.is_some() || self.cools_down_for(now).is_some() || !self.is_due(now) {
             return None;
         }
-        self.fetching = Some(now);
-        Some(now)
+        self.begun += 1;
+        self.fetching = Some(Attempt {
+            number: self.begun,
+            began: now,
+        });
+        self.fetching
     }
 
     /// When [`KeyCache::poll`] will next have something to do. `None` while a
@@ -122,34 +150,34 @@ impl<K> KeyCache<K> {
             return None;
         }
         let due = match &self.held {
-            Some(held) if !self.wanted && now >= held.began => held.fresh_until,
+            Some(held) if !self.wanted && now >= held.from.began => held.fresh_until,
             _ => now,
         };
-        Some(due.max(self.next_attempt))
+        Some(due.max(now + self.cools_down_for(now).unwrap_or_default()))
     }
 
-    /// Takes the outcome of the fetch that began at `began`: the keys and how
-    /// long they are fresh, or nothing. Returns whether the keys were taken: an
-    /// answer that is older than what is held never is.
+    /// Takes the outcome of a fetch: the keys and how long they are fresh, or
+    /// nothing. Returns whether the keys were taken: an answer that is older
+    /// than what is held never is.
     pub fn handle_fetched(
         &mut self,
-        began: SystemTime,
+        attempt: Attempt,
         outcome: Option<(K, Option<Duration>)>,
         now: SystemTime,
     ) -> bool {
-        if self.fetching == Some(began) {
+        let is_latest = self.fetching == Some(attempt);
+        if is_latest {
             self.fetching = None;
         }
         let Some((keys, max_age)) = outcome else {
-            self.next_attempt = now + back_off(self.failures);
-            self.failures += 1;
+            if is_latest {
+                self.next_attempt = now + back_off(self.failures);
+                self.failures += 1;
+            }
             return false;
         };
-        if self
-            .held
-            .as_ref()
-            .is_some_and(|held| held.began > began && held.began <= now)
-        {
+        let asked = self.held.as_ref().map(|held| held.from.number);
+        if asked.is_some_and(|number| number > attempt.number) {
             return false;
         }
         self.failures = 0;
@@ -158,7 +186,7 @@ impl<K> KeyCache<K> {
         let fresh_for = max_age.unwrap_or(FRESH_FOR).clamp(MIN_FRESH, MAX_FRESH);
         self.held = Some(Held {
             keys,
-            began,
+            from: attempt,
             fresh_until: now + fresh_for,
         });
         true
@@ -175,29 +203,36 @@ impl<K> KeyCache<K> {
             || self
                 .held
                 .as_ref()
-                .is_none_or(|held| now >= held.fresh_until || now < held.began)
+                .is_none_or(|held| now >= held.fresh_until || now < held.from.began)
     }
 
     fn wait_or_cool_down(&self, now: SystemTime) -> Need {
-        if self.fetching.is_some() || now >= self.next_attempt {
-            return Need::Wait;
+        match self.cools_down_for(now) {
+            Some(retry_after) if self.fetching.is_none() => Need::Unavailable { retry_after },
+            _ => Need::Wait,
         }
-        let retry_after = self.next_attempt.duration_since(now).unwrap_or_default();
-        Need::Unavailable { retry_after }
+    }
+
+    fn cools_down_for(&self, now: SystemTime) -> Option<Duration> {
+        time_left(self.next_attempt, MAX_BACK_OFF, now)
     }
 
     fn remember_missing(&mut self, id: &str, now: SystemTime) {
         if self.missing.len() >= MAX_MISSING {
-            self.missing.retain(|_, since| {
-                now.duration_since(*since)
-                    .is_ok_and(|elapsed| elapsed < MISSING_FOR)
-            });
+            self.missing
+                .retain(|_, since| time_left(*since + MISSING_FOR, MISSING_FOR, now).is_some());
         }
         // A full table forgets nothing that is still of use; the budget bounds
         // what ids outside of it can cost.
         if self.missing.len() < MAX_MISSING && id.len() <= MAX_ID_BYTES {
             self.missing.insert(id.to_owned(), now);
         }
+    }
+}
+
+impl<K> Held<K> {
+    fn serves_until(&self) -> SystemTime {
+        self.from.began + MAX_STALE
     }
 }
 
@@ -216,6 +251,7 @@ struct Budget {
 
 impl Budget {
     fn take(&mut self, now: SystemTime) -> Result<(), Duration> {
+        self.refilled = self.refilled.min(now);
         let elapsed = now.duration_since(self.refilled).unwrap_or_default();
         let earned = u32::try_from(elapsed.as_secs() / REFILL.as_secs()).unwrap_or(u32::MAX);
         if self.left.saturating_add(earned) >= BURST {
@@ -235,6 +271,13 @@ impl Budget {
         self.left -= 1;
         Ok(())
     }
+}
+
+/// The time from `now` to `until`; none when it has passed. A wait that seems
+/// longer than it was meant to be is over too: the clock was set back.
+fn time_left(until: SystemTime, at_most: Duration, now: SystemTime) -> Option<Duration> {
+    let left = until.duration_since(now).ok()?;
+    (!left.is_zero() && left <= at_most).then_some(left)
 }
 
 /// Half a second, doubling to half a minute.
@@ -279,18 +322,24 @@ mod tests {
 
     #[track_caller]
     fn fetch(cache: &mut KeyCache<&'static str>, now: f64, keys: Option<&'static str>) {
-        let began = cache.poll(at(now)).expect("a fetch is due");
-        cache.handle_fetched(began, keys.map(|keys| (keys, None)), at(now));
+        let attempt = cache.poll(at(now)).expect("a fetch is due");
+        cache.handle_fetched(attempt, keys.map(|keys| (keys, None)), at(now));
+    }
+
+    /// A token that arrives now and names a key that is not held.
+    fn need_key(cache: &mut KeyCache<&'static str>, id: &str, now: f64) -> Need {
+        cache.need_key(id, cache.arrival(), at(now))
     }
 
     #[test]
     fn one_fetch_at_a_time() {
         let mut cache: KeyCache<&str> = KeyCache::new();
         assert_eq!(cache.need_keys(at(0.0)), Need::Wait);
-        let began = cache.poll(at(0.0)).unwrap();
+        let attempt = cache.poll(at(0.0)).unwrap();
         assert_eq!(cache.poll(at(1.0)), None);
+        assert_eq!(cache.next_poll(at(1.0)), None);
         assert_eq!(cache.need_keys(at(1.0)), Need::Wait);
-        assert!(cache.handle_fetched(began, Some(("a", None)), at(2.0)));
+        assert!(cache.handle_fetched(attempt, Some(("a", None)), at(2.0)));
         assert_eq!(cache.keys(at(2.0)), Some(&"a"));
         assert_eq!(cache.poll(at(3.0)), None);
     }
@@ -302,11 +351,12 @@ mod tests {
             (Some(0), 60),
             (Some(300), 300),
             (Some(86_400), 3600),
+            (Some(u64::MAX), 3600),
         ] {
             let mut cache = KeyCache::new();
-            let began = cache.poll(at(0.0)).unwrap();
+            let attempt = cache.poll(at(0.0)).unwrap();
             let max_age = max_age.map(Duration::from_secs);
-            cache.handle_fetched(began, Some(("a", max_age)), at(0.0));
+            cache.handle_fetched(attempt, Some(("a", max_age)), at(0.0));
             let due = at(f64::from(fresh_for));
             assert_eq!(cache.next_poll(at(1.0)), Some(due));
             assert_eq!(cache.poll(due - Duration::from_millis(1)), None);
@@ -322,7 +372,9 @@ mod tests {
             fetch(&mut cache, now, None);
             assert_eq!(cache.poll(at(now + delay - 0.01)), None);
             now += delay;
+            assert_eq!(cache.next_poll(at(now - 0.01)), Some(at(now)));
         }
+        assert_eq!(cache.serves_until(), Some(at(86_400.0)));
         assert_eq!(cache.keys(at(86_399.0)), Some(&"a"));
         assert_eq!(cache.keys(at(86_400.0)), None);
         fetch(&mut cache, 86_500.0, Some("b"));
@@ -342,24 +394,36 @@ mod tests {
     fn an_unknown_key_is_final_only_after_a_later_fetch() {
         let mut cache = filled("a");
         // The token arrived after the last fetch began: ask the provider.
-        assert_eq!(cache.need_key("b", at(5.0), at(5.0)), Need::Wait);
-        let began = cache.poll(at(6.0)).unwrap();
+        let first = cache.arrival();
+        assert_eq!(cache.need_key("b", first, at(5.0)), Need::Wait);
+        let attempt = cache.poll(at(6.0)).unwrap();
         // Another token arrives while that fetch is under way.
-        assert_eq!(cache.need_key("b", at(7.0), at(7.0)), Need::Wait);
-        cache.handle_fetched(began, Some(("a", None)), at(8.0));
-        assert_eq!(cache.need_key("b", at(5.0), at(8.0)), Need::Unknown);
+        let second = cache.arrival();
+        assert_eq!(cache.need_key("b", second, at(7.0)), Need::Wait);
+        cache.handle_fetched(attempt, Some(("a", None)), at(8.0));
+        assert_eq!(cache.need_key("b", first, at(8.0)), Need::Unknown);
         // For the later token that fetch is no proof, and the key was just
         // looked up.
-        assert_eq!(unavailable(cache.need_key("b", at(7.0), at(8.0))), 5.0);
-        assert_eq!(cache.need_key("b", at(13.0), at(13.0)), Need::Wait);
+        assert_eq!(unavailable(cache.need_key("b", second, at(8.0))), 5.0);
+        assert_eq!(need_key(&mut cache, "b", 13.0), Need::Wait);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_takes_no_proof_away() {
+        let mut cache = filled("a");
+        let arrival = cache.arrival();
+        assert_eq!(cache.need_key("b", arrival, at(0.0)), Need::Wait);
+        fetch(&mut cache, 0.0, Some("a"));
+        assert_eq!(cache.need_key("b", arrival, at(0.0)), Need::Unknown);
     }
 
     #[test]
     fn a_failed_fetch_is_no_proof() {
         let mut cache = filled("a");
-        assert_eq!(cache.need_key("b", at(5.0), at(5.0)), Need::Wait);
+        let arrival = cache.arrival();
+        assert_eq!(cache.need_key("b", arrival, at(5.0)), Need::Wait);
         fetch(&mut cache, 6.0, None);
-        assert_eq!(unavailable(cache.need_key("b", at(5.0), at(6.0))), 0.5);
+        assert_eq!(unavailable(cache.need_key("b", arrival, at(6.0))), 0.5);
         assert_eq!(cache.keys(at(6.0)), Some(&"a"));
     }
 
@@ -370,36 +434,92 @@ mod tests {
         for i in 0..10_000 {
             let now = 100.0 + f64::from(i) * 0.01;
             let id = format!("unknown-{i}");
-            cache.need_key(&id, at(now), at(now));
-            if let Some(began) = cache.poll(at(now)) {
+            let arrival = cache.arrival();
+            cache.need_key(&id, arrival, at(now));
+            if let Some(attempt) = cache.poll(at(now)) {
                 fetches += 1;
-                cache.handle_fetched(began, Some(("a", None)), at(now));
+                cache.handle_fetched(attempt, Some(("a", None)), at(now));
+                assert_eq!(cache.need_key(&id, arrival, at(now)), Need::Unknown);
             }
         }
         // 100 s: three at once, then one per ten seconds.
-        assert!((12..=13).contains(&fetches), "{fetches}");
-        assert!(cache.missing.len() <= MAX_MISSING);
+        assert_eq!(fetches, 12);
+    }
+
+    #[test]
+    fn the_memory_of_missing_keys_is_bounded() {
+        let mut cache = filled("a");
+        let arrival = cache.arrival();
+        assert_eq!(cache.need_key("b", arrival, at(5.0)), Need::Wait);
+        fetch(&mut cache, 5.0, Some("a"));
+        // All these arrived before that fetch began.
+        for i in 0..MAX_MISSING + 10 {
+            let id = format!("unknown-{i}");
+            assert_eq!(cache.need_key(&id, arrival, at(6.0)), Need::Unknown);
+        }
+        let long = "x".repeat(MAX_ID_BYTES + 1);
+        assert_eq!(cache.need_key(&long, arrival, at(6.0)), Need::Unknown);
+        assert_eq!(cache.missing.len(), MAX_MISSING);
+        // What is of no more use makes room.
+        assert_eq!(cache.need_key("new", arrival, at(12.0)), Need::Unknown);
+        assert_eq!(cache.missing.len(), 1);
     }
 
     #[test]
     fn a_rotated_key_is_found_by_the_first_token_that_names_it() {
         let mut cache = filled("a");
-        assert_eq!(cache.need_key("b", at(5.0), at(5.0)), Need::Wait);
+        assert_eq!(need_key(&mut cache, "b", 5.0), Need::Wait);
         fetch(&mut cache, 5.0, Some("a b"));
         assert_eq!(cache.keys(at(5.0)), Some(&"a b"));
     }
 
     #[test]
     fn a_late_answer_never_overwrites_a_newer_one() {
-        let mut cache = filled("a");
-        let late = at(-10.0);
-        assert!(!cache.handle_fetched(late, Some(("old", None)), at(1.0)));
-        assert_eq!(cache.keys(at(1.0)), Some(&"a"));
+        let mut cache = KeyCache::new();
+        let early = cache.poll(at(0.0)).unwrap();
+        // It is given up; then it answers all the same.
+        cache.handle_fetched(early, None, at(10.0));
+        fetch(&mut cache, 11.0, Some("new"));
+        assert!(!cache.handle_fetched(early, Some(("old", None)), at(12.0)));
+        assert_eq!(cache.keys(at(12.0)), Some(&"new"));
+        // Nor does its failure count.
+        cache.handle_fetched(early, None, at(12.0));
+        assert_eq!(cache.failures(), 0);
+        // Before anything newer is held, it is better than nothing.
+        let mut cache = KeyCache::new();
+        let early = cache.poll(at(0.0)).unwrap();
+        cache.handle_fetched(early, None, at(10.0));
+        let later = cache.poll(at(11.0)).unwrap();
+        assert!(cache.handle_fetched(early, Some(("old", None)), at(12.0)));
+        assert_eq!(cache.poll(at(12.0)), None);
+        assert!(cache.handle_fetched(later, Some(("new", None)), at(13.0)));
+        assert_eq!(cache.keys(at(13.0)), Some(&"new"));
     }
 
     #[test]
     fn a_clock_that_was_set_back_makes_keys_due() {
         let mut cache = filled("a");
+        assert_eq!(cache.next_poll(at(-5000.0)), Some(at(-5000.0)));
         assert!(cache.poll(at(-5000.0)).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_wait_longer() {
+        // The back-off.
+        let mut cache = filled("a");
+        fetch(&mut cache, 600.0, None);
+        assert_eq!(cache.next_poll(at(-5000.0)), Some(at(-5000.0)));
+        fetch(&mut cache, -5000.0, Some("a"));
+        // The memory of a missing key, and the budget.
+        for id in ["b", "c", "d"] {
+            let arrival = cache.arrival();
+            assert_eq!(cache.need_key(id, arrival, at(0.0)), Need::Wait);
+            fetch(&mut cache, 0.0, Some("a"));
+            assert_eq!(cache.need_key(id, arrival, at(0.0)), Need::Unknown);
+        }
+        assert_eq!(unavailable(need_key(&mut cache, "e", 0.0)), 10.0);
+        fetch(&mut cache, -5000.0, Some("a"));
+        assert_eq!(unavailable(need_key(&mut cache, "e", -5000.0)), 10.0);
+        assert_eq!(need_key(&mut cache, "b", -4990.0), Need::Wait);
     }
 }

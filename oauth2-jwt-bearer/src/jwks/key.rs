@@ -94,6 +94,12 @@ impl KeySet {
     pub fn keys(&self) -> &[Key] {
         &self.keys
     }
+
+    /// Leaves out the keys that turn out not to be usable.
+    #[cfg(feature = "verifier")]
+    pub(crate) fn retain(&mut self, is_usable: impl FnMut(&Key) -> bool) {
+        self.keys.retain(is_usable);
+    }
 }
 
 impl Key {

@@ -83,3 +83,28 @@ fn ecdsa(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgorithm> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwks::key::KeySet;
+
+    fn prepare(key: &str) -> bool {
+        let set = format!(r#"{{"keys":[{key}]}}"#);
+        let set = KeySet::parse(set.as_bytes()).unwrap();
+        AwsLc.prepare(&set.keys()[0]).is_some()
+    }
+
+    #[test]
+    fn a_point_off_its_curve_is_no_key() {
+        // The key of RFC 7515 appendix A.3, then with another y.
+        let key = |y: &str| {
+            let x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
+            format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)
+        };
+        assert!(prepare(&key("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0")));
+        assert!(!prepare(&key(
+            "y_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"
+        )));
+    }
+}

@@ -1,0 +1,105 @@
+//! Fetches a provider's metadata and keys: at most one of each, in 10 s.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+
+use super::Provider;
+use crate::discovery::{Metadata, metadata_urls};
+use crate::jwks::key::KeySet;
+use crate::port::{FetchError, FetchRequest, FetchResponse};
+
+/// What a fetch brings: a key set and how long it is fresh, or what failed.
+pub(super) type Fetched = Result<(KeySet, Option<Duration>), String>;
+
+impl Provider {
+    /// Fetches, for [`FETCH_LIMIT`] in all, whatever the port does.
+    pub(super) async fn fetch_in_time(&self) -> Fetched {
+        let fetch = std::pin::pin!(self.fetch());
+        match select(fetch, self.ports.runtime.sleep(FETCH_LIMIT)).await {
+            Either::Left((fetched, _)) => fetched,
+            Either::Right(_) => Err(FetchError::TimedOut.to_string()),
+        }
+    }
+
+    /// Fetches metadata, where it is not known, and keys.
+    async fn fetch(&self) -> Fetched {
+        let known = {
+            let state = self.lock();
+            let metadata = state.metadata.clone();
+            metadata.filter(|_| !state.is_metadata_doubted)
+        };
+        let jwks_uri = match (&self.config.jwks_uri, known) {
+            (Some(uri), _) => uri.clone(),
+            (None, Some(metadata)) => metadata.jwks_uri.clone(),
+            (None, None) => {
+                let metadata = Arc::new(self.discover().await?);
+                let mut state = self.lock();
+                state.metadata = Some(Arc::clone(&metadata));
+                state.is_metadata_doubted = false;
+                metadata.jwks_uri.clone()
+            }
+        };
+        let response = self.get(&jwks_uri, "keys").await?;
+        if response.status != 200 {
+            return Err(format!("keys: the answer has status {}", response.status));
+        }
+        let keys = KeySet::parse(&response.body).map_err(|error| format!("keys: {error}"))?;
+        Ok((keys, response.cache_control.as_deref().and_then(max_age)))
+    }
+
+    async fn discover(&self) -> Result<Metadata, String> {
+        let [openid, oauth] = metadata_urls(&self.config.issuer);
+        let mut response = self.get(&openid, "discovery").await?;
+        if response.status == 404 {
+            response = self.get(&oauth, "discovery").await?;
+        }
+        if response.status != 200 {
+            return Err(format!(
+                "discovery: the answer has status {}",
+                response.status
+            ));
+        }
+        Metadata::parse(&response.body, &self.config.issuer)
+            .map_err(|error| format!("discovery: {error}"))
+    }
+
+    async fn get(&self, url: &str, step: &str) -> Result<FetchResponse, String> {
+        let request = FetchRequest {
+            url,
+            bearer: None,
+            max_bytes: MAX_DOCUMENT_BYTES,
+            timeout: FETCH_LIMIT,
+        };
+        self.ports
+            .fetch
+            .fetch(request)
+            .await
+            .map_err(|error| format!("{step}: {error}"))
+    }
+}
+
+/// `max-age` of a `Cache-Control` (RFC 9111 section 5.2.2); none of `no-store`
+/// and `no-cache`.
+fn max_age(cache_control: &str) -> Option<Duration> {
+    let mut age = None;
+    for directive in cache_control.split(',') {
+        let directive = directive.trim().to_ascii_lowercase();
+        if directive == "no-store" || directive == "no-cache" {
+            return Some(Duration::ZERO);
+        }
+        if let Some(seconds) = directive.strip_prefix("max-age=") {
+            age = seconds
+                .trim_matches('"')
+                .parse()
+                .ok()
+                .map(Duration::from_secs);
+        }
+    }
+    age
+}
+
+/// How long one fetch may take.
+const FETCH_LIMIT: Duration = Duration::from_secs(10);
+const MAX_DOCUMENT_BYTES: usize = 512 * 1024;
