@@ -331,6 +331,11 @@ impl Socket {
             _ => return Outcome::Ended(broken(error)),
         };
         tracing::debug!(%error, code, "a client broke the protocol");
+        // The stream has said so itself, except for fragments whose sum is too
+        // large; then this is the frame, and otherwise it is refused.
+        let close = close_message(&Close::new(code, ""));
+        let _ = Pin::new(&mut self.stream).start_send(close);
+        self.is_flushed = false;
         Outcome::ClosedByClient(CloseEvent::clean(code, ""))
     }
 }

@@ -1,0 +1,83 @@
+//! Rooms that sleep while their sockets stay open.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::cases::cases;
+use crate::client::ws::Frame;
+use crate::world::Shared;
+
+cases! {
+    "Hibernation" => [
+        a_room_wakes_with_its_connections, expiry_reaches_a_sleeping_room,
+        an_owner_change_reaches_a_sleeping_room, a_busy_room_stays_awake,
+    ],
+}
+
+/// Longer than the ten seconds after which the parties sleep.
+const SLEEP: Duration = Duration::from_secs(14);
+
+async fn a_room_wakes_with_its_connections(world: Shared) {
+    let (mut socket, welcome) = world
+        .join(&world.alice(), "/parties/hibernate-chat/a?_pk=sleeper")
+        .await;
+    assert_eq!(welcome["id"], "sleeper");
+    socket.text("before").await;
+    let before = socket.json().await;
+    tokio::time::sleep(SLEEP).await;
+    socket.text("after").await;
+    let after = socket.json().await;
+    assert_ne!(
+        before["instance"], after["instance"],
+        "it is another instance"
+    );
+    assert_eq!(
+        (&after["sub"], &after["text"]),
+        (&json!("alice"), &json!("after"))
+    );
+    socket.text("b:all").await;
+    assert_eq!(socket.json().await["from"], "alice");
+}
+
+async fn expiry_reaches_a_sleeping_room(world: Shared) {
+    let lifetime = SLEEP + Duration::from_secs(2);
+    let token = world.token().expires_in(lifetime).sign();
+    let (mut socket, _) = world.join(&token, "/parties/hibernate-chat/expiry").await;
+    let began = std::time::Instant::now();
+    assert_eq!(
+        socket.next().await,
+        Frame::Close(Some(3000), "token expired".into())
+    );
+    assert!(began.elapsed() > SLEEP, "{:?}", began.elapsed());
+}
+
+async fn an_owner_change_reaches_a_sleeping_room(world: Shared) {
+    let path = "/parties/hibernate-private/moved";
+    world.claim(&world.alice(), path).await;
+    let (mut socket, _) = world.join(&world.alice(), path).await;
+    tokio::time::sleep(SLEEP).await;
+    let claim = format!("{path}/claim?overwrite");
+    world
+        .request("POST", &claim)
+        .bearer(&world.bob())
+        .send()
+        .await;
+    assert_eq!(
+        socket.next().await,
+        Frame::Close(Some(1008), "This chat is not yours.".into())
+    );
+}
+
+async fn a_busy_room_stays_awake(world: Shared) {
+    let (mut socket, _) = world
+        .join(&world.alice(), "/parties/hibernate-chat/busy")
+        .await;
+    socket.text("0").await;
+    let first = socket.json().await["instance"].clone();
+    for i in 1..4 {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        socket.text(&i.to_string()).await;
+        assert_eq!(socket.json().await["instance"], first);
+    }
+}

@@ -1,0 +1,160 @@
+//! Limits for what a stranger can send: each has a clear answer.
+
+use crate::cases::cases;
+use crate::client::http::exchange;
+use crate::client::ws::{Frame, frame, text_frame};
+use crate::world::Shared;
+
+cases! {
+    "Limits" => [
+        headers_too_large, url_too_long, too_many_headers, body_too_large, message_too_large,
+        fragments_too_large, connections_per_room, slow_reader, host_names, refused_sockets_are_capped,
+        a_refused_socket_can_flood_in_vain,
+    ],
+}
+
+async fn headers_too_large(world: Shared) {
+    for size in [66_000, 500_000] {
+        let answer = world
+            .get("/parties/plain/a")
+            .header("X", &"a".repeat(size))
+            .send()
+            .await;
+        assert_eq!(answer.status, 431, "{size}");
+    }
+    assert_eq!(
+        world
+            .get("/parties/plain/a")
+            .header("X", &"a".repeat(60_000))
+            .status()
+            .await,
+        200
+    );
+}
+
+async fn url_too_long(world: Shared) {
+    let path = format!("/parties/plain/{}", "a".repeat(70_000));
+    assert_eq!(world.get(&path).status().await, 414);
+}
+
+async fn too_many_headers(world: Shared) {
+    let mut request = world.get("/parties/plain/a");
+    for i in 0..500 {
+        request = request.header(&format!("X-{i}"), "1");
+    }
+    assert_eq!(request.status().await, 431);
+}
+
+async fn body_too_large(world: Shared) {
+    let post = || world.request("POST", "/parties/small/body");
+    assert_eq!(post().body(vec![b'x'; 1024]).status().await, 200);
+    assert_eq!(post().body(vec![b'x'; 1025]).status().await, 413);
+    // Without a length to be believed.
+    let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
+    let request = format!(
+        "POST /parties/small/body HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+         Transfer-Encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n",
+        world.server.address
+    );
+    let answer = exchange(&world.server.address, request.as_bytes(), false).await;
+    assert_eq!(answer.map(|answer| answer.status).ok(), Some(413));
+}
+
+async fn message_too_large(world: Shared) {
+    let mut socket = world.open("/parties/small/message").await;
+    let fits = "x".repeat(1024);
+    socket.text(&fits).await;
+    assert_eq!(socket.next().await, Frame::Text(fits));
+    socket.send(&frame(2, &[0; 1025])).await;
+    assert_eq!(socket.closed().await.0, Some(1009));
+}
+
+async fn fragments_too_large(world: Shared) {
+    let mut socket = world.open("/parties/small/fragments").await;
+    let mut first = frame(2, &[0; 700]);
+    first[0] = 0x02;
+    let mut rest = frame(0, &[0; 700]);
+    rest[0] = 0x80;
+    socket.send(&[first, rest].concat()).await;
+    assert_eq!(socket.closed().await.0, Some(1009));
+}
+
+async fn connections_per_room(world: Shared) {
+    let path = "/parties/small/full";
+    let _first = world.open(path).await;
+    let _second = world.open(path).await;
+    assert_eq!(world.open(path).await.refused().await.0, 1013);
+    let mut elsewhere = world.open("/parties/small/not-full").await;
+    elsewhere.text("x").await;
+    assert_eq!(elsewhere.next().await, Frame::Text("x".into()));
+}
+
+async fn slow_reader(world: Shared) {
+    let mut socket = world.open("/parties/slow-reader/a").await;
+    // Nothing is read while far more is echoed than the sockets' buffers hold.
+    let message = text_frame(&"x".repeat(60_000));
+    let flood = async {
+        for _ in 0..1000 {
+            socket.send(&message).await;
+        }
+    };
+    // The server stops reading from a client that does not read, or closes it.
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(3), flood).await;
+    // Others are served all the while.
+    let mut other = world.open("/parties/slow-reader/a").await;
+    other.text("hello").await;
+    assert_eq!(other.next().await, Frame::Text("hello".into()));
+}
+
+async fn host_names(world: Shared) {
+    for (host, status) in [
+        ("localhost", 200),
+        ("LOCALHOST:80", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8080", 200),
+        ("rooms.localhost", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("localhost.evil.example", 421),
+    ] {
+        let answer = world
+            .get("/parties/plain/a")
+            .header("Host", host)
+            .status()
+            .await;
+        assert_eq!(answer, status, "{host}");
+    }
+}
+
+async fn refused_sockets_are_capped(world: Shared) {
+    let own = crate::world::World::new(&world.start.command).await;
+    let mut held = Vec::new();
+    let mut answers = 0;
+    for _ in 0..40 {
+        match own.try_open("/parties/chat/a", &[]).await {
+            Ok(socket) => held.push(socket),
+            Err(answer) => {
+                assert_eq!(answer.status, 401);
+                answers += 1;
+            }
+        }
+    }
+    assert_eq!(
+        (held.len(), answers),
+        (32, 8),
+        "32 for one address by default"
+    );
+    let _ = own.folder.path();
+}
+
+async fn a_refused_socket_can_flood_in_vain(world: Shared) {
+    let path = "/parties/chat/flooded";
+    let (mut alice, _) = world.join(&world.alice(), path).await;
+    let mut refused = world.open(path).await;
+    for _ in 0..50 {
+        refused.send(&frame(1, &vec![b'x'; 10_000])).await;
+    }
+    assert_eq!(refused.closed().await.0, Some(1008));
+    alice.text("x").await;
+    assert_eq!(alice.json().await["type"], "echo", "nothing came before it");
+}

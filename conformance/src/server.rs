@@ -1,0 +1,113 @@
+//! The server under test: a process of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// A running server. It is killed when this is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: String,
+}
+
+/// How to start one.
+#[derive(Clone, Debug)]
+pub(crate) struct Start {
+    pub(crate) command: Vec<String>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) audience: Option<String>,
+    pub(crate) data: PathBuf,
+    pub(crate) listen: String,
+}
+
+impl Start {
+    pub(crate) async fn run(&self) -> Result<Server, String> {
+        let mut command = Command::new(&self.command[0]);
+        command
+            .args(&self.command[1..])
+            .args(["--listen", &self.listen])
+            .arg("--data")
+            .arg(&self.data)
+            .env_remove("OIDC_JWKS_URI")
+            .env_remove("RUST_BACKTRACE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        for (name, value) in [
+            ("OIDC_ISSUER_URL", &self.issuer),
+            ("OIDC_AUDIENCE", &self.audience),
+        ] {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut child = command.spawn().map_err(|error| error.to_string())?;
+        let stdout = child.stdout.take().ok_or("no standard output")?;
+        let mut stderr = child.stderr.take().ok_or("no standard error")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let announced = timeout(START_LIMIT, lines.next_line()).await;
+        let line = announced.map_err(|_| "the server did not announce itself in time")?;
+        let Some(line) = line.map_err(|error| error.to_string())? else {
+            let mut text = String::new();
+            // What could be read says why it did not start.
+            let _ = stderr.read_to_string(&mut text).await;
+            return Err(text);
+        };
+        let address = line
+            .rsplit("http://")
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('/');
+        // Logs are read and dropped, so that the server never waits for them.
+        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+        Ok(Server {
+            child,
+            address: address.to_owned(),
+        })
+    }
+}
+
+impl Server {
+    /// Asks the server to stop, and waits until it has; returns whether it says
+    /// that all is well.
+    pub(crate) async fn stop(mut self) -> bool {
+        self.signal("TERM").await;
+        let status = timeout(START_LIMIT, self.child.wait()).await;
+        matches!(status, Ok(Ok(status)) if status.success())
+    }
+
+    pub(crate) async fn signal(&self, signal: &str) {
+        if let Some(id) = self.child.id() {
+            let sent = Command::new("kill")
+                .args([&format!("-{signal}"), &id.to_string()])
+                .status();
+            assert!(
+                sent.await.is_ok_and(|status| status.success()),
+                "kill -{signal} failed"
+            );
+        }
+    }
+}
+
+/// How many bytes are in the files below a folder.
+pub(crate) fn size_of(folder: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return 0;
+    };
+    entries
+        .flatten()
+        .map(|entry| match entry.metadata() {
+            Ok(data) if data.is_dir() => size_of(&entry.path()),
+            Ok(data) => data.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+const START_LIMIT: Duration = Duration::from_secs(20);
