@@ -30,7 +30,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use oauth2_jwt_bearer::{
-    AccessToken, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
+    AccessToken, Claims, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
     VerifiedToken, extract, has_query_token, without_query_token,
 };
 use partyserver::host::requested_id;
@@ -217,6 +217,7 @@ impl<S: AuthHooks> Server for WithAuth<S> {
             connection.revoke(expired());
             return Ok(());
         }
+        log_connection(connection);
         self.inner.on_connect(cx, connection, handshake).await
     }
 
@@ -384,13 +385,28 @@ async fn verify_id_token(
 fn log_admission(lobby: &Lobby, token: Option<&VerifiedToken>) {
     let claims = token.map(VerifiedToken::claims);
     let sub = claims.map(|claims| loggable(claims.subject()));
-    let act = claims.and_then(|claims| claims.actor()).map(loggable);
+    let act = claims.and_then(Claims::actor).map(loggable);
     tracing::debug!(
         party = lobby.party(),
         room = loggable(lobby.room_name()),
         sub,
         act,
         "admitted"
+    );
+}
+
+fn log_connection(connection: &Connection) {
+    let identity = connection.attachments().get::<Identity>();
+    let claims = identity.as_ref().map(|identity| identity.claims());
+    let sub = claims.map(|claims| loggable(claims.subject()));
+    let act = claims.and_then(Claims::actor).map(loggable);
+    tracing::info!(
+        party = connection.party(),
+        room = loggable(connection.room_name()),
+        connection = loggable(connection.id()),
+        sub,
+        act,
+        "connected"
     );
 }
 

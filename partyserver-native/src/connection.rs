@@ -118,6 +118,16 @@ impl Conn {
         outbound.ending.clone().map_or(Next::Nothing, Next::Close)
     }
 
+    /// The close frame, when nothing is queued before it.
+    pub(crate) fn close_if_drained(&self) -> Option<Close> {
+        let outbound = self.lock();
+        if outbound.messages.is_empty() {
+            outbound.ending.clone()
+        } else {
+            None
+        }
+    }
+
     pub(crate) fn queue(&self, message: &Message) -> Queued {
         if self.is_past_deadline() {
             return Queued::Ended;

@@ -9,6 +9,7 @@ use std::time::Duration;
 pub struct Limits {
     pub(crate) max_head: usize,
     pub(crate) head_time: Duration,
+    pub(crate) body_time: Duration,
     pub(crate) max_sockets: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_refused: usize,
@@ -25,6 +26,7 @@ impl Limits {
         Self {
             max_head: 64 * 1024,
             head_time: Duration::from_secs(10),
+            body_time: Duration::from_secs(30),
             max_sockets: 20_000,
             max_connections: 40_000,
             max_refused: 1024,
@@ -50,6 +52,14 @@ impl Limits {
     #[must_use]
     pub fn with_head_time(mut self, time: Duration) -> Self {
         self.head_time = time;
+        self
+    }
+
+    /// How long a client may take to send a request's body; then it is answered
+    /// by 408. Default: 30 s.
+    #[must_use]
+    pub fn with_body_time(mut self, time: Duration) -> Self {
+        self.body_time = time;
         self
     }
 

@@ -171,6 +171,10 @@ impl PartyService {
         let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
         match party.before_request(&lobby, request).await {
             Ok(RequestGate::Admit(request)) => {
+                let request = match self.whole(request).await {
+                    Ok(request) => request,
+                    Err(refusal) => return *refusal,
+                };
                 let turn = party
                     .room(room)
                     .request(request, lobby.attachments().clone());
@@ -178,6 +182,21 @@ impl PartyService {
             }
             Ok(RequestGate::Answer(response)) => response,
             Err(failure) => failure.to_response(name, room),
+        }
+    }
+
+    /// Reads the body before the room is entered: a client that sends slowly
+    /// holds up nobody.
+    async fn whole(&self, request: Request) -> Result<Request, Box<Response>> {
+        let (parts, body) = request.into_parts();
+        let refused = |status, why: &'static str| Err(Box::new(text(status, why)));
+        match tokio::time::timeout(self.0.limits.body_time, body.bytes()).await {
+            Ok(Ok(bytes)) => Ok(Request::from_parts(parts, bytes.into())),
+            Ok(Err(error)) => refused(error.status(), "The request's body can't be used"),
+            Err(_) => refused(
+                StatusCode::REQUEST_TIMEOUT,
+                "The request's body took too long",
+            ),
         }
     }
 

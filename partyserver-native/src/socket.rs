@@ -72,6 +72,9 @@ struct Socket {
     is_flushed: bool,
     last_heard: Instant,
     next_ping: Instant,
+    /// When a client that takes nothing is given up: set when the connection
+    /// was closed with messages still queued.
+    give_up: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -110,6 +113,7 @@ impl Socket {
             is_flushed: true,
             last_heard: now,
             next_ping: now + limits.ping_interval,
+            give_up: None,
             timer: Box::pin(tokio::time::sleep_until(now + limits.ping_interval)),
         }
     }
@@ -189,13 +193,20 @@ impl Socket {
             let mut stream = Pin::new(&mut self.stream);
             match stream.as_mut().poll_ready(cx) {
                 Poll::Ready(ready) => ready?,
+                // The queue has its limit, and a deadline must be seen even by
+                // a client that reads nothing.
+                Poll::Pending if self.conn.is_admitted() => return Ok(()),
                 Poll::Pending => {
-                    // The queue has its limit, and the deadline must be seen
-                    // even by a client that reads nothing.
-                    if self.conn.is_admitted() {
-                        return Ok(());
+                    match self.conn.close_if_drained() {
+                        Some(close) => {
+                            stream.start_send(close_message(&close))?;
+                            self.close(&close);
+                        }
+                        None => {
+                            let limit = Instant::now() + self.limits.close_time;
+                            self.give_up.get_or_insert(limit);
+                        }
                     }
-                    self.close(&Close::new(Close::POLICY, ""), false);
                     return Ok(());
                 }
             }
@@ -206,7 +217,7 @@ impl Socket {
                 }
                 Next::Close(close) => {
                     stream.start_send(close_message(&close))?;
-                    self.close(&close, true);
+                    self.close(&close);
                 }
                 Next::Nothing => break,
             }
@@ -217,10 +228,9 @@ impl Socket {
         Ok(())
     }
 
-    fn close(&mut self, close: &Close, clean: bool) {
+    fn close(&mut self, close: &Close) {
         self.is_flushed = false;
         let event = CloseEvent::clean(close.code(), close.reason());
-        let event = if clean { event } else { CloseEvent::abnormal() };
         self.phase = Phase::Closing {
             event,
             until: Instant::now() + self.limits.close_time,
@@ -250,6 +260,12 @@ impl Socket {
                             error: Some(error),
                         });
                     }
+                    if self.give_up.is_some_and(|limit| now >= limit) {
+                        return Some(Ended {
+                            event: CloseEvent::abnormal(),
+                            error: None,
+                        });
+                    }
                     if now >= self.next_ping {
                         self.next_ping = now + self.limits.ping_interval;
                         // A stream that takes no ping fails at its next write.
@@ -266,7 +282,12 @@ impl Socket {
                     } else {
                         self.next_ping
                     };
-                    deadline.unwrap_or(silence).min(silence).min(self.next_ping)
+                    let limit = self.give_up.unwrap_or(silence);
+                    deadline
+                        .unwrap_or(silence)
+                        .min(silence)
+                        .min(self.next_ping)
+                        .min(limit)
                 }
             };
             // A timer that fires early is set again; so it is moved only when it

@@ -15,8 +15,10 @@ use crate::maybe_send::MaybeSend;
 
 /// A body: bytes that are here, or a stream of them.
 ///
-/// A request's body is limited by the host (`PartyOptions::max_body`); reading
-/// past the limit gives [`BodyError::TooLarge`], which `?` turns into 413.
+/// A request's body is limited by the host (`PartyOptions::max_body`), and is
+/// whole when the room sees it: a client that sends slowly can't hold up a room.
+/// Where a hook reads a body itself, reading past the limit gives
+/// [`BodyError::TooLarge`], which `?` turns into 413.
 pub struct Body(Inner);
 
 enum Inner {

@@ -8,7 +8,7 @@ use crate::world::Shared;
 cases! {
     "Limits" => [
         headers_too_large, url_too_long, too_many_headers, body_too_large, message_too_large,
-        fragments_too_large, connections_per_room, slow_reader, host_names, refused_sockets_are_capped,
+        fragments_too_large, a_slow_body_holds_up_nobody, connections_per_room, slow_reader, host_names, refused_sockets_are_capped,
         a_refused_socket_can_flood_in_vain,
     ],
 }
@@ -77,6 +77,27 @@ async fn fragments_too_large(world: Shared) {
     rest[0] = 0x80;
     socket.send(&[first, rest].concat()).await;
     assert_eq!(socket.closed().await.0, Some(1009));
+}
+
+async fn a_slow_body_holds_up_nobody(world: Shared) {
+    use tokio::io::AsyncWriteExt;
+    let path = "/parties/small/slow-body";
+    let mut slow = tokio::net::TcpStream::connect(&world.server.address)
+        .await
+        .expect("a stream");
+    let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nx");
+    slow.write_all(head.as_bytes())
+        .await
+        .expect("the head is sent");
+    let began = std::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(world.request("POST", path).body("y").status().await, 200);
+    }
+    assert!(
+        began.elapsed() < std::time::Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 async fn connections_per_room(world: Shared) {
