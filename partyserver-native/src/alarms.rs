@@ -43,7 +43,7 @@ async fn run_due(server: &Weak<Inner>, failures: &mut HashMap<RoomName, u32>) ->
             return Some(RETRY);
         }
     };
-    let is_all = alarms.len() < BATCH;
+    let mut pause = LONGEST_PAUSE;
     for (room, at) in alarms {
         if let Ok(pause) = at.duration_since(server.host.clock.now())
             && !pause.is_zero()
@@ -54,6 +54,8 @@ async fn run_due(server: &Weak<Inner>, failures: &mut HashMap<RoomName, u32>) ->
             tracing::warn!(%error, "an alarm can't be stored");
             return Some(RETRY);
         }
+        // There may be more, or a retry of this one.
+        pause = Duration::ZERO;
     }
     Some(if is_all {
         LONGEST_PAUSE
