@@ -1,99 +1,143 @@
 //! One timer for the alarms of all rooms.
 
 use std::collections::HashMap;
-use std::sync::Weak;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+use partyserver::StorageError;
 use tokio::sync::Notify;
 
 use crate::service::Inner;
 use crate::store::RoomName;
 
-/// Told when an alarm was set or removed.
+/// Told when an alarm was set or removed, or has run.
 #[derive(Default)]
-pub(crate) struct Alarms(Notify);
+pub(crate) struct Alarms {
+    changed: Notify,
+    /// The alarms at work: running now, or failed and to be tried again.
+    at_work: Mutex<HashMap<RoomName, AtWork>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct AtWork {
+    is_running: bool,
+    failures: u32,
+}
 
 impl Alarms {
     pub(crate) fn changed(&self) {
-        self.0.notify_one();
+        self.changed.notify_one();
+    }
+
+    /// Whether the caller may run the room's alarm; nobody else may then.
+    fn begin(&self, room: &RoomName) -> bool {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = at_work.entry(room.clone()).or_default();
+        !std::mem::replace(&mut entry.is_running, true)
+    }
+
+    /// How long to wait before the next try of an alarm that failed, when there
+    /// is to be one.
+    fn retry_pause(&self, room: &RoomName) -> Option<Duration> {
+        let at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = at_work.get(room).map_or(0, |entry| entry.failures);
+        (failures < MAX_RETRIES).then(|| RETRY * 2_u32.pow(failures))
+    }
+
+    /// The run has ended, and what comes of it is stored.
+    fn end(&self, room: &RoomName, is_to_be_retried: bool) {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_to_be_retried && let Some(entry) = at_work.get_mut(room) {
+            *entry = AtWork {
+                is_running: false,
+                failures: entry.failures + 1,
+            };
+        } else {
+            at_work.remove(room);
+        }
     }
 }
 
 /// Runs due alarms for as long as the server lives.
 pub(crate) async fn run(server: Weak<Inner>) {
-    // How often an alarm has failed, by room.
-    let mut failures: HashMap<RoomName, u32> = HashMap::new();
-    while let Some(pause) = run_due(&server, &mut failures).await {
+    while let Some(pause) = start_due(&server).await {
         let Some(server) = server.upgrade() else {
             return;
         };
-        let changed = server.host.alarms.0.notified();
+        let changed = server.host.alarms.changed.notified();
         // The wait is bounded so that a clock that jumps is noticed.
         let _ = tokio::time::timeout(pause.min(LONGEST_PAUSE), changed).await;
     }
 }
 
-/// Runs what is due; returns how long nothing will be.
-async fn run_due(server: &Weak<Inner>, failures: &mut HashMap<RoomName, u32>) -> Option<Duration> {
+/// Starts what is due, each in a task of its own; returns how long nothing
+/// else will be.
+async fn start_due(server: &Weak<Inner>) -> Option<Duration> {
     let server = server.upgrade()?;
-    let alarms = match server.host.store.next_alarms(BATCH).await {
+    let alarms = match server.host.store.next_alarms(MAX_AT_ONCE).await {
         Ok(alarms) => alarms,
         Err(error) => {
             tracing::warn!(%error, "the alarms can't be read");
             return Some(RETRY);
         }
     };
-    let mut pause = LONGEST_PAUSE;
     for (room, at) in alarms {
-        if let Ok(pause) = at.duration_since(server.host.clock.now())
-            && !pause.is_zero()
-        {
-            return Some(pause);
+        let now = server.host.clock.now();
+        if at > now {
+            return Some(at.duration_since(now).unwrap_or_default());
         }
-        if let Err(error) = run_one(&server, failures, room, at).await {
-            tracing::warn!(%error, "an alarm can't be stored");
-            return Some(RETRY);
+        if server.host.alarms.begin(&room) {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move {
+                if let Err(error) = run_one(&server, room, at).await {
+                    tracing::warn!(%error, "an alarm can't be stored");
+                }
+                server.host.alarms.changed();
+            });
         }
-        // There may be more, or a retry of this one.
-        pause = Duration::ZERO;
     }
-    Some(if is_all {
-        LONGEST_PAUSE
-    } else {
-        Duration::ZERO
-    })
+    // What runs says so when it ends.
+    Some(LONGEST_PAUSE)
 }
 
-async fn run_one(
-    server: &Inner,
-    failures: &mut HashMap<RoomName, u32>,
-    name: RoomName,
-    at: SystemTime,
-) -> Result<(), partyserver::StorageError> {
-    let store = &server.host.store;
-    let Some(party) = server.party(&name.party) else {
+async fn run_one(server: &Inner, room: RoomName, at: SystemTime) -> Result<(), StorageError> {
+    let alarms = &server.host.alarms;
+    let pause = match server.party(&room.party) {
+        Some(party) => match party.room(&room.room).alarm().await {
+            Ok(()) => None,
+            Err(_) => alarms.retry_pause(&room),
+        },
         // The party is not served now; its alarms wait until it is.
-        return store
-            .set_alarm(name, Some(server.host.clock.now() + UNSERVED_PAUSE))
-            .await;
+        None => Some(UNSERVED_PAUSE),
     };
-    let outcome = party.room(&name.room).alarm().await;
-    let count = failures.get(&name).copied().unwrap_or_default();
-    if outcome.is_err() && count < MAX_RETRIES {
-        failures.insert(name.clone(), count + 1);
-        // Unless the hook has set another one.
-        if store.alarm(name.clone()).await? == Some(at) {
-            let retry = server.host.clock.now() + RETRY * 2_u32.pow(count);
-            store.set_alarm(name, Some(retry)).await?;
-        }
-        return Ok(());
-    }
-    failures.remove(&name);
-    store.clear_alarm(name, at).await
+    // Stored before the room's next alarm may begin.
+    let stored = settle(server, &room, at, pause).await;
+    alarms.end(&room, pause.is_some());
+    stored
 }
 
-const BATCH: usize = 64;
+/// Moves the alarm that has run, or removes it. One that the hook has set
+/// itself is left as it is.
+async fn settle(
+    server: &Inner,
+    room: &RoomName,
+    at: SystemTime,
+    pause: Option<Duration>,
+) -> Result<(), StorageError> {
+    let store = &server.host.store;
+    match pause {
+        None => store.clear_alarm(room.clone(), at).await,
+        Some(pause) if store.alarm(room.clone()).await? == Some(at) => {
+            store
+                .set_alarm(room.clone(), Some(server.host.clock.now() + pause))
+                .await
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+const MAX_AT_ONCE: usize = 64;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-const RETRY: Duration = Duration::from_secs(2);
 const UNSERVED_PAUSE: Duration = Duration::from_secs(60 * 60);
+const RETRY: Duration = Duration::from_secs(2);
 const MAX_RETRIES: u32 = 6;
