@@ -28,6 +28,7 @@ impl Page {
                 include_str!("../page/page.js"),
             ),
             "/page.css" => ("text/css; charset=utf-8", include_str!("../page/page.css")),
+            "/favicon.ico" => return text(StatusCode::NO_CONTENT, ""),
             "/config.json" => return self.config(),
             _ => return text(StatusCode::NOT_FOUND, "Not found"),
         };
