@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HOST};
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{HeaderName, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use partyserver::{Response, text};
 
 /// Which `Host` values are answered. A page of a stranger can make a browser
@@ -43,27 +43,21 @@ impl Inbound {
         is_loopback: bool,
     ) -> Result<Option<IpAddr>, Box<Response>> {
         let is_trusted = peer.is_some_and(|peer| self.trusted_proxies.contains(&peer));
-        let forwarded = |name: &str| {
-            let value = parts
-                .headers
-                .get(name)
-                .filter(|_| is_trusted)?
-                .to_str()
-                .ok()?;
-            // The last is the one that the trusted proxy itself wrote.
-            value
-                .rsplit(',')
-                .next()
-                .map(|value| value.trim().to_owned())
+        let forwarded = if is_trusted {
+            Forwarded::read(&parts.headers)
+        } else {
+            Forwarded::default()
         };
-        let scheme = match forwarded("x-forwarded-proto").as_deref() {
-            Some("https") => Scheme::HTTPS,
-            _ => Scheme::HTTP,
+        let is_https = forwarded
+            .proto
+            .is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        let scheme = if is_https {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
         };
-        let client = forwarded("x-forwarded-for")
-            .and_then(|address| address.parse().ok())
-            .or(peer);
-        let host = match forwarded("x-forwarded-host") {
+        let client = forwarded.client.or(peer);
+        let host = match forwarded.host {
             Some(host) => Some(host),
             None => match parts.headers.get(HOST) {
                 Some(host) => host.to_str().ok().map(str::to_owned),
@@ -108,6 +102,56 @@ impl Inbound {
             AllowedHosts::These(names) => names.iter().any(|name| name.eq_ignore_ascii_case(host)),
         }
     }
+}
+
+/// What a proxy says of the request that it passes on: `Forwarded` (RFC 7239)
+/// where there is one, else the older headers.
+#[derive(Default)]
+struct Forwarded {
+    client: Option<IpAddr>,
+    proto: Option<String>,
+    host: Option<String>,
+}
+
+impl Forwarded {
+    fn read(headers: &HeaderMap) -> Self {
+        // Of several elements the last is the trusted proxy's own.
+        let last = |name: &str| {
+            let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
+            value
+                .rsplit(',')
+                .next()
+                .map(|value| value.trim().to_owned())
+        };
+        let Some(element) = last("forwarded") else {
+            return Self {
+                client: last("x-forwarded-for").and_then(|address| parse_address(&address)),
+                proto: last("x-forwarded-proto"),
+                host: last("x-forwarded-host"),
+            };
+        };
+        let pair = |name: &str| {
+            element.split(';').find_map(|pair| {
+                let (own, value) = pair.split_once('=')?;
+                own.trim()
+                    .eq_ignore_ascii_case(name)
+                    .then(|| value.trim().trim_matches('"').to_owned())
+            })
+        };
+        Self {
+            client: pair("for").and_then(|address| parse_address(&address)),
+            proto: pair("proto"),
+            host: pair("host"),
+        }
+    }
+}
+
+/// An address with or without a port; IPv6 in brackets (RFC 7239 section 6).
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    bare.parse()
+        .ok()
+        .or_else(|| Some(text.parse::<std::net::SocketAddr>().ok()?.ip()))
 }
 
 /// The refusal of a head over the limit: 414 when the URL alone is, else 431.
@@ -218,6 +262,32 @@ mod tests {
         let trusted = admit(&trusting, &headers).unwrap();
         assert_eq!(trusted.0, "https://rooms.localhost/parties/chat/a?x=1");
         assert_eq!(trusted.1, "203.0.113.9");
+    }
+
+    #[test]
+    fn the_standard_header_goes_before_the_older_ones() {
+        let trusting = Inbound {
+            trusted_proxies: vec![PEER],
+            ..Inbound::default()
+        };
+        let standard =
+            r#"for=6.6.6.6, for="[2001:db8::1]:4711";proto=https;host="a.localhost:8443""#;
+        let headers = [
+            ("host", "localhost"),
+            ("forwarded", standard),
+            ("x-forwarded-for", "6.6.6.6"),
+        ];
+        let trusted = admit(&trusting, &headers).unwrap();
+        assert_eq!(trusted.0, "https://a.localhost:8443/parties/chat/a?x=1");
+        assert_eq!(trusted.1, "2001:db8::1");
+        let untrusted = admit(&Inbound::default(), &headers).unwrap();
+        assert_eq!(
+            untrusted,
+            (
+                "http://localhost/parties/chat/a?x=1".into(),
+                "127.0.0.1".into()
+            )
+        );
     }
 
     #[test]

@@ -149,8 +149,8 @@ impl Parties {
         self
     }
 
-    /// The addresses of proxies whose `X-Forwarded-For`, `-Proto` and `-Host`
-    /// are believed. Default: none.
+    /// The addresses of proxies whose `Forwarded` (RFC 7239), or else
+    /// `X-Forwarded-For`, `-Proto` and `-Host`, are believed. Default: none.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
         self.inbound.trusted_proxies = proxies.into_iter().collect();

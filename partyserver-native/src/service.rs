@@ -207,7 +207,9 @@ impl PartyService {
         mut parts: Parts,
         client: Option<IpAddr>,
     ) -> Response {
-        let accepted = match upgrade::check(&parts.method, parts.version, &parts.headers) {
+        let subprotocols = self.0.parties[party].options().subprotocols();
+        let checked = upgrade::check(&parts.method, parts.version, &parts.headers, subprotocols);
+        let accepted = match checked {
             Ok(accepted) => accepted,
             Err(refusal) => return *refusal,
         };

@@ -7,7 +7,7 @@ use http::header::{
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
-use partyserver::{Body, Response, text};
+use partyserver::{Body, Response, Subprotocols, text};
 use sha1::{Digest, Sha1};
 
 /// Whether a request wants to be a WebSocket.
@@ -26,6 +26,7 @@ pub(crate) fn check(
     method: &Method,
     version: Version,
     headers: &HeaderMap,
+    subprotocols: &Subprotocols,
 ) -> Result<Accepted, Box<Response>> {
     let is_known_version = headers
         .get(SEC_WEBSOCKET_VERSION)
@@ -63,7 +64,7 @@ pub(crate) fn check(
         .map_err(|_| Box::new(text(StatusCode::BAD_REQUEST, "Bad upgrade request")))?;
     Ok(Accepted {
         accept,
-        protocol: first_protocol(headers),
+        protocol: select_protocol(headers, subprotocols),
     })
 }
 
@@ -83,15 +84,13 @@ impl Accepted {
     }
 }
 
-/// The first subprotocol that is offered: browsers fail a handshake that
-/// selects none of those they offer.
-fn first_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
+fn select_protocol(headers: &HeaderMap, subprotocols: &Subprotocols) -> Option<HeaderValue> {
     let offered = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    let first = offered
+    let offered = offered
         .split(',')
         .map(str::trim)
-        .find(|protocol| !protocol.is_empty())?;
-    HeaderValue::from_str(first).ok()
+        .filter(|protocol| !protocol.is_empty());
+    HeaderValue::from_str(subprotocols.select(offered)?).ok()
 }
 
 fn has_token(headers: &HeaderMap, name: http::HeaderName, token: &str) -> bool {
@@ -125,8 +124,16 @@ mod tests {
         headers
     }
 
+    fn check_with(
+        method: &Method,
+        version: Version,
+        headers: &HeaderMap,
+    ) -> Result<Accepted, Box<Response>> {
+        check(method, version, headers, &Subprotocols::FirstOffered)
+    }
+
     fn status(changes: &[(&'static str, &'static str)]) -> u16 {
-        let outcome = check(&Method::GET, Version::HTTP_11, &headers(changes));
+        let outcome = check_with(&Method::GET, Version::HTTP_11, &headers(changes));
         outcome
             .map_or_else(|refusal| *refusal, Accepted::into_response)
             .status()
@@ -135,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_good_handshake_is_answered_as_in_the_rfc() {
-        let answer = check(&Method::GET, Version::HTTP_11, &headers(&[]))
+        let answer = check_with(&Method::GET, Version::HTTP_11, &headers(&[]))
             .ok()
             .unwrap();
         let answer = answer.into_response();
@@ -152,15 +159,16 @@ mod tests {
         assert_eq!(status(&[("sec-websocket-version", "12")]), 426);
         assert_eq!(status(&[("sec-websocket-key", "short")]), 400);
         assert_eq!(status(&[("connection", "close")]), 400);
-        let post = check(&Method::POST, Version::HTTP_11, &headers(&[]));
+        let post = check_with(&Method::POST, Version::HTTP_11, &headers(&[]));
         assert_eq!(post.err().unwrap().status(), 400);
-        let old = check(&Method::GET, Version::HTTP_10, &headers(&[]));
+        let old = check_with(&Method::GET, Version::HTTP_10, &headers(&[]));
         assert_eq!(old.err().unwrap().status(), 400);
     }
 
     #[test]
     fn the_first_protocol_is_chosen() {
         let headers = headers(&[("sec-websocket-protocol", " chat.v2, chat.v1")]);
-        assert_eq!(first_protocol(&headers).unwrap(), "chat.v2");
+        let selected = select_protocol(&headers, &Subprotocols::FirstOffered);
+        assert_eq!(selected.unwrap(), "chat.v2");
     }
 }

@@ -68,7 +68,7 @@ pub use locals::Locals;
 pub use loggable::loggable;
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 pub use message::{Message, NotText};
-pub use options::{CorsOption, Hibernation, PartyOptions};
+pub use options::{CorsOption, Hibernation, PartyOptions, Subprotocols};
 pub use readiness::Readiness;
 pub use room::Room;
 pub use server::{Admission, ConnectGate, RequestGate, Server};

@@ -13,6 +13,7 @@ use crate::cors::Cors;
 pub struct PartyOptions {
     hibernation: Hibernation,
     cors: CorsOption,
+    subprotocols: Subprotocols,
     props: Option<Value>,
     turn_limit: Duration,
     max_message: usize,
@@ -45,6 +46,29 @@ pub enum CorsOption {
     Custom(Cors),
 }
 
+/// Which subprotocol is selected of those that a client offers (RFC 6455
+/// section 4.2.2). It is the same for sockets that are refused: browsers fail a
+/// handshake that selects none of what they offer, and would never see why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subprotocols {
+    /// The first that the client offers.
+    FirstOffered,
+    /// The first of these that the client offers; without one, none.
+    FirstOf(Vec<String>),
+}
+
+impl Subprotocols {
+    /// Selects one of those that are offered.
+    pub fn select<'o>(&self, offered: impl Iterator<Item = &'o str> + Clone) -> Option<&'o str> {
+        match self {
+            Self::FirstOffered => offered.into_iter().next(),
+            Self::FirstOf(ours) => ours
+                .iter()
+                .find_map(|ours| offered.clone().find(|offered| offered == ours)),
+        }
+    }
+}
+
 macro_rules! options {
     ($($(#[doc = $doc:literal])+ $name:ident: $type:ty;)+) => {
         $(
@@ -63,6 +87,7 @@ impl PartyOptions {
         Self {
             hibernation: Hibernation::Off,
             cors: CorsOption::Off,
+            subprotocols: Subprotocols::FirstOffered,
             props: None,
             turn_limit: Duration::from_secs(60),
             max_message: 1024 * 1024,
@@ -84,6 +109,13 @@ impl PartyOptions {
     #[must_use]
     pub fn with_cors(mut self, cors: CorsOption) -> Self {
         self.cors = cors;
+        self
+    }
+
+    /// Which subprotocol is selected. Default: the first that a client offers.
+    #[must_use]
+    pub fn with_subprotocols(mut self, subprotocols: Subprotocols) -> Self {
+        self.subprotocols = subprotocols;
         self
     }
 
@@ -155,6 +187,11 @@ impl PartyOptions {
         &self.cors
     }
 
+    /// Which subprotocol is selected.
+    pub fn subprotocols(&self) -> &Subprotocols {
+        &self.subprotocols
+    }
+
     options! {
         /// Whether rooms leave memory while their sockets stay open.
         hibernation: Hibernation;
@@ -176,5 +213,25 @@ impl PartyOptions {
 impl Default for PartyOptions {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subprotocols() {
+        let ours = Subprotocols::FirstOf(vec!["v2".into(), "v1".into()]);
+        let first = Subprotocols::FirstOffered;
+        for (offered, expected_first, expected_ours) in [
+            (&["v1", "v2"][..], Some("v1"), Some("v2")),
+            (&["other", "v1"], Some("other"), Some("v1")),
+            (&["other"], Some("other"), None),
+            (&[], None, None),
+        ] {
+            assert_eq!(first.select(offered.iter().copied()), expected_first);
+            assert_eq!(ours.select(offered.iter().copied()), expected_ours);
+        }
     }
 }
