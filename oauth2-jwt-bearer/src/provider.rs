@@ -67,6 +67,38 @@ struct Candidates {
     serves_until: SystemTime,
 }
 
+/// What the held keys have for a token.
+enum Selected {
+    Candidates(Candidates),
+    UnknownKeyId,
+    NoKeyFits,
+}
+
+impl Candidates {
+    /// Tries the keys in turn.
+    async fn check(
+        self,
+        header: &Header,
+        signing_input: &[u8],
+        signature: &[u8],
+    ) -> Result<(SignatureValid, Witness), Error> {
+        for held in self.keys {
+            let check = held
+                .prepared
+                .check(header.algorithm(), signing_input, signature);
+            if let Some(proof) = check.await {
+                let witness = Witness {
+                    key: Arc::clone(&held.key),
+                    generation: self.generation,
+                    serves_until: self.serves_until,
+                };
+                return Ok((proof, witness));
+            }
+        }
+        Err(Invalid::Signature.into())
+    }
+}
+
 /// Whether tokens can be verified now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
@@ -176,21 +208,34 @@ impl Provider {
     ) -> Result<(SignatureValid, Witness), Error> {
         self.start();
         let candidates = self.candidates(header).await?;
-        for held in candidates.keys {
-            let outcome = held
-                .prepared
-                .check(header.algorithm(), signing_input, signature)
-                .await;
-            if let Some(proof) = outcome {
-                let witness = Witness {
-                    key: Arc::clone(&held.key),
-                    generation: candidates.generation,
-                    serves_until: candidates.serves_until,
-                };
-                return Ok((proof, witness));
+        candidates.check(header, signing_input, signature).await
+    }
+
+    /// Checks a signature with the keys that are held now: it neither waits nor
+    /// fetches.
+    pub(crate) async fn check_held(
+        &self,
+        header: &Header,
+        signing_input: &[u8],
+        signature: &[u8],
+    ) -> Result<SignatureValid, Error> {
+        let candidates = {
+            let state = self.lock();
+            self.select(&state, header, self.ports.runtime.now())
+        };
+        let candidates = match candidates {
+            Some(Selected::Candidates(candidates)) => candidates,
+            Some(Selected::UnknownKeyId | Selected::NoKeyFits) => {
+                return Err(Invalid::UnknownKey.into());
             }
-        }
-        Err(Invalid::Signature.into())
+            None => {
+                return Err(Error::Unavailable {
+                    retry_after: Duration::from_secs(1),
+                });
+            }
+        };
+        let (proof, _) = candidates.check(header, signing_input, signature).await?;
+        Ok(proof)
     }
 
     /// The provider's metadata, when it was discovered. Waits like `check`.
@@ -207,33 +252,38 @@ impl Provider {
     async fn candidates(self: &Arc<Self>, header: &Header) -> Result<Candidates, Error> {
         let arrival = self.lock().cache.arrival();
         let found = self
-            .wait_for(|state, now| {
-                let cache = &state.cache;
-                let (Some(held), Some(serves_until)) = (cache.keys(now), cache.serves_until())
-                else {
-                    return Err(state.cache.need_keys(now));
-                };
-                match held.set.select(header) {
-                    Selection::Candidates(keys) => {
-                        let prepared = &held.prepared;
-                        let keys = keys
-                            .into_iter()
-                            .filter_map(|key| prepared.get(key).cloned());
-                        Ok(Some(Candidates {
-                            keys: keys.collect(),
-                            generation: self.generation(),
-                            serves_until,
-                        }))
-                    }
-                    Selection::NoKeyFits => Ok(None),
-                    Selection::UnknownKeyId => {
-                        let id = header.key_id().unwrap_or_default();
-                        Err(state.cache.need_key(id, arrival, now))
-                    }
+            .wait_for(|state, now| match self.select(state, header, now) {
+                None => Err(state.cache.need_keys(now)),
+                Some(Selected::Candidates(candidates)) => Ok(Some(candidates)),
+                Some(Selected::NoKeyFits) => Ok(None),
+                Some(Selected::UnknownKeyId) => {
+                    let id = header.key_id().unwrap_or_default();
+                    Err(state.cache.need_key(id, arrival, now))
                 }
             })
             .await?;
         found.ok_or_else(|| Invalid::UnknownKey.into())
+    }
+
+    /// The held keys to try for a token; `None` when none are held.
+    fn select(&self, state: &State, header: &Header, now: SystemTime) -> Option<Selected> {
+        let held = state.cache.keys(now)?;
+        let serves_until = state.cache.serves_until()?;
+        Some(match held.set.select(header) {
+            Selection::Candidates(keys) => {
+                let keys = keys
+                    .into_iter()
+                    .filter_map(|key| held.prepared.get(key).cloned());
+                let generation = self.generation();
+                Selected::Candidates(Candidates {
+                    keys: keys.collect(),
+                    generation,
+                    serves_until,
+                })
+            }
+            Selection::NoKeyFits => Selected::NoKeyFits,
+            Selection::UnknownKeyId => Selected::UnknownKeyId,
+        })
     }
 
     /// Asks `attempt` now and after each fetch, until it has an answer, the

@@ -84,6 +84,9 @@ impl Verifier {
     /// `exp`, the same `sub`, an audience that is `client_id` (else the client
     /// that the access token names), and `at_hash` where there is one.
     ///
+    /// The keys that are held are all that is tried: the access token has just
+    /// been verified by one of them, and a request waits for the provider once.
+    ///
     /// # Errors
     /// As [`Verifier::verify`].
     pub async fn verify_id_token(
@@ -94,10 +97,10 @@ impl Verifier {
         client_id: Option<&str>,
     ) -> Result<IdToken, Error> {
         let unverified = UnverifiedIdToken::parse(id_token, beside, client_id, &self.0.policy)?;
-        let (proof, _) = self
+        let proof = self
             .0
             .provider
-            .check(
+            .check_held(
                 unverified.header(),
                 unverified.signing_input(),
                 unverified.signature(),
