@@ -55,6 +55,7 @@ pub mod router;
 mod server;
 mod sql;
 mod storage;
+pub mod testing;
 
 pub use attachments::{Attachment, Attachments, Lifetime, Principal};
 pub use body::{Body, BodyError};
