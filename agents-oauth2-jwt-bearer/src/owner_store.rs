@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use partyserver::{BoxFuture, MaybeSend, MaybeSync, Result, Room, Update};
+use partyserver::{BoxFuture, Result, Room, Update};
 
 /// Keeps the owners of rooms. The default keeps them in the room's storage
 /// under `owner`; implement it to keep them elsewhere.
-pub trait OwnerStore: MaybeSend + MaybeSync + 'static {
+pub trait OwnerStore: Send + Sync + 'static {
     /// The owner of a room.
     fn owner<'a>(&'a self, room: &'a Room) -> BoxFuture<'a, Result<Option<String>>>;
 

@@ -3,24 +3,10 @@
 
 use std::pin::Pin;
 
+/// A boxed future, `Send` natively.
 #[cfg(not(target_arch = "wasm32"))]
-mod bounds {
-    /// `Send + Sync` natively, nothing on wasm32.
-    pub trait MaybeSendSync: Send + Sync {}
-    impl<T: Send + Sync + ?Sized> MaybeSendSync for T {}
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-    /// A boxed future, `Send` natively.
-    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-}
-
+/// A boxed future, `Send` natively.
 #[cfg(target_arch = "wasm32")]
-mod bounds {
-    /// `Send + Sync` natively, nothing on wasm32.
-    pub trait MaybeSendSync {}
-    impl<T: ?Sized> MaybeSendSync for T {}
-
-    /// A boxed future, `Send` natively.
-    pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + 'a>>;
-}
-
-pub use bounds::{BoxFuture, MaybeSendSync};
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::algorithm::Algorithm;
 use crate::jwks::key::Key;
-pub use crate::maybe_send::{BoxFuture, MaybeSendSync};
+pub use crate::maybe_send::BoxFuture;
 use crate::token::AccessToken;
 use crate::verify::SignatureValid;
 
@@ -22,14 +22,14 @@ pub struct Ports {
 }
 
 /// Prepares keys for checking signatures.
-pub trait SignatureCheck: MaybeSendSync {
+pub trait SignatureCheck: Send + Sync {
     /// Makes a key ready for use, once. `None` when the key is not usable, a
     /// point that is not on its curve for example.
     fn prepare(&self, key: &Key) -> Option<Box<dyn PreparedKey>>;
 }
 
 /// A key that is ready to check signatures.
-pub trait PreparedKey: MaybeSendSync {
+pub trait PreparedKey: Send + Sync {
     /// Checks a signature. The key was selected for the algorithm.
     ///
     /// Only this method may call [`SignatureValid::assertion`], and only after
@@ -46,7 +46,7 @@ pub trait PreparedKey: MaybeSendSync {
 ///
 /// An implementation follows no redirect, sends no cookies, and fetches from
 /// https alone, or from http on loopback.
-pub trait Fetch: MaybeSendSync {
+pub trait Fetch: Send + Sync {
     /// Fetches.
     fn fetch<'a>(
         &'a self,
@@ -97,7 +97,7 @@ pub enum FetchError {
 }
 
 /// A clock and tasks.
-pub trait Runtime: MaybeSendSync {
+pub trait Runtime: Send + Sync {
     /// The wall clock.
     fn now(&self) -> SystemTime;
     /// Waits.

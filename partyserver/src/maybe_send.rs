@@ -23,9 +23,6 @@ mod bounds {
     /// The step of an atomic storage update: the present JSON text in, the
     /// change out.
     pub type UpdateStep = Box<dyn FnOnce(Option<&str>) -> crate::storage::Change + Send>;
-
-    /// A shared value of any type.
-    pub(crate) type AnyArc = std::sync::Arc<dyn std::any::Any + Send + Sync>;
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -44,10 +41,6 @@ mod bounds {
     /// The step of an atomic storage update: the present JSON text in, the
     /// change out.
     pub type UpdateStep = Box<dyn FnOnce(Option<&str>) -> crate::storage::Change>;
-
-    /// A shared value of any type.
-    pub(crate) type AnyArc = std::sync::Arc<dyn std::any::Any>;
 }
 
-pub(crate) use bounds::AnyArc;
 pub use bounds::{BoxFuture, MaybeSend, MaybeSync, UpdateStep};
