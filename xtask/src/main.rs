@@ -1,2 +1,46 @@
-//! Placeholder.
-fn main() {}
+//! The commands of this repository: `cargo xtask test`, `lint` and `setup`.
+//!
+//! Each sets up what it needs, shows what the tools under it print, and ends with a
+//! table and one line of totals. The exit code is 0 only if everything passed.
+
+mod lint;
+mod process;
+mod setup;
+mod test;
+mod workspace;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// Test, lint and set-up commands of this repository.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Command {
+    /// Runs every test: unit, integration, documentation, conformance, npm clients.
+    Test(test::Options),
+    /// Checks format, lints, documentation, dependencies, layering and packages.
+    Lint(lint::Options),
+    /// Installs what the other two need, and changes nothing outside the checkout
+    /// but the toolchain's wasm32 target.
+    Setup,
+}
+
+/// What went wrong before there was anything to count.
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let done = Workspace::find().and_then(|workspace| match command {
+        Command::Test(options) => test::run(&workspace, &options),
+        Command::Lint(options) => lint::run(&workspace, &options),
+        Command::Setup => setup::all(&workspace).map(|()| ExitCode::SUCCESS),
+    });
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask: {error}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,145 @@
+//! `cargo xtask lint`: everything that can be checked without running the product.
+
+mod dependencies;
+mod graph;
+mod package;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::process;
+use crate::{Result, setup, workspace::Workspace};
+
+/// What to check.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Runs only the checks of this name; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+}
+
+/// A check, and the name to ask for it. What it returns is said in the summary: why a
+/// part of it could not be done here.
+struct Check {
+    name: &'static str,
+    run: fn(&Workspace) -> Result<Option<String>>,
+}
+
+/// In the order of running: what fails most and costs least comes first.
+const CHECKS: [Check; 8] = [
+    Check {
+        name: "fmt",
+        run: |workspace| {
+            done(process::run(
+                &mut workspace.cargo(&["fmt", "--all", "--check"]),
+            ))
+        },
+    },
+    Check {
+        name: "graph",
+        run: |workspace| done(graph::check(workspace)),
+    },
+    Check {
+        name: "clippy",
+        run: |workspace| done(clippy(workspace, &["--workspace", "--all-targets"])),
+    },
+    Check {
+        name: "wasm",
+        run: |workspace| done(wasm(workspace)),
+    },
+    Check {
+        name: "readme",
+        run: |workspace| done(clippy(workspace, &["--package", "minimal"])),
+    },
+    Check {
+        name: "doc",
+        run: |workspace| done(doc(workspace)),
+    },
+    Check {
+        name: "package",
+        run: |workspace| done(package::check(workspace)),
+    },
+    Check {
+        name: "dependencies",
+        run: dependencies::check,
+    },
+];
+
+/// Runs the checks. One that fails does not keep the others from running.
+///
+/// # Errors
+/// When no check has a name that was asked for.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    for name in &options.only {
+        if !CHECKS.iter().any(|check| check.name == name) {
+            let names = CHECKS.map(|check| check.name);
+            return Err(
+                format!("no check is called {name}; there are {}", names.join(", ")).into(),
+            );
+        }
+    }
+    let mut lines = Vec::new();
+    let (mut passed, mut failed) = (0, 0);
+    for check in CHECKS {
+        if !options.only.is_empty() && !options.only.iter().any(|name| name == check.name) {
+            continue;
+        }
+        let began = Instant::now();
+        let outcome = (check.run)(workspace);
+        let (mark, remark) = match outcome {
+            Ok(remark) => {
+                passed += 1;
+                ("ok", remark)
+            }
+            Err(error) => {
+                failed += 1;
+                ("FAILED", Some(error.to_string()))
+            }
+        };
+        let seconds = began.elapsed().as_secs_f64();
+        lines.push(format!("{:12}  {mark:6}  {seconds:7.1}", check.name));
+        lines.extend(remark.map(|remark| format!("              {remark}")));
+    }
+    println!("\ncheck         result  seconds\n{}", lines.join("\n"));
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn done(outcome: Result<()>) -> Result<Option<String>> {
+    outcome.map(|()| None)
+}
+
+fn clippy(workspace: &Workspace, selection: &[&str]) -> Result<()> {
+    let mut command = workspace.cargo(&["clippy", "--locked"]);
+    process::run(command.args(selection).args(["--", "--deny", "warnings"]))
+}
+
+/// What any web runtime can use compiles for it, without a host.
+fn wasm(workspace: &Workspace) -> Result<()> {
+    setup::wasm_target()?;
+    for (package, features) in [
+        ("oauth2-jwt-bearer", ""),
+        ("oauth2-jwt-bearer", "verifier"),
+        ("partyserver", ""),
+    ] {
+        let mut command = workspace.cargo(&["clippy", "--locked", "--package", package]);
+        command.args(["--no-default-features", "--features", features]);
+        command.args(["--target", setup::WASM, "--", "--deny", "warnings"]);
+        // There is one thread there, so what an `Arc` holds need not be `Send`.
+        command.args(["--allow", "clippy::arc_with_non_send_sync"]);
+        process::run(&mut command)?;
+    }
+    Ok(())
+}
+
+fn doc(workspace: &Workspace) -> Result<()> {
+    process::run(
+        workspace
+            .cargo(&["doc", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "--deny warnings"),
+    )
+}

@@ -1,0 +1,95 @@
+//! What the other commands need, installed where it is missing.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{run, run_quietly};
+use crate::{Result, workspace::Workspace};
+
+/// Everything that `test` and `lint` would install on the way.
+pub(crate) fn all(workspace: &Workspace) -> Result<()> {
+    run(&mut workspace.cargo(&["fetch", "--locked"]))?;
+    wasm_target()?;
+    cargo_deny(workspace)?;
+    match node() {
+        Ok(()) => npm_packages(workspace),
+        Err(reason) => {
+            println!("the Node suites can't run here: {reason}");
+            Ok(())
+        }
+    }
+}
+
+/// The standard library for wasm32.
+pub(crate) fn wasm_target() -> Result<()> {
+    let installed = run_quietly(Command::new("rustup").args(["target", "list", "--installed"]))?;
+    if installed.text.lines().any(|target| target == WASM) {
+        return Ok(());
+    }
+    run(Command::new("rustup").args(["target", "add", WASM]))
+}
+
+/// cargo-deny in the version that `deny.toml` was written for: the one on the path
+/// if it is that, else built into the target folder.
+pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+    let own = workspace.target.join("tools").join("bin/cargo-deny");
+    for program in [PathBuf::from("cargo-deny"), own.clone()] {
+        if is_pinned(&program) {
+            return Ok(program);
+        }
+    }
+    let tools = workspace.target.join("tools");
+    run(workspace
+        .cargo(&["install", "cargo-deny", "--locked", "--version", CARGO_DENY])
+        // A third of the time of an optimized build, and it runs for a second.
+        .arg("--debug")
+        .arg("--root")
+        .arg(&tools)
+        .arg("--target-dir")
+        .arg(tools.join("build")))?;
+    // The program is all that is wanted of some 700 MB.
+    std::fs::remove_dir_all(tools.join("build"))?;
+    Ok(own)
+}
+
+fn is_pinned(program: &Path) -> bool {
+    run_quietly(Command::new(program).arg("--version")).is_ok_and(|output| {
+        output.success && output.text.split_whitespace().nth(1) == Some(CARGO_DENY)
+    })
+}
+
+/// Whether Node and npm are here and new enough, or why the Node suites can't run.
+pub(crate) fn node() -> std::result::Result<(), String> {
+    let version = |program: &str| {
+        run_quietly(Command::new(program).arg("--version"))
+            .map(|output| output.text.trim().to_owned())
+            .map_err(|_| {
+                format!("{program} is not installed (Node {OLDEST_NODE} or newer is needed)")
+            })
+    };
+    let node = version("node")?;
+    version("npm")?;
+    let major = node.trim_start_matches('v').split('.').next();
+    match major.and_then(|major| major.parse::<u32>().ok()) {
+        Some(major) if major >= OLDEST_NODE => Ok(()),
+        _ => Err(format!("Node is {node}; {OLDEST_NODE} or newer is needed")),
+    }
+}
+
+/// The packages of the Node suites, exactly as locked.
+pub(crate) fn npm_packages(workspace: &Workspace) -> Result<()> {
+    let folder = workspace.interop();
+    let modified = |path: PathBuf| std::fs::metadata(path).and_then(|file| file.modified());
+    let locked = modified(folder.join("package-lock.json"))?;
+    // npm writes this copy of the lock when an installation is complete.
+    if modified(folder.join("node_modules/.package-lock.json")).is_ok_and(|done| done >= locked) {
+        return Ok(());
+    }
+    run(Command::new("npm").arg("ci").current_dir(folder))
+}
+
+/// The triple of the web.
+pub(crate) const WASM: &str = "wasm32-unknown-unknown";
+
+const CARGO_DENY: &str = "0.20.2";
+const OLDEST_NODE: u32 = 20;

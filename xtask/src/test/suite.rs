@@ -1,0 +1,147 @@
+//! The suites: where each comes from, how it is run, whose output is counted.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::process::{Output, run_and_keep};
+use crate::{Result, workspace::Workspace};
+
+use super::counts::{self, Counts};
+
+/// A part of the tests that is run and counted by itself.
+pub(super) enum Suite {
+    /// `cargo test`, with a name and the targets it selects.
+    Cargo(&'static str, &'static [&'static str]),
+    /// The conformance suite against the conformance server.
+    Conformance,
+    /// A file of `interop/`, by its name without the extension.
+    Node(String),
+}
+
+impl Suite {
+    /// Every suite, in the order of running. Each `*.test.mjs` of `interop/` is one.
+    pub(super) fn all(workspace: &Workspace) -> Result<Vec<Self>> {
+        let mut node = Vec::new();
+        for entry in std::fs::read_dir(workspace.interop())? {
+            let name = entry?.file_name();
+            if let Some(name) = name.to_string_lossy().strip_suffix(NODE_SUFFIX) {
+                node.push(name.to_owned());
+            }
+        }
+        node.sort();
+        let mut all = vec![
+            Self::Cargo("unit", &["--lib", "--bins"]),
+            Self::Cargo("integration", &["--test", "*"]),
+            Self::Cargo("doc", &["--doc"]),
+            Self::Conformance,
+        ];
+        all.extend(node.into_iter().map(Self::Node));
+        Ok(all)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Cargo(name, _) => name,
+            Self::Conformance => "conformance",
+            Self::Node(name) => name,
+        }
+    }
+
+    /// Whether the name asks for this suite: in full, or for all that begin with it.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.name()
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
+    /// Whether the conformance server is what it tests.
+    pub(super) fn is_black_box(&self) -> bool {
+        matches!(self, Self::Conformance | Self::Node(_))
+    }
+
+    /// Runs the suite.
+    ///
+    /// # Errors
+    /// When it can't be run, ran no test, or ended as a failure although no test
+    /// failed; with what it counted until then.
+    pub(super) fn run(&self, workspace: &Workspace) -> std::result::Result<Counts, Problem> {
+        let ran = run_and_keep(&mut self.command(workspace)).map_err(|error| Problem {
+            counts: Counts::default(),
+            reason: error.to_string(),
+        })?;
+        let counts = self.count(&ran);
+        let reason = if counts.passed + counts.failed == 0 {
+            "no test ran"
+        } else if !ran.success && counts.failed == 0 {
+            "it ended as a failure, but counted none"
+        } else {
+            return Ok(counts);
+        };
+        Err(Problem {
+            counts,
+            reason: reason.to_owned(),
+        })
+    }
+
+    fn command(&self, workspace: &Workspace) -> Command {
+        match self {
+            Self::Cargo(_, targets) => {
+                let mut command =
+                    workspace.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+                command.args(*targets);
+                command
+            }
+            Self::Conformance => {
+                let server = workspace.target.join("release/conformance-server");
+                let mut command = Command::new(workspace.target.join("debug/conformance"));
+                command
+                    .arg("--server")
+                    .arg(from_root(workspace, &server))
+                    .current_dir(&workspace.root);
+                command
+            }
+            Self::Node(name) => {
+                let mut command = Command::new("node");
+                command
+                    .args(["--test", "--test-reporter=spec", "--test-timeout=180000"])
+                    .arg(format!("{name}{NODE_SUFFIX}"))
+                    .env("CARGO_TARGET_DIR", &workspace.target)
+                    .current_dir(workspace.interop());
+                command
+            }
+        }
+    }
+
+    fn count(&self, ran: &Output) -> Counts {
+        match self {
+            Self::Cargo(..) => counts::of_cargo(&ran.text),
+            Self::Conformance => counts::of_conformance(&ran.text),
+            Self::Node(_) => counts::of_node(&ran.text),
+        }
+    }
+}
+
+/// Why a suite failed as a whole, and what it had counted.
+pub(super) struct Problem {
+    pub(super) counts: Counts,
+    pub(super) reason: String,
+}
+
+/// The signature vectors are not part of this repository; the tests that read them
+/// pass without them, so the summary says that they did nothing.
+pub(super) fn missing_vectors(workspace: &Workspace) -> Option<String> {
+    let folder = std::env::var_os("JOSE_VECTORS")
+        .map_or_else(|| workspace.root.join("../shared/vectors"), PathBuf::from);
+    let is_there = folder.join("json_web_signature_test.json").is_file();
+    (!is_there).then(|| {
+        "vectors: ignored, they are not beside the checkout; JOSE_VECTORS names their folder".into()
+    })
+}
+
+/// A path below the root without the root: commands are split at spaces, and only
+/// the part below is known to have none.
+fn from_root<'a>(workspace: &Workspace, path: &'a Path) -> &'a Path {
+    path.strip_prefix(&workspace.root).unwrap_or(path)
+}
+
+const NODE_SUFFIX: &str = ".test.mjs";
