@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use partyserver::StorageError;
 use tokio::sync::Notify;
 
 use crate::service::Inner;
-use crate::store::RoomName;
+use crate::store::{Alarm, RoomName};
 
 /// Told when an alarm was set or removed, or has run.
 #[derive(Default)]
@@ -20,7 +20,8 @@ pub(crate) struct Alarms {
 
 #[derive(Clone, Copy, Default)]
 struct AtWork {
-    is_running: bool,
+    /// The id of the alarm that runs.
+    running: Option<i64>,
     failures: u32,
 }
 
@@ -30,10 +31,22 @@ impl Alarms {
     }
 
     /// Whether the caller may run the room's alarm; nobody else may then.
-    fn begin(&self, room: &RoomName) -> bool {
+    fn begin(&self, alarm: &Alarm) -> bool {
         let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = at_work.entry(room.clone()).or_default();
-        !std::mem::replace(&mut entry.is_running, true)
+        let entry = at_work.entry(alarm.room.clone()).or_default();
+        if entry.running.is_some() {
+            return false;
+        }
+        entry.running = Some(alarm.id);
+        true
+    }
+
+    /// Whether this very alarm runs now.
+    pub(crate) fn is_running(&self, alarm: &Alarm) -> bool {
+        let at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        at_work
+            .get(&alarm.room)
+            .is_some_and(|entry| entry.running == Some(alarm.id))
     }
 
     /// How long to wait before the next try of an alarm that failed, when there
@@ -44,12 +57,23 @@ impl Alarms {
         (failures < MAX_RETRIES).then(|| RETRY * 2_u32.pow(failures))
     }
 
+    /// There was nothing to run.
+    fn put_back(&self, room: &RoomName) {
+        let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = at_work.get_mut(room) {
+            entry.running = None;
+            if entry.failures == 0 {
+                at_work.remove(room);
+            }
+        }
+    }
+
     /// The run has ended, and what comes of it is stored.
     fn end(&self, room: &RoomName, is_to_be_retried: bool) {
         let mut at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
         if is_to_be_retried && let Some(entry) = at_work.get_mut(room) {
             *entry = AtWork {
-                is_running: false,
+                running: None,
                 failures: entry.failures + 1,
             };
         } else {
@@ -81,15 +105,15 @@ async fn start_due(server: &Weak<Inner>) -> Option<Duration> {
             return Some(RETRY);
         }
     };
-    for (room, at) in alarms {
+    for alarm in alarms {
         let now = server.host.clock.now();
-        if at > now {
-            return Some(at.duration_since(now).unwrap_or_default());
+        if alarm.at > now {
+            return Some(alarm.at.duration_since(now).unwrap_or_default());
         }
-        if server.host.alarms.begin(&room) {
+        if server.host.alarms.begin(&alarm) {
             let server = Arc::clone(&server);
             tokio::spawn(async move {
-                if let Err(error) = run_one(&server, room, at).await {
+                if let Err(error) = run_one(&server, alarm).await {
                     tracing::warn!(%error, "an alarm can't be stored");
                 }
                 server.host.alarms.changed();
@@ -100,40 +124,36 @@ async fn start_due(server: &Weak<Inner>) -> Option<Duration> {
     Some(LONGEST_PAUSE)
 }
 
-async fn run_one(server: &Inner, room: RoomName, at: SystemTime) -> Result<(), StorageError> {
+async fn run_one(server: &Inner, alarm: Alarm) -> Result<(), StorageError> {
     let alarms = &server.host.alarms;
-    let pause = match server.party(&room.party) {
-        Some(party) => match party.room(&room.room).alarm().await {
+    let store = &server.host.store;
+    // It may have run, or been moved, since the list of alarms was read.
+    match store.alarm(alarm.room.clone()).await {
+        Ok(present) if present.as_ref() == Some(&alarm) => {}
+        outcome => {
+            alarms.put_back(&alarm.room);
+            return outcome.map(|_| ());
+        }
+    }
+    let pause = match server.party(&alarm.room.party) {
+        Some(party) => match party.room(&alarm.room.room).alarm().await {
             Ok(()) => None,
-            Err(_) => alarms.retry_pause(&room),
+            Err(_) => alarms.retry_pause(&alarm.room),
         },
         // The party is not served now; its alarms wait until it is.
         None => Some(UNSERVED_PAUSE),
     };
-    // Stored before the room's next alarm may begin.
-    let stored = settle(server, &room, at, pause).await;
-    alarms.end(&room, pause.is_some());
-    stored
-}
-
-/// Moves the alarm that has run, or removes it. One that the hook has set
-/// itself is left as it is.
-async fn settle(
-    server: &Inner,
-    room: &RoomName,
-    at: SystemTime,
-    pause: Option<Duration>,
-) -> Result<(), StorageError> {
-    let store = &server.host.store;
-    match pause {
-        None => store.clear_alarm(room.clone(), at).await,
-        Some(pause) if store.alarm(room.clone()).await? == Some(at) => {
-            store
-                .set_alarm(room.clone(), Some(server.host.clock.now() + pause))
-                .await
+    // Stored before the room's next alarm may begin. One that the hook has set
+    // itself is another alarm, and is left as it is.
+    let stored = match pause {
+        None => store.clear_alarm(&alarm).await,
+        Some(pause) => {
+            let later = server.host.clock.now() + pause;
+            store.move_alarm(&alarm, later).await
         }
-        Some(_) => Ok(()),
-    }
+    };
+    alarms.end(&alarm.room, pause.is_some());
+    stored
 }
 
 const MAX_AT_ONCE: usize = 64;

@@ -124,7 +124,13 @@ impl RoomPort for NativeRoom {
     }
 
     fn alarm(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StorageError>> {
-        Box::pin(self.host.store.alarm(self.name.clone()))
+        Box::pin(async move {
+            let alarm = self.host.store.alarm(self.name.clone()).await?;
+            // The one that runs is stored until it has run, but not set.
+            Ok(alarm
+                .filter(|alarm| !self.host.alarms.is_running(alarm))
+                .map(|alarm| alarm.at))
+        })
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {

@@ -6,25 +6,32 @@
 //! never wait for each other, and a read sees every write that was acknowledged.
 
 mod alarms;
+mod error;
+mod folder;
 mod keys;
 mod reader;
 mod schema;
 mod sql;
+mod statement;
+mod threads;
 mod writer;
 
-use std::fs::{File, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use partyserver::StorageError;
 use partyserver::host::{SqlPort, StoragePort};
 
+use error::closed;
 use keys::RoomKeys;
 use reader::Readers;
-use sql::RoomSql;
+use sql::{Databases, RoomSql};
 use writer::Writer;
+
+pub(crate) use alarms::Alarm;
+pub use error::StoreError;
 
 /// The name of a room within the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -37,53 +44,17 @@ pub(crate) struct RoomName {
 #[derive(Clone)]
 pub(crate) struct Store(Arc<Inner>);
 
+/// The order of the fields is that of their ends: the folder is let go of when
+/// nothing uses it any more.
 struct Inner {
-    writer: Writer,
     readers: Readers,
-    folder: PathBuf,
-    /// Held for as long as the store is open; the system lets go of it even
-    /// when the process is killed.
-    _lock: File,
+    /// After the readers, because its final checkpoint is complete then.
+    writer: Writer,
+    databases: Databases,
+    /// Held for as long as the store is open.
+    lock: tokio::sync::Mutex<Option<File>>,
     /// Removed with everything in it when a temporary store is dropped.
     _temporary: Option<tempfile::TempDir>,
-}
-
-/// Why a store can't be opened. The operator is at fault.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// The folder can't be made or used. Make it, or mend its permissions.
-    #[error("the data folder {} can't be used: {source}", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Another process serves from this folder. End it, or use another folder.
-    #[error("the data folder {} is in use by another process", path.display())]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The store was written by a newer version. Use that version.
-    #[error("the store {} is from a newer version (schema {found}, this is {supported})", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// The newest schema that this version knows.
-        supported: i64,
-    },
-    /// The file is not a store, or is damaged. Restore it from a backup.
-    #[error("the store {} can't be opened: {reason}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        reason: String,
-    },
 }
 
 impl Store {
@@ -98,34 +69,28 @@ impl Store {
             path: std::env::temp_dir(),
             source,
         })?;
+        tracing::info!("there is no data folder: nothing outlives this server");
         let path = folder.path().to_owned();
         Self::open_with(&path, Some(folder))
     }
 
     fn open_with(folder: &Path, temporary: Option<tempfile::TempDir>) -> Result<Self, StoreError> {
-        let unusable = |source| StoreError::Folder {
-            path: folder.to_owned(),
+        let folder = folder::absolute(folder)?;
+        folder::make(&folder).map_err(|source| StoreError::Folder {
+            path: folder.clone(),
             source,
-        };
-        make_folder(folder).map_err(unusable)?;
-        let lock = File::create(folder.join("lock")).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse {
-                    path: folder.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
-        }
+        })?;
+        let lock = folder::lock(&folder)?;
         let file = folder.join("rooms.sqlite3");
         let connection = schema::open(&file)?;
         let readers = Readers::start(&file)?;
+        let writer =
+            Writer::start(connection).map_err(|source| StoreError::File { path: file, source })?;
         Ok(Self(Arc::new(Inner {
-            writer: Writer::start(connection),
+            writer,
             readers,
-            folder: folder.to_owned(),
-            _lock: lock,
+            databases: Databases::new(folder.join("sql")),
+            lock: Some(lock).into(),
             _temporary: temporary,
         })))
     }
@@ -138,38 +103,33 @@ impl Store {
     /// The SQL database of a room. Its file is made when it is first used and
     /// closed when this is dropped.
     pub(crate) fn sql(&self, room: &RoomName) -> Arc<dyn SqlPort> {
-        Arc::new(RoomSql::new(&self.0.folder, room))
+        Arc::new(RoomSql::new(&self.0.databases, room))
     }
 
-    /// Whether the store can be read.
+    /// Whether the store can be read and takes writes.
     pub(crate) async fn check(&self) -> Result<(), StorageError> {
+        // It must be a query of the file: SQLite answers others without it.
+        let query = "SELECT count(*) FROM sqlite_schema";
         self.0
             .readers
-            .read(|db| db.query_row("SELECT 1", [], |_| Ok(())))
-            .await
+            .read(|db| Ok(db.query_row(query, [], |_| Ok(()))?))
+            .await?;
+        if self.0.writer.is_open() {
+            Ok(())
+        } else {
+            Err(closed())
+        }
     }
 
-    /// Writes what is queued and ends the writer. Later writes fail.
+    /// Writes what is queued, then lets go of the folder. Whatever is asked of
+    /// the store later fails.
     pub(crate) async fn close(&self) {
+        // Held all the way, so that a second call ends no sooner than the first.
+        let mut lock = self.0.lock.lock().await;
+        self.0.databases.close().await;
+        self.0.readers.close().await;
         self.0.writer.close().await;
-    }
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    // Rooms are private: nobody else on the machine reads them.
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(folder) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
-        outcome => outcome,
-    }
-}
-
-fn storage_error(error: &rusqlite::Error) -> StorageError {
-    match error.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DiskFull) => StorageError::Full,
-        _ => StorageError::Unavailable(error.to_string()),
+        *lock = None;
     }
 }
 

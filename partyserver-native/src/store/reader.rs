@@ -8,55 +8,85 @@ use partyserver::StorageError;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::{StoreError, schema, storage_error};
+use super::error::{Failure, closed};
+use super::threads::Threads;
+use super::{StoreError, schema};
 
 /// The threads that read. They end when this is dropped.
 pub(super) struct Readers {
     queue: SyncSender<Job>,
     /// As many permits as the queue has places, so that queueing never blocks.
-    places: Semaphore,
+    /// A job keeps its permit until a thread takes it, even when its caller has
+    /// gone away meanwhile.
+    places: Arc<Semaphore>,
+    threads: Threads,
 }
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+enum Job {
+    Query(Box<dyn FnOnce(&Connection) + Send>),
+    End,
+}
 
 impl Readers {
     pub(super) fn start(file: &Path) -> Result<Self, StoreError> {
+        let connections: Vec<Connection> = (0..THREADS)
+            .map(|_| schema::open_reader(file))
+            .collect::<Result<_, _>>()?;
         let (queue, jobs) = sync_channel::<Job>(MAX_QUEUED);
         let jobs = Arc::new(Mutex::new(jobs));
-        for index in 0..THREADS {
-            let db = schema::open_reader(file)?;
+        let bodies = connections.into_iter().map(|db| {
             let jobs = Arc::clone(&jobs);
-            std::thread::Builder::new()
-                .name(format!("store-reader-{index}"))
-                .spawn(move || {
-                    while let Some(job) = next(&jobs) {
-                        job(&db);
-                    }
-                })
-                .expect("the system starts a thread");
-        }
+            move || {
+                while let Some(Job::Query(query)) = next(&jobs) {
+                    query(&db);
+                }
+            }
+        });
+        let threads =
+            Threads::start("store-reader", bodies).map_err(|source| StoreError::File {
+                path: file.to_owned(),
+                source,
+            })?;
         Ok(Self {
             queue,
-            places: Semaphore::new(MAX_QUEUED),
+            places: Arc::new(Semaphore::new(MAX_QUEUED)),
+            threads,
         })
     }
 
+    /// Runs a query on what is committed. Waits for a place while the queue is
+    /// full.
     pub(super) async fn read<T: Send + 'static>(
         &self,
-        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        query: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let gone = || StorageError::Unavailable("the store is closed".into());
-        let _place = self.places.acquire().await.map_err(|_| gone())?;
+        let place = Arc::clone(&self.places);
+        let place = place.acquire_owned().await.map_err(|_| closed())?;
         let (done, outcome) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
-            // A caller that went away does not need the answer.
-            let _ = done.send(query(db));
-        });
-        self.queue.send(job).map_err(|_| gone())?;
+        let job = Job::Query(Box::new(move |db| {
+            drop(place);
+            if !done.is_closed() {
+                // A caller that went away does not need the answer.
+                let _ = done.send(query(db));
+            }
+        }));
+        self.queue.send(job).map_err(|_| closed())?;
         outcome
             .await
-            .map_err(|_| gone())?
-            .map_err(|error| storage_error(&error))
+            .map_err(|_| closed())?
+            .map_err(|Failure(error)| error)
+    }
+
+    /// Ends the threads after what is queued. Later reads fail.
+    pub(super) async fn close(&self) {
+        // Every permit: then the queue has a place for each end.
+        let places = self.places.acquire_many(MAX_QUEUED as u32).await;
+        for _ in 0..THREADS {
+            // An error means that the threads are gone already.
+            let _ = self.queue.send(Job::End);
+        }
+        drop(places);
+        self.threads.ended().await;
     }
 }
 

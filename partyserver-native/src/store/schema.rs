@@ -1,20 +1,39 @@
 //! The file's layout and its version.
 
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::StoreError;
+use super::{StoreError, folder};
 
-/// Opens the file for writing; makes or checks its layout.
+/// Opens the file for writing. Makes it where there is none, else checks it: a
+/// damaged store must not pass for an empty one.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
-    let damaged = |error: rusqlite::Error| StoreError::Damaged {
+    let unusable = |source| StoreError::File {
         path: file.to_owned(),
-        reason: error.to_string(),
+        source,
     };
-    let db = Connection::open(file).map_err(damaged)?;
-    let version: i64 = pragma(&db, "user_version").map_err(damaged)?;
-    let application: i64 = pragma(&db, "application_id").map_err(damaged)?;
+    let damaged = |reason: String| StoreError::Damaged {
+        path: file.to_owned(),
+        reason,
+    };
+    let failed = |error: rusqlite::Error| damaged(error.to_string());
+    if !file.try_exists().map_err(unusable)? {
+        if beside(file, "-wal").exists() {
+            return Err(damaged("it is gone, but its write-ahead log is not".into()));
+        }
+        make(file).map_err(unusable)?;
+    }
+    // SQLite would open what can't be written for reading alone.
+    folder::open_private(file).map_err(unusable)?;
+    let db = Connection::open(file).map_err(failed)?;
+    let application: i64 = pragma(&db, "application_id").map_err(failed)?;
+    if application != APPLICATION {
+        return Err(damaged("it is not a store of rooms".into()));
+    }
+    let version: i64 = pragma(&db, "user_version").map_err(failed)?;
     if version > VERSION {
         return Err(StoreError::Newer {
             path: file.to_owned(),
@@ -22,27 +41,11 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
             supported: VERSION,
         });
     }
-    if version == 0 {
-        make(&db).map_err(damaged)?;
-    } else if application != APPLICATION {
-        let reason = "it is another application's database".into();
-        return Err(StoreError::Damaged {
-            path: file.to_owned(),
-            reason,
-        });
-    } else {
-        let verdict: String = pragma(&db, "quick_check(1)").map_err(damaged)?;
-        if verdict != "ok" {
-            return Err(StoreError::Damaged {
-                path: file.to_owned(),
-                reason: verdict,
-            });
-        }
+    let verdict: String = pragma(&db, "quick_check(1)").map_err(failed)?;
+    if verdict != "ok" {
+        return Err(damaged(verdict));
     }
-    // FULL, because in WAL mode NORMAL does not sync a commit: a write that was
-    // acknowledged would be lost with the machine's power.
-    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-        .map_err(damaged)?;
+    set_durable(&db).map_err(|error| unusable(io::Error::other(error)))?;
     Ok(db)
 }
 
@@ -55,21 +58,57 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     })
 }
 
-fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> rusqlite::Result<T> {
-    db.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+/// Makes a commit of this connection a durable one: the write-ahead log is
+/// synced before a commit ends.
+///
+/// FULL, because in WAL mode NORMAL does not sync a commit: a write that was
+/// acknowledged would be lost with the machine's power. `fullfsync` is what a
+/// sync takes on macOS, and nothing elsewhere.
+pub(super) fn set_durable(db: &Connection) -> rusqlite::Result<()> {
+    let mode: String = pragma(db, "journal_mode = WAL")?;
+    if mode != "wal" {
+        let reason = "the file system can't hold a write-ahead log".into();
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+        return Err(rusqlite::Error::SqliteFailure(code, Some(reason)));
+    }
+    db.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         PRAGMA fullfsync = ON;
+         PRAGMA journal_size_limit = {MAX_IDLE_LOG_BYTES};"
+    ))
 }
 
-fn make(db: &Connection) -> rusqlite::Result<()> {
+/// Makes an empty store under another name, then gives it its own: whatever
+/// interrupts this, a file of that name is a whole store.
+fn make(file: &Path) -> io::Result<()> {
+    let unnamed = beside(file, ".new");
+    match fs::remove_file(&unnamed) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    folder::open_private(&unnamed)?;
+    make_tables(&unnamed).map_err(io::Error::other)?;
+    fs::rename(&unnamed, file)?;
+    file.parent().map_or(Ok(()), folder::sync)
+}
+
+fn make_tables(file: &Path) -> rusqlite::Result<()> {
+    let db = Connection::open(file)?;
+    // A rollback journal on disk would be of no use to a file that is thrown
+    // away when this fails.
     db.execute_batch(&format!(
-        "BEGIN;
+        "PRAGMA journal_mode = MEMORY;
+         PRAGMA synchronous = FULL;
+         BEGIN;
          CREATE TABLE keys (
              party TEXT NOT NULL, room TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
              PRIMARY KEY (party, room, key)
          ) WITHOUT ROWID;
          CREATE TABLE alarms (
+             id INTEGER PRIMARY KEY AUTOINCREMENT,
              party TEXT NOT NULL, room TEXT NOT NULL, at INTEGER NOT NULL,
-             PRIMARY KEY (party, room)
-         ) WITHOUT ROWID;
+             UNIQUE (party, room)
+         );
          CREATE INDEX alarms_by_time ON alarms (at);
          PRAGMA application_id = {APPLICATION};
          PRAGMA user_version = {VERSION};
@@ -77,6 +116,18 @@ fn make(db: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
+fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> rusqlite::Result<T> {
+    db.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
+}
+
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 /// "room", as SQLite's mark of whose file this is.
 const APPLICATION: i64 = 0x726f_6f6d;
 const VERSION: i64 = 1;
+/// What a burst of writes may leave of the log on disk.
+const MAX_IDLE_LOG_BYTES: u32 = 16 * 1024 * 1024;

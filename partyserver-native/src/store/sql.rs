@@ -1,40 +1,121 @@
-//! A room's own SQL database, in a file of its own.
+//! Rooms' own SQL databases, each in a file of its own.
+//!
+//! A database is opened by its first statement and closed when its room leaves
+//! memory. However many rooms use SQL, the descriptors and threads that they
+//! take are bounded: [`MAX_OPEN`] and [`MAX_RUNNING`].
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use partyserver::host::SqlPort;
 use partyserver::{BoxFuture, Rows, SqlError, SqlValue, StorageError};
-use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
-use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
-use super::{RoomName, storage_error};
+use super::error::{closed, storage_error};
+use super::{RoomName, folder, schema, statement};
 
+/// The databases of all rooms. Clones share them.
+#[derive(Clone)]
+pub(super) struct Databases(Arc<Shared>);
+
+struct Shared {
+    folder: PathBuf,
+    /// A statement takes a thread from tokio's blocking pool, for as long as it
+    /// has a permit.
+    running: Arc<Semaphore>,
+    /// Those that are open, the one that was used last at the end.
+    open: Mutex<Vec<Weak<Slot>>>,
+    /// Ends running statements.
+    is_closing: AtomicBool,
+}
+
+/// Where a room's connection is while it is open. Locked for as long as a
+/// statement runs or the connection is being closed.
+type Slot = Mutex<Option<Connection>>;
+
+impl Databases {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self(Arc::new(Shared {
+            folder,
+            running: Arc::new(Semaphore::new(MAX_RUNNING)),
+            open: Mutex::default(),
+            is_closing: AtomicBool::new(false),
+        }))
+    }
+
+    /// Interrupts what runs; later statements fail.
+    pub(super) async fn close(&self) {
+        self.0.is_closing.store(true, Ordering::Relaxed);
+        // An error means that another call was here before.
+        if let Ok(_all) = self.0.running.acquire_many(MAX_RUNNING as u32).await {
+            self.0.running.close();
+        }
+        let open = std::mem::take(&mut *lock(&self.0.open));
+        let close = move || {
+            for slot in open.iter().filter_map(Weak::upgrade) {
+                close(&slot);
+            }
+        };
+        // It fails only with the runtime, and then they are dropped.
+        let _ = tokio::task::spawn_blocking(close).await;
+    }
+
+    /// How many are open.
+    #[cfg(test)]
+    pub(super) fn open(&self) -> usize {
+        let open = lock(&self.0.open);
+        open.iter().filter(|held| held.strong_count() > 0).count()
+    }
+
+    /// Notes that a database was used, and closes those beyond the limit that
+    /// were not for the longest time.
+    fn used(&self, slot: &Arc<Slot>) {
+        let mut open = lock(&self.0.open);
+        open.retain(|held| held.strong_count() > 0 && held.as_ptr() != Arc::as_ptr(slot));
+        open.push(Arc::downgrade(slot));
+        let mut excess = open.len().saturating_sub(MAX_OPEN);
+        let mut idle = Vec::new();
+        open.retain(|held| {
+            if excess == 0 {
+                return true;
+            }
+            let Some(slot) = held.upgrade() else {
+                excess -= 1;
+                return false;
+            };
+            // In use: it stays. There are at most MAX_RUNNING of those.
+            let Ok(mut connection) = slot.try_lock() else {
+                return true;
+            };
+            excess -= 1;
+            idle.push(connection.take());
+            false
+        });
+        // Closing writes to the disk: not under the lock that all share.
+        drop(open);
+        drop(idle);
+    }
+}
+
+/// A room's database.
 pub(super) struct RoomSql {
+    databases: Databases,
     file: PathBuf,
-    db: Arc<Mutex<Option<Connection>>>,
+    /// The room's statements run one after the other, in order.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    slot: Arc<Slot>,
 }
 
 impl RoomSql {
-    pub(super) fn new(folder: &Path, room: &RoomName) -> Self {
-        // A room's name is a stranger's text. Its hash is a safe file name
-        // whatever the name is, and no two names share one.
-        let mut hash = Sha256::new();
-        hash.update(room.party.as_bytes());
-        hash.update([0]);
-        hash.update(room.room.as_bytes());
-        let name: String = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let file = folder.join("sql").join(format!("{name}.sqlite3"));
+    pub(super) fn new(databases: &Databases, room: &RoomName) -> Self {
         Self {
-            file,
-            db: Arc::default(),
+            databases: databases.clone(),
+            file: file(&databases.0.folder, room),
+            turn: Arc::default(),
+            slot: Arc::default(),
         }
     }
 }
@@ -45,18 +126,23 @@ impl SqlPort for RoomSql {
         statement: &'a str,
         parameters: Vec<SqlValue>,
     ) -> BoxFuture<'a, Result<Rows, SqlError>> {
-        let (file, db) = (self.file.clone(), Arc::clone(&self.db));
-        let statement = statement.to_owned();
         Box::pin(async move {
+            // First the room's own turn, so that a room holds one permit only.
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let permit = Arc::clone(&self.databases.0.running)
+                .acquire_owned()
+                .await
+                .map_err(|_| closed())?;
+            let databases = self.databases.clone();
+            let (file, slot) = (self.file.clone(), Arc::clone(&self.slot));
+            let statement = statement.to_owned();
             let work = move || {
-                let mut db = db.lock().unwrap_or_else(PoisonError::into_inner);
-                if db.is_none() {
-                    *db = Some(open(&file)?);
-                }
-                match &mut *db {
-                    Some(db) => execute(db, &statement, parameters),
-                    None => unreachable!("the database was opened above"),
-                }
+                let outcome = run(&databases, &slot, &file, &statement, parameters);
+                databases.used(&slot);
+                // The room may be gone: this closes its database then.
+                drop(slot);
+                drop((turn, permit));
+                outcome
             };
             let ended = tokio::task::spawn_blocking(work).await;
             ended.map_err(|error| StorageError::Unavailable(error.to_string()))?
@@ -64,84 +150,85 @@ impl SqlPort for RoomSql {
     }
 }
 
-fn open(file: &Path) -> Result<Connection, SqlError> {
-    let unavailable = |error: std::io::Error| StorageError::Unavailable(error.to_string());
-    if let Some(folder) = file.parent() {
-        super::make_folder(folder).map_err(unavailable)?;
-    }
-    let mut db = Connection::open(file).map_err(|error| storage_error(&error))?;
-    db.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-        .map_err(|error| storage_error(&error))?;
-    db.authorizer(Some(authorize))
-        .map_err(|error| storage_error(&error))?;
-    Ok(db)
-}
-
-/// A room's statements reach its own file alone, and change no settings.
-fn authorize(context: AuthContext<'_>) -> Authorization {
-    match context.action {
-        AuthAction::Attach { .. } | AuthAction::Detach { .. } | AuthAction::Pragma { .. } => {
-            Authorization::Deny
+impl Drop for RoomSql {
+    /// Closing writes to the disk, which must not hold up the room's thread.
+    /// Until it is closed the database counts as open.
+    fn drop(&mut self) {
+        // A lock that is held is that of a statement, which ends with closing.
+        if self.slot.try_lock().is_ok_and(|slot| slot.is_some())
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let slot = Arc::clone(&self.slot);
+            runtime.spawn_blocking(move || close(&slot));
         }
-        _ => Authorization::Allow,
     }
 }
 
-fn execute(
-    db: &mut Connection,
+fn close(slot: &Slot) {
+    *lock(slot) = None;
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run(
+    databases: &Databases,
+    slot: &Slot,
+    file: &Path,
     statement: &str,
     parameters: Vec<SqlValue>,
 ) -> Result<Rows, SqlError> {
-    let failed = |error: rusqlite::Error| match storage_error(&error) {
-        StorageError::Full => SqlError::from(StorageError::Full),
-        _ => SqlError::Statement(error.to_string()),
+    let mut slot = lock(slot);
+    let db = match &mut *slot {
+        Some(db) => db,
+        none => none.insert(open(file)?),
     };
-    let deadline = Instant::now() + STATEMENT_LIMIT;
-    db.progress_handler(
-        STEPS_BETWEEN_CHECKS,
-        Some(move || Instant::now() > deadline),
-    )
-    .map_err(failed)?;
-    let mut prepared = db.prepare_cached(statement).map_err(failed)?;
-    let columns: Vec<String> = prepared.column_names().map(str::to_owned).collect();
-    let width = columns.len();
-    let mut rows = prepared
-        .query(params_from_iter(parameters.into_iter().map(Parameter)))
-        .map_err(failed)?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        let values: rusqlite::Result<Vec<SqlValue>> = (0..width)
-            .map(|index| row.get_ref(index).map(from_sqlite))
-            .collect();
-        found.push(values.map_err(failed)?);
-    }
-    Ok(Rows::new(columns, found))
-}
-
-struct Parameter(SqlValue);
-
-impl rusqlite::ToSql for Parameter {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match &self.0 {
-            SqlValue::Null => ToSqlOutput::Owned(Value::Null),
-            SqlValue::Integer(value) => ToSqlOutput::Owned(Value::Integer(*value)),
-            SqlValue::Real(value) => ToSqlOutput::Owned(Value::Real(*value)),
-            SqlValue::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
-            SqlValue::Blob(bytes) => ToSqlOutput::Borrowed(ValueRef::Blob(bytes)),
-        })
+    let shared = Arc::clone(&databases.0);
+    let is_closing = move || shared.is_closing.load(Ordering::Relaxed);
+    match statement::execute(db, is_closing, statement, parameters) {
+        Err(SqlError::Statement(_)) if databases.0.is_closing.load(Ordering::Relaxed) => {
+            Err(closed().into())
+        }
+        outcome => outcome,
     }
 }
 
-fn from_sqlite(value: ValueRef<'_>) -> SqlValue {
-    match value {
-        ValueRef::Null => SqlValue::Null,
-        ValueRef::Integer(value) => SqlValue::Integer(value),
-        ValueRef::Real(value) => SqlValue::Real(value),
-        ValueRef::Text(text) => SqlValue::Text(String::from_utf8_lossy(text).into_owned()),
-        ValueRef::Blob(bytes) => SqlValue::Blob(bytes.to_vec()),
+fn open(file: &Path) -> Result<Connection, StorageError> {
+    let unavailable = |error: std::io::Error| StorageError::Unavailable(error.to_string());
+    if let Some(parent) = file.parent() {
+        folder::make(parent).map_err(unavailable)?;
     }
+    folder::open_private(file).map_err(unavailable)?;
+    let prepare = || -> rusqlite::Result<Connection> {
+        let mut db = Connection::open(file)?;
+        schema::set_durable(&db)?;
+        statement::confine(&mut db)?;
+        Ok(db)
+    };
+    prepare().map_err(|error| storage_error(&error))
 }
 
-/// How long one statement may run.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
-const STEPS_BETWEEN_CHECKS: i32 = 100_000;
+/// A room's name is a stranger's text. Its hash is a safe file name whatever
+/// the name is: of one length, in one case, and no two rooms share one.
+fn file(folder: &Path, room: &RoomName) -> PathBuf {
+    use std::fmt::Write as _;
+
+    let mut hash = Sha256::new();
+    hash.update(room.party.as_bytes());
+    hash.update([0]);
+    hash.update(room.room.as_bytes());
+    let mut name = String::with_capacity(72);
+    for byte in hash.finalize() {
+        // Writing to a string does not fail.
+        let _ = write!(name, "{byte:02x}");
+    }
+    name.push_str(".sqlite3");
+    folder.join(name)
+}
+
+/// How many databases are open at most, those in use aside. Each takes up to
+/// three descriptors.
+const MAX_OPEN: usize = 128;
+/// How many statements run at once; others wait for their turn.
+const MAX_RUNNING: usize = 16;

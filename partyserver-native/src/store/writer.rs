@@ -4,23 +4,23 @@
 //! makes one transaction of it, syncs once, and only then acknowledges each
 //! write. The longer a sync takes, the more writes share the next one.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use partyserver::StorageError;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::storage_error;
+use super::error::{Failure, closed, storage_error};
+use super::threads::Threads;
 
-/// The thread that writes.
+/// The thread that writes. It ends when this is dropped.
 pub(super) struct Writer {
     queue: Mutex<Option<mpsc::Sender<Job>>>,
-    ended: Mutex<Option<oneshot::Receiver<()>>>,
     commits: Arc<AtomicU64>,
+    thread: Threads,
 }
 
 struct Job {
@@ -28,74 +28,62 @@ struct Job {
     done: oneshot::Sender<Result<(), StorageError>>,
 }
 
-type Work = Box<dyn FnOnce(&Connection) -> rusqlite::Result<()> + Send>;
+/// A write. It is run anew, in another transaction, when the first one was lost
+/// for a reason that was not its own.
+type Work = Box<dyn FnMut(&Connection) -> Result<(), Failure> + Send>;
 
 impl Writer {
-    pub(super) fn start(db: Connection) -> Self {
+    pub(super) fn start(db: Connection) -> io::Result<Self> {
         let (queue, jobs) = mpsc::channel(MAX_QUEUED);
-        let (end, ended) = oneshot::channel();
         let commits = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&commits);
-        std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || {
-                run(&db, jobs, &counter);
-                // Nobody waits for the end of a store that is dropped.
-                let _ = end.send(());
-            })
-            .expect("the system starts a thread");
-        Self {
+        Ok(Self {
             queue: Mutex::new(Some(queue)),
-            ended: Mutex::new(Some(ended)),
             commits,
-        }
+            thread: Threads::start("store-writer", [move || run(&db, jobs, &counter)])?,
+        })
     }
 
-    /// Runs `work` in the next transaction; returns when it is on disk.
+    /// Runs `work` in the next transaction; returns when it is on disk. Waits
+    /// for a place while the queue is full.
     ///
-    /// Once queued it is carried out even when this future is dropped.
+    /// Once queued it is carried out even when this future is dropped. A write
+    /// must be at most one statement that writes: then one that fails leaves
+    /// nothing behind in the transaction that it shares.
     pub(super) async fn write(
         &self,
-        work: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        work: impl FnMut(&Connection) -> Result<(), Failure> + Send + 'static,
     ) -> Result<(), StorageError> {
-        let closed = || StorageError::Unavailable("the store is closed".into());
-        let queue = self
-            .queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         let (done, outcome) = oneshot::channel();
         let job = Job {
             work: Box::new(work),
             done,
         };
-        queue
-            .ok_or_else(closed)?
-            .send(job)
-            .await
-            .map_err(|_| closed())?;
+        let queue = self.queue().clone().ok_or_else(closed)?;
+        queue.send(job).await.map_err(|_| closed())?;
+        drop(queue);
         outcome.await.map_err(|_| closed())?
     }
 
-    /// Ends the thread after what is queued.
+    /// Whether writes are taken.
+    pub(super) fn is_open(&self) -> bool {
+        self.queue()
+            .as_ref()
+            .is_some_and(|queue| !queue.is_closed())
+    }
+
+    /// Ends the thread after what is queued. Later writes fail.
     pub(super) async fn close(&self) {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let ended = self
-            .ended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(ended) = ended {
-            // An error means that the thread is gone, which is what is wanted.
-            let _ = ended.await;
-        }
+        self.queue().take();
+        self.thread.ended().await;
         tracing::debug!(
             commits = self.commits.load(Ordering::Relaxed),
             "the store is closed"
         );
+    }
+
+    fn queue(&self) -> std::sync::MutexGuard<'_, Option<mpsc::Sender<Job>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many transactions were committed.
@@ -110,60 +98,81 @@ fn run(db: &Connection, mut jobs: mpsc::Receiver<Job>, commits: &AtomicU64) {
     while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
         commit(db, std::mem::take(&mut batch), commits);
     }
+    // The log is as durable as the file: this only saves the next start time.
+    if let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!(%error, "the store's log stays beside its file");
+    }
 }
 
-/// Runs the jobs in one transaction. A job that fails, fails alone; when the
-/// transaction is lost, each of its jobs is told so and the rest get another.
+/// Commits the jobs together. When their transaction is lost they are committed
+/// in smaller groups, so that in the end a job that fails, fails alone.
 fn commit(db: &Connection, jobs: Vec<Job>, commits: &AtomicU64) {
-    let mut waiting = Vec::new();
-    for job in jobs {
-        if db.is_autocommit()
-            && let Err(error) = db.execute_batch("BEGIN IMMEDIATE")
-        {
-            answer([job.done], &Err(storage_error(&error)));
+    let mut groups = vec![jobs];
+    while let Some(group) = groups.pop() {
+        let Err(mut lost) = transaction(db, group) else {
+            commits.fetch_add(1, Ordering::Relaxed);
             continue;
-        }
+        };
+        // In order: the earlier half is on top.
+        let later = lost.split_off(lost.len() / 2);
+        groups.extend([later, lost].into_iter().filter(|group| !group.is_empty()));
+    }
+}
+
+/// Runs the jobs in one transaction and answers them. When it is lost, those
+/// that have no answer yet are returned.
+fn transaction(db: &Connection, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
+    if let Err(error) = db.execute_batch("BEGIN IMMEDIATE") {
+        answer(jobs, &Err(storage_error(&error)));
+        return Err(Vec::new());
+    }
+    let mut waiting = Vec::with_capacity(jobs.len());
+    let mut jobs = jobs.into_iter();
+    while let Some(mut job) = jobs.next() {
         let outcome = catch_unwind(AssertUnwindSafe(|| (job.work)(db)));
         let outcome = match outcome {
-            Ok(outcome) => outcome.map_err(|error| storage_error(&error)),
-            Err(_) => Err(StorageError::Unavailable("the update panicked".into())),
+            Ok(outcome) => outcome.map_err(|Failure(error)| error),
+            Err(_) => Err(unavailable("the update panicked")),
         };
         if db.is_autocommit() {
-            // SQLite rolled everything back: the disk is full, or worse.
-            let lost = outcome.and(Err(StorageError::Unavailable(
-                "the transaction was lost".into(),
-            )));
-            answer(waiting.drain(..).chain([job.done]), &lost);
-            continue;
+            // SQLite rolled everything back, as it does when the disk is full.
+            let lost = outcome.and_then(|()| Err(unavailable("the transaction was lost")));
+            answer([job], &lost);
+            waiting.extend(jobs);
+            return Err(waiting);
         }
         match outcome {
-            Ok(()) => waiting.push(job.done),
-            failed @ Err(_) => answer([job.done], &failed),
+            Ok(()) => waiting.push(job),
+            failed @ Err(_) => answer([job], &failed),
         }
     }
-    if db.is_autocommit() {
-        return;
-    }
-    let outcome = db
-        .execute_batch("COMMIT")
-        .map_err(|error| storage_error(&error));
-    if outcome.is_err() && !db.is_autocommit() {
-        // A failed rollback shows as a failed BEGIN of the next batch.
+    let Err(error) = db.execute_batch("COMMIT") else {
+        answer(waiting, &Ok(()));
+        return Ok(());
+    };
+    if !db.is_autocommit() {
+        // A failed rollback shows as a failed BEGIN of the next group.
         let _ = db.execute_batch("ROLLBACK");
     }
-    commits.fetch_add(1, Ordering::Relaxed);
-    answer(waiting, &outcome);
+    if waiting.len() > 1 {
+        return Err(waiting);
+    }
+    answer(waiting, &Err(storage_error(&error)));
+    Err(Vec::new())
 }
 
-fn answer(
-    waiting: impl IntoIterator<Item = oneshot::Sender<Result<(), StorageError>>>,
-    outcome: &Result<(), StorageError>,
-) {
-    for done in waiting {
+fn unavailable(reason: &str) -> StorageError {
+    StorageError::Unavailable(reason.into())
+}
+
+fn answer(jobs: impl IntoIterator<Item = Job>, outcome: &Result<(), StorageError>) {
+    for job in jobs {
         // A caller that went away does not need the answer.
-        let _ = done.send(outcome.clone());
+        let _ = job.done.send(outcome.clone());
     }
 }
 
+/// Writes wait for a place in the queue past this.
 const MAX_QUEUED: usize = 4096;
+/// How many writes share a transaction at most.
 const MAX_BATCH: usize = 1024;

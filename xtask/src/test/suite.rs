@@ -103,7 +103,7 @@ impl Suite {
             Self::Node(name) => {
                 let mut command = Command::new("node");
                 command
-                    .args(["--test", "--test-reporter=spec", "--test-timeout=180000"])
+                    .args(["--test", "--test-reporter=spec"])
                     .arg(format!("{name}{NODE_SUFFIX}"))
                     .env("CARGO_TARGET_DIR", &workspace.target)
                     .current_dir(workspace.interop());

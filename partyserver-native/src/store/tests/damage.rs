@@ -1,0 +1,106 @@
+//! What is damaged, or not ours, is never served as if it were empty.
+
+use std::fs;
+use std::io::{Seek as _, SeekFrom, Write as _};
+
+use partyserver::SqlError;
+
+use super::*;
+
+fn refused(folder: &Path) -> String {
+    let Err(error @ StoreError::Damaged { .. }) = Store::open(folder) else {
+        panic!("it was opened")
+    };
+    error.to_string()
+}
+
+#[test]
+fn an_emptied_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rooms.sqlite3"), "").unwrap();
+    assert!(refused(folder.path()).contains("not a store"));
+}
+
+#[test]
+fn another_applications_database_is_refused_and_left_alone() {
+    for version in [0, 99] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("rooms.sqlite3");
+        let db = rusqlite::Connection::open(&file).unwrap();
+        db.execute_batch(&format!(
+            "CREATE TABLE t (v); PRAGMA user_version = {version}"
+        ))
+        .unwrap();
+        drop(db);
+        let before = fs::read(&file).unwrap();
+        assert!(refused(folder.path()).contains("not a store"));
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+}
+
+#[test]
+fn a_log_without_its_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rooms.sqlite3-wal"), "pages").unwrap();
+    assert!(refused(folder.path()).contains("write-ahead log"));
+    assert!(!folder.path().join("rooms.sqlite3").exists());
+}
+
+#[tokio::test]
+async fn a_start_that_was_interrupted_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("rooms.sqlite3.new"), "half of a").unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    put(&store, "a", "k", "1").await.unwrap();
+    assert!(!folder.path().join("rooms.sqlite3.new").exists());
+}
+
+#[tokio::test]
+async fn damage_while_it_is_open_is_an_error_of_the_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    put(&store, "a", "k", "1").await.unwrap();
+    store.close().await;
+    let store = Store::open(folder.path()).unwrap();
+
+    let path = folder.path().join("rooms.sqlite3");
+    let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    // All but the first page, which says where the others are.
+    file.seek(SeekFrom::Start(4096)).unwrap();
+    file.write_all(&vec![0xa5; length as usize - 4096]).unwrap();
+
+    let read = store.storage(name("a")).get("k").await;
+    let Err(StorageError::Unavailable(reason)) = read else {
+        panic!("{read:?}")
+    };
+    assert!(reason.contains("damaged"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_rooms_damaged_database_is_the_storages_error_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let sql = store.sql(&name("a"));
+    sql.execute("CREATE TABLE t (v)", vec![]).await.unwrap();
+    store.close().await;
+    drop((sql, store));
+    let mut files = fs::read_dir(folder.path().join("sql")).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    let text = "this is not a database, but a text of some length";
+    fs::write(&file, text).unwrap();
+
+    let store = Store::open(folder.path()).unwrap();
+    let outcome = store
+        .sql(&name("a"))
+        .execute("SELECT v FROM t", vec![])
+        .await;
+    assert!(
+        matches!(
+            &outcome,
+            Err(SqlError::Storage(StorageError::Unavailable(reason))) if reason.contains("damaged")
+        ),
+        "{outcome:?}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}

@@ -1,0 +1,53 @@
+//! Threads that end before their owner does.
+
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::watch;
+
+/// Threads of the store. Dropping this waits for them, so that nothing is
+/// written once the folder is unlocked. Whatever feeds them must be dropped
+/// before: declare this after it.
+pub(super) struct Threads {
+    handles: Vec<JoinHandle<()>>,
+    /// Closed when the last thread has ended.
+    ended: watch::Receiver<()>,
+}
+
+impl Threads {
+    /// Starts a thread for each of the bodies, which are named `name`.
+    pub(super) fn start<F>(name: &str, bodies: impl IntoIterator<Item = F>) -> std::io::Result<Self>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let (end, ended) = watch::channel(());
+        let start = |body: F| {
+            let end = end.clone();
+            thread::Builder::new().name(name.into()).spawn(move || {
+                body();
+                drop(end);
+            })
+        };
+        Ok(Self {
+            handles: bodies.into_iter().map(start).collect::<Result<_, _>>()?,
+            ended,
+        })
+    }
+
+    /// Waits for the end of all of them.
+    pub(super) async fn ended(&self) {
+        // Nothing is ever sent: an error means that the last sender is gone.
+        while self.ended.clone().changed().await.is_ok() {}
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        for handle in self.handles.drain(..) {
+            // An update's closure may have held the last handle of the store.
+            if handle.thread().id() != thread::current().id() {
+                // A thread that panicked has ended too.
+                let _ = handle.join();
+            }
+        }
+    }
+}

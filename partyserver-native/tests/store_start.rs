@@ -1,0 +1,71 @@
+//! A data folder that can't be served from stops the start, with one line that
+//! names it; one that a server has let go of can be served from again.
+
+use std::path::Path;
+
+use partyserver::Server;
+use partyserver_native::{Parties, PartyService, ServeError, StoreError};
+
+struct Silent;
+
+impl Server for Silent {}
+
+fn build(folder: &Path) -> Result<PartyService, ServeError> {
+    Parties::new()
+        .party("silent", || Silent)
+        .data(folder)
+        .build()
+}
+
+fn refused(folder: &Path) -> StoreError {
+    let Err(ServeError::Store(error)) = build(folder) else {
+        panic!("{} was not refused", folder.display())
+    };
+    let message = error.to_string();
+    assert!(message.contains(folder.to_str().unwrap()), "{message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+    error
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_used_stops_the_start() {
+    let parent = tempfile::tempdir().unwrap();
+    let file = parent.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    assert!(matches!(refused(&file), StoreError::Folder { .. }));
+    let missing = parent.path().join("no/such");
+    assert!(matches!(refused(&missing), StoreError::Folder { .. }));
+}
+
+#[tokio::test]
+async fn a_folder_in_use_stops_the_start_until_the_other_server_has_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = build(folder.path()).unwrap();
+    assert!(matches!(refused(folder.path()), StoreError::InUse { .. }));
+    first.shutdown().await;
+    assert!(build(folder.path()).is_ok());
+    // The first one is stopped, but still there.
+    assert_eq!(first.sockets(), 0);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_version_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    build(folder.path()).unwrap().shutdown().await;
+    let db = rusqlite::Connection::open(folder.path().join("rooms.sqlite3")).unwrap();
+    db.execute_batch("PRAGMA user_version = 99").unwrap();
+    drop(db);
+    let error = refused(folder.path());
+    assert!(
+        matches!(error, StoreError::Newer { found: 99, .. }),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_a_store_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "this is not a database, but a text of some length";
+    std::fs::write(folder.path().join("rooms.sqlite3"), text).unwrap();
+    assert!(matches!(refused(folder.path()), StoreError::Damaged { .. }));
+}
