@@ -226,7 +226,8 @@ impl Parties {
                 address: address.to_string(),
                 source,
             })?;
-        self.serve_on(listener, stop_signal()).await
+        let stop = stop_signal();
+        self.serve_on(listener, stop).await
     }
 
     /// Serves on a listener until `stop` is ready, then stops gracefully.
@@ -329,22 +330,31 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-/// Ready at SIGTERM or Ctrl-C: for [`Parties::serve_on`].
-pub async fn stop_signal() {
+/// Ready at SIGTERM or Ctrl-C: for [`Parties::serve_on`]. From the call on the
+/// signals no longer end the process by themselves. Must be called inside a
+/// tokio runtime.
+pub fn stop_signal() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
-    {
+    let signals = {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+        (
+            signal(SignalKind::terminate()),
+            signal(SignalKind::interrupt()),
+        )
+    };
+    async move {
+        #[cfg(unix)]
+        if let (Ok(mut terminate), Ok(mut interrupt)) = signals {
             tokio::select! {
                 _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
             }
             return;
         }
-    }
-    // Without signals the server runs until it is killed.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+        // Without signals the server runs until it is killed.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -38,7 +38,8 @@ impl Server for Busy {
                 room.broadcast(format!("{:?}", rows.rows));
             }
             "alarm" => {
-                room.set_alarm(cx.now() + Duration::from_millis(200)).await?;
+                room.set_alarm(cx.now() + Duration::from_millis(200))
+                    .await?;
                 assert!(room.alarm().await?.is_some());
             }
             _ => {}

@@ -18,7 +18,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use partyserver::{Cors, CorsOption, Hibernation, PartyOptions, Request, Response, text};
-use partyserver_native::Parties;
+use partyserver_native::{Parties, stop_signal};
 use tokio::net::TcpListener;
 
 /// The fixed parties that the conformance suite runs against.
@@ -53,10 +53,9 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         .map_err(|error| format!("can't listen on {}: {error}", arguments.listen))?;
     let address = listener.local_addr()?;
     let service = parties.build()?;
+    let stop = stop_signal();
     println!("listening on http://{address}");
-    service
-        .serve_on(listener, partyserver_native::stop_signal())
-        .await;
+    service.serve_on(listener, stop).await;
     Ok(())
 }
 

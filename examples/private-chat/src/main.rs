@@ -95,6 +95,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             async { answer }
         })
         .build()?;
+    let stop = stop_signal();
     println!("private-chat is at http://{address}/");
     match &issuer {
         Some(issuer) => println!("local issuer: {} (demo users, no passwords)", issuer.url()),
@@ -103,7 +104,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
             variable("OIDC_ISSUER_URL").unwrap_or_default()
         ),
     }
-    service.serve_on(listener, stop_signal()).await;
+    service.serve_on(listener, stop).await;
     Ok(())
 }
 
