@@ -84,3 +84,19 @@ async fn a_client_that_reads_nothing_is_let_go_and_others_are_served() {
         .expect("their places are free");
     drop(stuck);
 }
+
+#[tokio::test]
+async fn a_client_that_never_ends_its_headers_is_dropped() {
+    use tokio::io::AsyncWriteExt;
+    let limits = Limits::new().with_head_time(Duration::from_millis(300));
+    let parties = Parties::new().limits(limits).party("counting", || Counting);
+    let server = TestServer::start(parties).await;
+    let mut slow = server.tcp().await;
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        .await
+        .unwrap();
+    let mut received = Vec::new();
+    let ended = tokio::time::timeout(Duration::from_secs(5), slow.read_to_end(&mut received));
+    ended.await.expect("it is dropped").ok();
+    assert!(!received.starts_with(b"HTTP/1.1 200"));
+}
