@@ -165,7 +165,6 @@ async fn refused_sockets_are_capped(world: Shared) {
         (32, 8),
         "32 for one address by default"
     );
-    let _ = own.folder.path();
 }
 
 async fn a_refused_socket_can_flood_in_vain(world: Shared) {

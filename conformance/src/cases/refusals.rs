@@ -10,7 +10,7 @@ cases! {
     "Refusals" => [
         no_token, bad_token, expired_token, two_carriers, bearer_without_token, dpop_scheme,
         too_long_token, missing_scope, not_the_owner, unknown_party, bad_upgrade,
-        handshake_form, failing_hooks, expiry_on_a_live_socket, expiry_during_a_hook_is_not_queued,
+        handshake_form, failing_hooks, expiry_on_a_live_socket, expiry_is_not_queued_behind_a_flood,
         the_same_expired_token_a_fifth_time, challenges_are_well_formed, head_answers_as_get,
         basic_and_unknown_schemes_are_no_token, anonymous_is_only_no_token,
     ],
@@ -258,8 +258,8 @@ async fn expiry_on_a_live_socket(world: Shared) {
     );
 }
 
-async fn expiry_during_a_hook_is_not_queued(world: Shared) {
-    // The room is held up by a start that a second socket waits for, too.
+async fn expiry_is_not_queued_behind_a_flood(world: Shared) {
+    // Far more frames than the room has handled by the deadline.
     let token = world.token().expires_in(Duration::from_secs(2)).sign();
     let (mut socket, _) = world.join(&token, "/parties/chat/expiry-in-a-flood").await;
     let began = tokio::time::Instant::now();
