@@ -125,6 +125,7 @@ fn wasm(workspace: &Workspace) -> Result<()> {
         ("oauth2-jwt-bearer", ""),
         ("oauth2-jwt-bearer", "verifier"),
         ("partyserver", ""),
+        ("agents-oauth2-jwt-bearer", ""),
     ] {
         let mut command = workspace.cargo(&["clippy", "--locked", "--package", package]);
         command.args(["--no-default-features", "--features", features]);
