@@ -345,6 +345,13 @@ impl Socket {
     /// The client broke the protocol or a limit. The stream has queued the
     /// close frame that says so.
     fn failed(&mut self, error: WsError) -> Outcome {
+        if let Phase::Closing { event, .. } = &self.phase {
+            // The connection had ended before; that is what the room is told.
+            return Outcome::Ended(Ended {
+                event: event.clone(),
+                error: None,
+            });
+        }
         let code = match &error {
             WsError::PayloadTooLong { .. } => Close::TOO_LARGE,
             WsError::Protocol(ProtocolError::InvalidUtf8) => 1007,
