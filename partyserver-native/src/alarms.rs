@@ -82,7 +82,7 @@ impl Alarms {
     }
 }
 
-/// Runs due alarms for as long as the server lives.
+/// Runs due alarms until the server stops.
 pub(crate) async fn run(server: Weak<Inner>) {
     while let Some(pause) = start_due(&server).await {
         let Some(server) = server.upgrade() else {
@@ -98,6 +98,9 @@ pub(crate) async fn run(server: Weak<Inner>) {
 /// else will be.
 async fn start_due(server: &Weak<Inner>) -> Option<Duration> {
     let server = server.upgrade()?;
+    if server.host.is_stopping() {
+        return None;
+    }
     let alarms = match server.host.store.next_alarms(MAX_AT_ONCE).await {
         Ok(alarms) => alarms,
         Err(error) => {

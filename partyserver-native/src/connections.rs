@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use partyserver::host::ConnectionPort;
 use partyserver::{Close, Connection, Message};
 
 use crate::connection::{Conn, Queued};
@@ -90,9 +91,11 @@ impl Connections {
         }
     }
 
+    /// Closes each connection after what is queued to it.
     pub(crate) fn close_all(&self, close: &Close) {
-        for connection in self.all() {
-            connection.revoke(close.clone());
+        let all: Vec<_> = self.read().by_key.values().map(Arc::clone).collect();
+        for conn in all {
+            conn.close(close.clone());
         }
     }
 

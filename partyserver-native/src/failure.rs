@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use http::StatusCode;
-use partyserver::{Error, Response, loggable, text};
+use partyserver::{Connection, Error, Response, loggable, text};
 
 /// Why a turn has no outcome.
 #[derive(Debug)]
@@ -18,24 +18,25 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-        Self::Panicked(text.unwrap_or_default())
+        Self::Panicked(panic_text(panic))
     }
 
     /// Logs the failure and returns the id that it is logged with.
-    pub(crate) fn log(&self, party: &str, room: &str) -> String {
+    pub(crate) fn log(&self, party: &str, room: &str, connection: Option<&Connection>) -> String {
         let id = random_id();
         let room = loggable(room);
+        let connection = connection.map(|connection| loggable(connection.id()));
         match self {
             Self::Hook(error) => {
-                tracing::error!(%id, party, %room, %error, "a hook failed");
+                let error = escaped(&error.to_string());
+                tracing::error!(%id, party, room, connection, error, "a hook failed");
             }
             Self::Panicked(panic) => {
-                tracing::error!(%id, party, %room, %panic, "a hook panicked; the room starts anew");
+                let panic = escaped(panic);
+                tracing::error!(%id, party, room, connection, panic, "a hook panicked; the room starts anew");
             }
             Self::TimedOut => {
-                tracing::error!(%id, party, %room, "a hook ran past the turn limit; the room starts anew");
+                tracing::error!(%id, party, room, connection, "a hook ran past the turn limit; the room starts anew");
             }
         }
         id
@@ -48,12 +49,38 @@ impl Failure {
         {
             return text(error.status(), "The request's body can't be used");
         }
-        let id = self.log(party, room);
-        text(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            format!("Internal server error ({id})"),
-        )
+        internal_error(&self.log(party, room, None))
     }
+}
+
+/// The answer to a request whose handling panicked outside the rooms: in a
+/// fallback or another part of the application.
+pub(crate) fn outside_rooms(panic: &(dyn Any + Send)) -> Response {
+    let id = random_id();
+    let panic = escaped(&panic_text(panic));
+    tracing::error!(%id, panic, "answering a request outside the rooms panicked");
+    internal_error(&id)
+}
+
+fn internal_error(id: &str) -> Response {
+    text(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        format!("Internal server error ({id})"),
+    )
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_default()
+}
+
+/// An application's text on one line: it may quote what a client sent.
+fn escaped(text: &str) -> String {
+    text.chars()
+        .take(MAX_LOGGED_CHARS)
+        .flat_map(char::escape_debug)
+        .collect()
 }
 
 /// 64 random bits in hexadecimal.
@@ -61,3 +88,6 @@ pub(crate) fn random_id() -> String {
     // Ids only have to differ; without randomness a request still gets one.
     format!("{:016x}", getrandom::u64().unwrap_or_default())
 }
+
+/// Errors tell more than one value does, but not without end.
+const MAX_LOGGED_CHARS: usize = 1024;

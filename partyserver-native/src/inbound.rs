@@ -65,6 +65,10 @@ impl Inbound {
             },
         };
         let bad = || Box::new(text(StatusCode::BAD_REQUEST, "Bad Host header"));
+        // Of two, a proxy may have looked at the other (RFC 9112 section 3.2).
+        if parts.headers.get_all(HOST).iter().count() > 1 {
+            return Err(bad());
+        }
         let authority: Authority = host.and_then(|host| host.parse().ok()).ok_or_else(bad)?;
         if authority.as_str().contains('@') {
             return Err(bad());
@@ -237,6 +241,8 @@ mod tests {
             );
         }
         assert_eq!(admit(&loopback, &[]), Err(400));
+        let two = [("host", "localhost"), ("host", "localhost")];
+        assert_eq!(admit(&loopback, &two), Err(400));
         let any = Inbound {
             hosts: AllowedHosts::Any,
             ..Inbound::default()

@@ -7,13 +7,17 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+
+use crate::tcp::Tcp;
 
 /// A stream that was HTTP before, with the bytes that HTTP had read too far.
 pub(crate) struct Io {
     unread: Bytes,
     stream: Stream,
+    last_read: Instant,
 }
 
 enum Stream {
@@ -26,17 +30,36 @@ impl Io {
     /// Takes the plain TCP stream out of hyper where it is one: hyper's own
     /// buffers are freed then.
     pub(crate) fn new(upgraded: Upgraded) -> Self {
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
+        let (unread, stream) = match upgraded.downcast::<TokioIo<Tcp>>() {
             // A copy, because the bytes given out share hyper's buffer.
-            Ok(parts) => Self {
-                unread: Bytes::copy_from_slice(&parts.read_buf),
-                stream: Stream::Tcp(parts.io.into_inner()),
-            },
-            Err(upgraded) => Self {
-                unread: Bytes::new(),
-                stream: Stream::Other(TokioIo::new(upgraded)),
-            },
+            Ok(parts) => (
+                Bytes::copy_from_slice(&parts.read_buf),
+                Stream::Tcp(parts.io.into_inner().into_stream()),
+            ),
+            Err(upgraded) => (Bytes::new(), Stream::Other(TokioIo::new(upgraded))),
+        };
+        Self {
+            unread,
+            stream,
+            last_read: Instant::now(),
         }
+    }
+
+    /// When the client's bytes last arrived, be it a part of a frame.
+    pub(crate) fn last_read(&self) -> Instant {
+        self.last_read
+    }
+
+    /// Ends our half, then throws away what the client still sends, at most
+    /// this many bytes: closing a stream with unread bytes resets it, and the
+    /// client could lose the close frame. The caller limits the time.
+    pub(crate) async fn end(mut self, max_discarded: usize) {
+        if self.shutdown().await.is_err() {
+            return;
+        }
+        let mut rest = self.take(max_discarded as u64);
+        // The client's end, or an error, is the end.
+        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }
 
@@ -54,10 +77,15 @@ impl AsyncRead for Io {
             }
             return Poll::Ready(Ok(()));
         }
-        match &mut self.stream {
+        let before = buffer.filled().len();
+        let outcome = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Other(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
+        if buffer.filled().len() > before {
+            self.last_read = Instant::now();
         }
+        outcome
     }
 }
 

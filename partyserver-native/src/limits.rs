@@ -10,6 +10,7 @@ pub struct Limits {
     pub(crate) max_head: usize,
     pub(crate) head_time: Duration,
     pub(crate) body_time: Duration,
+    pub(crate) write_time: Duration,
     pub(crate) max_sockets: usize,
     pub(crate) max_connections: usize,
     pub(crate) max_refused: usize,
@@ -27,6 +28,7 @@ impl Limits {
             max_head: 64 * 1024,
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
+            write_time: Duration::from_secs(30),
             max_sockets: 20_000,
             max_connections: 40_000,
             max_refused: 1024,
@@ -39,7 +41,8 @@ impl Limits {
     }
 
     /// The largest request line with headers, in bytes, at least 8 KiB. Larger
-    /// ones are answered by 431, or 414 where the URL alone is too long.
+    /// ones are answered by 431, or 414 where the URL alone is too long and its
+    /// end could be found. More than 100 headers are answered by 431 too.
     /// Default: 64 KiB.
     #[must_use]
     pub fn with_max_head(mut self, bytes: usize) -> Self {
@@ -47,8 +50,9 @@ impl Limits {
         self
     }
 
-    /// How long a client may take to send a request's headers; then its
-    /// connection is closed. Default: 10 s.
+    /// How long a client may take to send a request's headers, a handshake's
+    /// among them, and how long a connection may be idle between requests; then
+    /// it is closed. Default: 10 s.
     #[must_use]
     pub fn with_head_time(mut self, time: Duration) -> Self {
         self.head_time = time;
@@ -60,6 +64,14 @@ impl Limits {
     #[must_use]
     pub fn with_body_time(mut self, time: Duration) -> Self {
         self.body_time = time;
+        self
+    }
+
+    /// How long a client may take nothing of an answer that is being sent; then
+    /// its connection is closed. Default: 30 s.
+    #[must_use]
+    pub fn with_write_time(mut self, time: Duration) -> Self {
+        self.write_time = time;
         self
     }
 
@@ -88,8 +100,9 @@ impl Limits {
         self
     }
 
-    /// How often a socket is pinged, and after how long without any frame it is
-    /// dropped. Default: 25 s and 60 s.
+    /// How often a socket is pinged, and after how long without a byte from its
+    /// client it is dropped. The time in which a room works on the client's
+    /// last message, and nothing is read, does not count. Default: 25 s and 60 s.
     #[must_use]
     pub fn with_ping(mut self, interval: Duration, limit: Duration) -> Self {
         self.ping_interval = interval;
@@ -97,27 +110,35 @@ impl Limits {
         self
     }
 
-    /// How long a closing socket may take to end. Default: 5 s.
+    /// How long a client may take to receive the last frame or answer and to
+    /// end the connection too; then it is dropped. Default: 5 s.
     #[must_use]
     pub fn with_close_time(mut self, time: Duration) -> Self {
         self.close_time = time;
         self
     }
 
-    /// How long running turns and closing sockets may take when the server
-    /// stops. Default: 10 s.
+    /// How long requests, turns and closing sockets may take in all when the
+    /// server stops. Default: 10 s.
     #[must_use]
     pub fn with_shutdown_time(mut self, time: Duration) -> Self {
         self.shutdown_time = time;
         self
     }
 
-    /// Semaphores count in 32 bits.
     pub(crate) fn max_sockets_as_permits(&self) -> u32 {
-        u32::try_from(self.max_sockets)
-            .unwrap_or(u32::MAX >> 4)
-            .min(u32::MAX >> 4)
+        as_permits(self.max_sockets)
     }
+
+    pub(crate) fn max_connections_as_permits(&self) -> u32 {
+        as_permits(self.max_connections)
+    }
+}
+
+/// Semaphores hold a part of 32 bits.
+fn as_permits(count: usize) -> u32 {
+    let most = u32::MAX >> 4;
+    u32::try_from(count).map_or(most, |count| count.min(most))
 }
 
 impl Default for Limits {

@@ -18,22 +18,28 @@ use crate::connection::Conn;
 use crate::failure::Failure;
 use crate::room::{Host, NativeRoom};
 use crate::room_cell::{RoomCell, millis_since};
+use crate::socket::Arrival;
 use crate::store::RoomName;
 
 /// A room of any server.
 pub(crate) trait AnyRoom: Send + Sync {
     fn port(&self) -> &NativeRoom;
     fn max_message(&self) -> usize;
+    /// Answers a request in a turn of its own. A client that goes away while it
+    /// waits is forgotten; a turn that has begun runs to its end.
     fn request(
         self: Arc<Self>,
         request: Request,
         attachments: Attachments,
     ) -> BoxFuture<'static, Response>;
+    /// Likewise for an upgrade. Once admitted, its socket runs in a task of its
+    /// own, which waits for the handshake's answer.
     fn connect(
         self: Arc<Self>,
         handshake: Handshake,
         attachments: Attachments,
-    ) -> BoxFuture<'static, Joined>;
+        arrival: Arrival,
+    ) -> BoxFuture<'static, Result<(), Refusal>>;
     fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()>;
     fn closed(
         self: Arc<Self>,
@@ -43,15 +49,11 @@ pub(crate) trait AnyRoom: Send + Sync {
     ) -> BoxFuture<'static, ()>;
     fn alarm(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>>;
     fn event(&self, event: Value) -> BoxFuture<'_, ()>;
+    /// Waits until the turns that run or wait now have ended.
+    fn settle(&self) -> BoxFuture<'_, ()>;
     /// Drops the server when the room is idle; returns whether the room may
     /// leave memory altogether.
     fn sleep_if_idle(&self, now: u64) -> bool;
-}
-
-/// What became of an upgrade in its room.
-pub(crate) enum Joined {
-    Admitted(Arc<Conn>),
-    Refused(Refusal),
 }
 
 /// A party of any server.

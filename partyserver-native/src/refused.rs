@@ -1,18 +1,17 @@
 //! A refused socket: it is told why, and nothing of it reaches a room.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use partyserver::Close;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_websockets::{Limits as FrameLimits, ServerBuilder};
 
+use crate::frames::close_message;
 use crate::io::Io;
 use crate::limits::Limits;
-use crate::socket::close_message;
 
 /// Counts refused sockets, in all and per address.
 #[derive(Default)]
@@ -22,6 +21,15 @@ pub(crate) struct Refused(Mutex<Counts>);
 struct Counts {
     in_all: usize,
     by_address: HashMap<Option<IpAddr>, usize>,
+}
+
+/// What counts as one address. With IPv6 that is a network of 64 bits: so many
+/// addresses are one client's to choose from.
+fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
 }
 
 /// The place of one refused socket, given back when dropped.
@@ -37,6 +45,7 @@ impl Refused {
         address: Option<IpAddr>,
         limits: &Limits,
     ) -> Option<Place> {
+        let address = address.map(counted);
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Counts { in_all, by_address } = &mut *counts;
         let own = by_address.get(&address).copied().unwrap_or_default();
@@ -85,15 +94,7 @@ pub(crate) async fn refuse(upgrade: OnUpgrade, close: Close, limits: Limits, pla
             }
             left -= length;
         }
-        let mut stream = socket.into_inner();
-        if stream.shutdown().await.is_err() {
-            return;
-        }
-        // Closing a stream with unread bytes would reset it, and the client
-        // could lose the close frame.
-        let mut rest = (&mut stream).take(MAX_DISCARDED as u64);
-        // The end of the stream, or an error, is the end.
-        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
+        socket.into_inner().end(left).await;
     };
     // Past the time limit the stream is dropped, which is the end too.
     let _ = tokio::time::timeout(limits.close_time, dismiss).await;
@@ -103,3 +104,37 @@ pub(crate) async fn refuse(upgrade: OnUpgrade, close: Close, limits: Limits, pla
 const MAX_DISCARDED: usize = 256 * 1024;
 /// The least that a client's frame takes beside its payload.
 const FRAME_HEAD: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_per_address_and_in_all() {
+        let limits = Limits::new().with_max_refused(3, 2);
+        let refused = Arc::new(Refused::default());
+        let place = |address: &str| refused.place(Some(address.parse().unwrap()), &limits);
+
+        let first = place("203.0.113.1");
+        let _second = place("::ffff:203.0.113.1");
+        assert!(first.is_some() && place("203.0.113.1").is_none());
+        let _third = place("2001:db8::1").expect("another address");
+        assert!(place("203.0.113.2").is_none(), "there are three in all");
+        drop(first);
+        let _fourth = place("2001:db8::ffff:1").expect("a place was given back");
+        assert_eq!(refused.0.lock().unwrap().by_address.len(), 2);
+    }
+
+    #[test]
+    fn a_network_of_64_bits_counts_as_one_address() {
+        let limits = Limits::new().with_max_refused(10, 1);
+        let refused = Arc::new(Refused::default());
+        let place = |address: &str| refused.place(Some(address.parse().unwrap()), &limits);
+
+        let own = place("2001:db8:0:1::1");
+        assert!(own.is_some() && place("2001:db8:0:1:ffff::2").is_none());
+        assert!(place("2001:db8:0:2::1").is_some());
+        drop(own);
+        assert!(refused.0.lock().unwrap().by_address.is_empty());
+    }
+}

@@ -1,6 +1,7 @@
 //! The host's side of a room: what its code reaches through `Room`.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
@@ -33,6 +34,14 @@ pub(crate) struct Host {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) alarms: Alarms,
     pub(crate) runtime: tokio::runtime::Handle,
+    pub(crate) stopping: AtomicBool,
+}
+
+impl Host {
+    /// Whether the server takes nothing new any more.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
 }
 
 #[derive(Default)]
@@ -65,8 +74,8 @@ impl NativeRoom {
         &self.name
     }
 
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.host.clock
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.host
     }
 
     /// The next posted event; without one, the task that asks has ended.

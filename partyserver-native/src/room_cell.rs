@@ -14,19 +14,24 @@ use partyserver::{
     PartyOptions, Refusal, Request, Response, Room, Server, text,
 };
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::connection::Conn;
 use crate::failure::{Failure, random_id};
-use crate::party::{AnyRoom, Joined, Shared};
+use crate::finish::to_the_end;
+use crate::party::{AnyRoom, Shared};
 use crate::room::NativeRoom;
+use crate::socket::{self, Arrival};
+
+/// The right to a turn, and what it is run on.
+type Slot<S> = OwnedMutexGuard<Option<Instance<S>>>;
 
 /// A room: a fair lock around its server. Turns run in the task that brings
 /// the event, in the order in which the events arrived.
 pub(crate) struct RoomCell<S> {
     party: Arc<Shared<S>>,
     room: Arc<NativeRoom>,
-    instance: Mutex<Option<Instance<S>>>,
+    instance: Arc<Mutex<Option<Instance<S>>>>,
     /// When the last turn ended, in milliseconds since the server began.
     last_turn: AtomicU64,
 }
@@ -37,19 +42,24 @@ impl<S: Server> RoomCell<S> {
         Self {
             party,
             room,
-            instance: Mutex::new(None),
+            instance: Arc::default(),
             last_turn,
         }
     }
 
+    /// Waits for a turn, in the order of the calls. One who stops waiting is no
+    /// longer in the queue.
+    async fn wait(&self) -> Slot<S> {
+        Arc::clone(&self.instance).lock_owned().await
+    }
+
     /// Runs one turn. A panic or a turn past its limit ends the server's value;
     /// so does dropping this future, which nobody here does.
-    async fn turn<R, F>(&self, body: F) -> Result<R, Failure>
+    async fn turn<R, F>(&self, mut slot: Slot<S>, body: F) -> Result<R, Failure>
     where
         F: for<'i> FnOnce(&'i mut Instance<S>) -> BoxFuture<'i, R> + Send,
         R: Send,
     {
-        let mut slot = self.instance.lock().await;
         let turn = async {
             let mut instance = slot.take().unwrap_or_else(|| {
                 self.party.started.fetch_add(1, Ordering::Relaxed);
@@ -75,14 +85,71 @@ impl<S: Server> RoomCell<S> {
         &self.party.options
     }
 
-    fn log(&self, outcome: Result<Result<(), Error>, Failure>) -> Result<(), String> {
+    fn log(
+        &self,
+        outcome: Result<Result<(), Error>, Failure>,
+        connection: Option<&Connection>,
+    ) -> Result<(), String> {
         let name = self.room.name();
         let failure = match outcome {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => Failure::Hook(error),
             Err(failure) => failure,
         };
-        Err(failure.log(&name.party, &name.room))
+        Err(failure.log(&name.party, &name.room, connection))
+    }
+
+    /// Makes a connection of a handshake, in one turn: nothing comes between the
+    /// room's decision and the connection's place in it.
+    async fn admit(
+        self: &Arc<Self>,
+        slot: Slot<S>,
+        handshake: Handshake,
+        attachments: Attachments,
+    ) -> Result<Arc<Conn>, Refusal> {
+        let cell = Arc::clone(self);
+        let joined = Arc::new(std::sync::OnceLock::new());
+        let joining = Arc::clone(&joined);
+        let outcome = self
+            .turn(slot, move |instance| {
+                Box::pin(async move {
+                    let tags = match instance.connecting(&handshake, attachments.clone()).await? {
+                        Connecting::Admitted { tags } => tags,
+                        Connecting::Refused(refusal) => return Ok(Some(refusal)),
+                    };
+                    if cell.room.connections.len() >= cell.options().max_connections_per_room() {
+                        return Ok(Some(at_capacity()));
+                    }
+                    let conn = cell.join(&handshake, attachments, tags);
+                    let connection = conn.handle();
+                    // From here on the connection is closed by what goes wrong.
+                    let _ = joining.set(conn);
+                    instance.connected(&connection, &handshake).await?;
+                    Ok(None)
+                })
+            })
+            .await;
+        let name = self.room.name();
+        let failure = match outcome {
+            Ok(Ok(Some(refusal))) => return Err(refusal),
+            Ok(Ok(None)) => None,
+            Ok(Err(error)) => Some(Failure::Hook(error)),
+            Err(failure) => Some(failure),
+        };
+        match (joined.get().cloned(), failure) {
+            (Some(conn), None) => Ok(conn),
+            (Some(conn), Some(failure)) => {
+                let connection = conn.handle();
+                let id = failure.log(&name.party, &name.room, Some(&connection));
+                connection.close(Close::INTERNAL_ERROR, id);
+                Ok(conn)
+            }
+            (None, Some(failure)) => Err(Refusal::closing(
+                failure.to_response(&name.party, &name.room),
+                Close::new(Close::INTERNAL_ERROR, "Internal server error"),
+            )),
+            (None, None) => unreachable!("a turn that admits makes a connection"),
+        }
     }
 
     /// The id a newcomer gets: the one it asks for, unless a stranger holds it.
@@ -114,7 +181,7 @@ impl<S: Server> RoomCell<S> {
             state: std::sync::Mutex::new(None),
         };
         let connections = Arc::clone(&self.room.connections);
-        let clock = Arc::clone(self.room.clock());
+        let clock = Arc::clone(&self.room.host().clock);
         let conn = Conn::new(
             record,
             connections,
@@ -141,16 +208,22 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         attachments: Attachments,
     ) -> BoxFuture<'static, Response> {
         Box::pin(async move {
-            let outcome = self
-                .turn(|instance| Box::pin(instance.request(request, attachments)))
-                .await;
-            let failure = match outcome {
-                Ok(Ok(response)) => return response,
-                Ok(Err(error)) => Failure::Hook(error),
-                Err(failure) => failure,
-            };
-            let name = self.room.name();
-            failure.to_response(&name.party, &name.room)
+            let slot = self.wait().await;
+            to_the_end(Box::pin(async move {
+                let outcome = self
+                    .turn(slot, |instance| {
+                        Box::pin(instance.request(request, attachments))
+                    })
+                    .await;
+                let failure = match outcome {
+                    Ok(Ok(response)) => return response,
+                    Ok(Err(error)) => Failure::Hook(error),
+                    Err(failure) => failure,
+                };
+                let name = self.room.name();
+                failure.to_response(&name.party, &name.room)
+            }))
+            .await
         })
     }
 
@@ -158,53 +231,19 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         self: Arc<Self>,
         handshake: Handshake,
         attachments: Attachments,
-    ) -> BoxFuture<'static, Joined> {
+        arrival: Arrival,
+    ) -> BoxFuture<'static, Result<(), Refusal>> {
         Box::pin(async move {
-            let cell = Arc::clone(&self);
-            let joined = Arc::new(std::sync::OnceLock::new());
-            let slot = Arc::clone(&joined);
-            let outcome = self
-                .turn(move |instance| {
-                    Box::pin(async move {
-                        let tags =
-                            match instance.connecting(&handshake, attachments.clone()).await? {
-                                Connecting::Admitted { tags } => tags,
-                                Connecting::Refused(refusal) => return Ok(Some(refusal)),
-                            };
-                        if cell.room.connections.len() >= cell.options().max_connections_per_room()
-                        {
-                            return Ok(Some(at_capacity()));
-                        }
-                        let conn = cell.join(&handshake, attachments, tags);
-                        let connection = conn.handle();
-                        // From here on the connection is closed by what goes wrong.
-                        let _ = slot.set(conn);
-                        instance.connected(&connection, &handshake).await?;
-                        Ok(None)
-                    })
-                })
-                .await;
-            let name = self.room.name();
-            let failure = match outcome {
-                Ok(Ok(Some(refusal))) => return Joined::Refused(refusal),
-                Ok(Ok(None)) => None,
-                Ok(Err(error)) => Some(Failure::Hook(error)),
-                Err(failure) => Some(failure),
-            };
-            let conn = joined.get().cloned();
-            match (conn, failure) {
-                (Some(conn), None) => Joined::Admitted(conn),
-                (Some(conn), Some(failure)) => {
-                    let id = failure.log(&name.party, &name.room);
-                    conn.handle().close(Close::INTERNAL_ERROR, id);
-                    Joined::Admitted(conn)
-                }
-                (None, Some(failure)) => Joined::Refused(Refusal::closing(
-                    failure.to_response(&name.party, &name.room),
-                    Close::new(Close::INTERNAL_ERROR, "Internal server error"),
-                )),
-                (None, None) => unreachable!("a turn that admits makes a connection"),
-            }
+            let slot = self.wait().await;
+            to_the_end(Box::pin(async move {
+                let conn = self.admit(slot, handshake, attachments).await?;
+                // A connection that has joined is ended by its socket's task,
+                // even when the client is gone before the handshake is answered.
+                let runtime = self.room.host().runtime.clone();
+                runtime.spawn(socket::run(arrival, conn, self));
+                Ok(())
+            }))
+            .await
         })
     }
 
@@ -212,8 +251,9 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         Box::pin(async move {
             let connection = conn.handle();
             let guard = Arc::clone(&conn);
+            let slot = self.wait().await;
             let outcome = self
-                .turn(|instance| {
+                .turn(slot, |instance| {
                     Box::pin(async move {
                         // It may have been closed while it waited for its turn.
                         if guard.is_admitted() {
@@ -224,7 +264,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                     })
                 })
                 .await;
-            if let Err(id) = self.log(outcome) {
+            if let Err(id) = self.log(outcome, Some(&connection)) {
                 connection.close(Close::INTERNAL_ERROR, id);
             }
         })
@@ -237,27 +277,36 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         error: Option<Error>,
     ) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            let turn = self.turn(|instance| {
-                Box::pin(async move { instance.closed(&connection, event, error.as_ref()).await })
+            let slot = self.wait().await;
+            let closed = connection.clone();
+            let turn = self.turn(slot, |instance| {
+                Box::pin(async move { instance.closed(&closed, event, error.as_ref()).await })
             });
             // Nobody is left to be told of a failure; it is in the log.
-            let _ = self.log(turn.await);
+            let _ = self.log(turn.await, Some(&connection));
         })
     }
 
     fn alarm(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
         Box::pin(async move {
-            let outcome = self.turn(|instance| Box::pin(instance.alarm())).await;
-            self.log(outcome)
+            let slot = self.wait().await;
+            let turn = self.turn(slot, |instance| Box::pin(instance.alarm()));
+            let outcome = turn.await;
+            self.log(outcome, None)
         })
     }
 
     fn event(&self, event: Value) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let turn = self.turn(|instance| Box::pin(instance.event(event)));
+            let slot = self.wait().await;
+            let turn = self.turn(slot, |instance| Box::pin(instance.event(event)));
             // Nobody is left to be told of a failure; it is in the log.
-            let _ = self.log(turn.await);
+            let _ = self.log(turn.await, None);
         })
+    }
+
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { drop(self.wait().await) })
     }
 
     fn sleep_if_idle(&self, now: u64) -> bool {

@@ -1,5 +1,6 @@
 //! Parties, served on a listener of their own.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::room::Host;
 use crate::service::{Fallback, Inner, PartyService, PeerAddress, Rewrite};
 use crate::store::{Store, StoreError};
 use crate::sweep;
+use crate::tcp::Tcp;
 
 /// The parties of a server and how they are served.
 pub struct Parties {
@@ -53,6 +55,13 @@ pub enum ServeError {
         address: String,
         /// What the system says.
         source: io::Error,
+    },
+    /// Two parties have one name, once both are in kebab-case: one of them
+    /// would never be reached. The program is at fault.
+    #[error("two parties are named {name:?}")]
+    DuplicateParty {
+        /// The name in kebab-case.
+        name: String,
     },
     /// The data folder or the store in it can't be used.
     #[error(transparent)]
@@ -153,7 +162,8 @@ impl Parties {
     /// `X-Forwarded-For`, `-Proto` and `-Host`, are believed. Default: none.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
-        self.inbound.trusted_proxies = proxies.into_iter().collect();
+        let proxies = proxies.into_iter().map(|proxy| proxy.to_canonical());
+        self.inbound.trusted_proxies = proxies.collect();
         self
     }
 
@@ -168,8 +178,14 @@ impl Parties {
     /// runtime.
     ///
     /// # Errors
-    /// [`ServeError::Store`].
+    /// [`ServeError::DuplicateParty`] and [`ServeError::Store`].
     pub fn build(self) -> Result<PartyService, ServeError> {
+        let mut seen = HashSet::new();
+        if let Some((name, _)) = self.registered.iter().find(|(name, _)| !seen.insert(name)) {
+            return Err(ServeError::DuplicateParty {
+                name: name.to_string(),
+            });
+        }
         let store = match &self.data {
             Some(folder) => Store::open(folder)?,
             None => Store::temporary()?,
@@ -179,6 +195,7 @@ impl Parties {
             clock: self.clock,
             alarms: Alarms::default(),
             runtime: tokio::runtime::Handle::current(),
+            stopping: false.into(),
         });
         let names = self
             .registered
@@ -258,7 +275,8 @@ impl PartyService {
             .local_addr()
             .is_ok_and(|address| address.ip().is_loopback());
         self.0.is_loopback.store(is_loopback, Ordering::Relaxed);
-        let places = Arc::new(Semaphore::new(self.0.limits.max_connections));
+        let places = self.0.limits.max_connections_as_permits() as usize;
+        let places = Arc::new(Semaphore::new(places));
         let mut stop = std::pin::pin!(stop);
         loop {
             let place = tokio::select! {
@@ -276,11 +294,12 @@ impl PartyService {
             });
         }
         drop(listener);
-        self.shutdown().await;
-        // Requests that are still running when time is up are cut off.
-        let all = u32::try_from(self.0.limits.max_connections).unwrap_or(u32::MAX);
-        let ended = places.acquire_many(all);
-        let _ = tokio::time::timeout(self.0.limits.shutdown_time, ended).await;
+        let all = self.0.limits.max_connections_as_permits();
+        self.stop_within(async {
+            // Places are never closed, so this waits until all are free.
+            let _ = places.acquire_many(all).await;
+        })
+        .await;
     }
 
     /// Serves one connection until it ends, is upgraded, or the server stops
@@ -288,6 +307,7 @@ impl PartyService {
     async fn serve_connection(self, (stream, peer): (TcpStream, SocketAddr)) {
         let mut stopping = self.0.stopping.subscribe();
         let limits = self.0.limits;
+        let stream = Tcp::new(stream, Arc::clone(&self.0.host), limits);
         let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
             self.clone().call(request)

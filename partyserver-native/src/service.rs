@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
@@ -18,17 +20,16 @@ use partyserver::{
     Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
     RequestGate, Response, text,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
-use crate::connection::Conn;
-use crate::failure::Failure;
-use crate::finish::to_the_end;
+use crate::failure::{self, Failure};
 use crate::inbound::{self, Inbound};
 use crate::limits::Limits;
-use crate::party::{AnyParty, Joined};
+use crate::party::AnyParty;
 use crate::refused::{self, Refused};
 use crate::room::Host;
-use crate::{health, socket, upgrade};
+use crate::socket::Arrival;
+use crate::{health, upgrade};
 
 /// Serves parties. A `tower` service, cheap to clone, to be served by
 /// [`Parties::serve`](crate::Parties::serve) or mounted in another server.
@@ -85,31 +86,13 @@ impl PartyService {
         self.0.limits.max_sockets_as_permits() as usize - free
     }
 
-    /// Stops: new requests get 503, every socket is closed with 1001, and what
-    /// runs may end within the limit. Then the store is closed.
-    pub async fn shutdown(&self) {
-        self.0.stopping.send_replace(true);
-        for party in &self.0.parties {
-            for room in party.rooms() {
-                room.port()
-                    .connections
-                    .close_all(&Close::new(Close::GOING_AWAY, "the server stops"));
-            }
-        }
-        let all = self.0.limits.max_sockets_as_permits();
-        // Sockets that are still there when time is up are dropped.
-        let ended = self.0.sockets.acquire_many(all);
-        let _ = tokio::time::timeout(self.0.limits.shutdown_time, ended).await;
-        self.0.host.store.close().await;
-    }
-
     async fn answer<B>(self, request: http::Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let server = &self.0;
-        if *server.stopping.borrow() {
+        if server.host.is_stopping() {
             return unavailable("The server is stopping");
         }
         let (mut parts, body) = request.into_parts();
@@ -117,7 +100,10 @@ impl PartyService {
             return refusal;
         }
         (server.rewrite)(&mut parts);
-        let peer = parts.extensions.get().map(|PeerAddress(peer)| peer.ip());
+        let peer = parts
+            .extensions
+            .get()
+            .map(|PeerAddress(peer)| peer.ip().to_canonical());
         let is_loopback = server.is_loopback.load(Ordering::Relaxed);
         let client = match server.inbound.admit(&mut parts, peer, is_loopback) {
             Ok(client) => client,
@@ -175,10 +161,8 @@ impl PartyService {
                     Ok(request) => request,
                     Err(refusal) => return *refusal,
                 };
-                let turn = party
-                    .room(room)
-                    .request(request, lobby.attachments().clone());
-                to_the_end(turn).await
+                let attachments = lobby.attachments().clone();
+                party.room(room).request(request, attachments).await
             }
             Ok(RequestGate::Answer(response)) => response,
             Err(failure) => failure.to_response(name, room),
@@ -216,20 +200,10 @@ impl PartyService {
         let Some(on_upgrade) = parts.extensions.remove::<OnUpgrade>() else {
             return text(StatusCode::BAD_REQUEST, "This connection can't be upgraded");
         };
-        let refusal = match self
-            .admit(party, room, Handshake::from_parts(parts, ()))
-            .await
-        {
-            Ok((conn, socket_place)) => {
-                let room = self.0.parties[party].room(room);
-                let limits = self.0.limits;
-                self.0.host.runtime.spawn(async move {
-                    socket::run(on_upgrade, conn, room, limits).await;
-                    drop(socket_place);
-                });
-                return accepted.into_response();
-            }
-            Err(refusal) => refusal,
+        let handshake = Handshake::from_parts(parts, ());
+        let admitted = self.admit(party, room, handshake, on_upgrade.clone());
+        let Err(refusal) = admitted.await else {
+            return accepted.into_response();
         };
         let Some(close) = refusal.close().cloned() else {
             return refusal.into_response();
@@ -249,7 +223,8 @@ impl PartyService {
         party: usize,
         room: &str,
         handshake: Handshake,
-    ) -> Result<(Arc<Conn>, OwnedSemaphorePermit), Refusal> {
+        upgrade: OnUpgrade,
+    ) -> Result<(), Refusal> {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
         let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
         let handshake = match party.before_connect(&lobby, handshake).await {
@@ -260,13 +235,16 @@ impl PartyService {
         let place = Arc::clone(&self.0.sockets)
             .try_acquire_owned()
             .map_err(|_| at_capacity())?;
-        let turn = party
+        let arrival = Arrival {
+            upgrade,
+            limits: self.0.limits,
+            place,
+        };
+        let attachments = lobby.attachments().clone();
+        party
             .room(room)
-            .connect(handshake, lobby.attachments().clone());
-        match to_the_end(turn).await {
-            Joined::Admitted(conn) => Ok((conn, place)),
-            Joined::Refused(refusal) => Err(refusal),
-        }
+            .connect(handshake, attachments, arrival)
+            .await
     }
 }
 
@@ -292,7 +270,14 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let service = self.clone();
-        Box::pin(async move { Ok(service.answer(request).await) })
+        Box::pin(async move {
+            // Rooms and gates answer for their panics; the application's own
+            // answers are not to break the connection either.
+            let answer = AssertUnwindSafe(service.answer(request)).catch_unwind();
+            Ok(answer
+                .await
+                .unwrap_or_else(|panic| failure::outside_rooms(&*panic)))
+        })
     }
 }
 

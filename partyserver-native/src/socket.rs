@@ -12,32 +12,51 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytestring::ByteString;
 use futures_util::{Sink, Stream};
 use hyper::upgrade::OnUpgrade;
-use partyserver::{BoxFuture, Close, CloseEvent, Error, Message};
+use partyserver::{BoxFuture, Close, CloseEvent, Error, loggable};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tokio_websockets::proto::ProtocolError;
 use tokio_websockets::{
-    CloseCode, Error as WsError, Limits as FrameLimits, Message as WsMessage, ServerBuilder,
-    WebSocketStream,
+    Error as WsError, Limits as FrameLimits, Message as WsMessage, ServerBuilder, WebSocketStream,
 };
 
 use crate::connection::{Conn, Next};
+use crate::frames::{close_event, close_message, from_wire, to_wire};
 use crate::io::Io;
 use crate::limits::Limits;
 use crate::party::AnyRoom;
 
-/// Runs a connection from the handshake to its end.
-pub(crate) async fn run(
-    upgrade: OnUpgrade,
-    conn: Arc<Conn>,
-    room: Arc<dyn AnyRoom>,
-    limits: Limits,
-) {
-    let ended = match upgrade.await {
-        Ok(upgraded) => {
+/// A socket on its way: its handshake is about to be answered.
+pub(crate) struct Arrival {
+    pub(crate) upgrade: OnUpgrade,
+    pub(crate) limits: Limits,
+    /// Its place among the server's sockets.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// Runs a connection that has joined its room to its end.
+pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn AnyRoom>) {
+    let Arrival {
+        upgrade,
+        limits,
+        place,
+    } = arrival;
+    // Whoever stops the server has seen the connection, or it sees the stop.
+    if room.port().host().is_stopping() {
+        conn.handle().close(Close::GOING_AWAY, STOPS);
+    }
+    let record = conn.as_record();
+    tracing::debug!(
+        party = &*record.party,
+        room = loggable(&record.room),
+        connection = loggable(&record.id),
+        "a socket joined"
+    );
+    let ended = match tokio::time::timeout(limits.head_time, upgrade).await {
+        Ok(Ok(upgraded)) => {
             let max_message = room.max_message();
             let stream = ServerBuilder::new()
                 .limits(FrameLimits::default().max_payload_len(Some(max_message)))
@@ -46,13 +65,24 @@ pub(crate) async fn run(
                 .run()
                 .await
         }
-        Err(_) => Ended {
+        // The client has gone, or the answer never reached it.
+        Ok(Err(_)) | Err(_) => Ended {
             event: CloseEvent::abnormal(),
             error: None,
         },
     };
     conn.gone();
+    tracing::debug!(
+        party = &*record.party,
+        room = loggable(&record.room),
+        connection = loggable(&record.id),
+        code = ended.event.code,
+        clean = ended.event.clean,
+        error = ended.error.as_ref().map(ToString::to_string),
+        "a socket ended"
+    );
     room.closed(conn.handle(), ended.event, ended.error).await;
+    drop(place);
 }
 
 /// How a socket ended.
@@ -70,7 +100,10 @@ struct Socket {
     phase: Phase,
     /// Whether all that was given to the stream has been written.
     is_flushed: bool,
-    last_heard: Instant,
+    /// Answers to pings that the client has not taken yet.
+    unsent_pongs: u32,
+    /// When reading began, or began again after a turn.
+    reading_since: Instant,
     next_ping: Instant,
     /// When a client that takes nothing is given up: set when the connection
     /// was closed with messages still queued.
@@ -92,6 +125,9 @@ enum Phase {
 enum Outcome {
     /// The client's close frame came; its reason is still to be answered.
     ClosedByClient(CloseEvent),
+    /// The client broke the protocol or a limit; the close frame that says so
+    /// is still to be written.
+    Broke(CloseEvent),
     Ended(Ended),
 }
 
@@ -111,7 +147,8 @@ impl Socket {
             turn: None,
             phase: Phase::Open,
             is_flushed: true,
-            last_heard: now,
+            unsent_pongs: 0,
+            reading_since: now,
             next_ping: now + limits.ping_interval,
             give_up: None,
             timer: Box::pin(tokio::time::sleep_until(now + limits.ping_interval)),
@@ -120,12 +157,23 @@ impl Socket {
 
     async fn run(mut self) -> Ended {
         let outcome = poll_fn(|cx| self.poll(cx)).await;
+        // It is no longer in the room, however long the rest takes.
+        self.conn.gone();
         let limit = self.limits.close_time;
         let turn = self.turn.take();
         let ended = match outcome {
             Outcome::ClosedByClient(event) => {
                 // A client that does not take the answer is dropped.
                 let _ = tokio::time::timeout(limit, self.answer_close(&event)).await;
+                Ended { event, error: None }
+            }
+            Outcome::Broke(event) => {
+                let told = async {
+                    let mut stream = self.stream;
+                    let _ = poll_fn(|cx| Pin::new(&mut stream).poll_close(cx)).await;
+                    stream.into_inner().end(MAX_DISCARDED).await;
+                };
+                let _ = tokio::time::timeout(limit, told).await;
                 Ended { event, error: None }
             }
             Outcome::Ended(ended) => {
@@ -169,7 +217,7 @@ impl Socket {
                 && turn.as_mut().poll(cx).is_ready()
             {
                 self.turn = None;
-                self.last_heard = Instant::now();
+                self.reading_since = Instant::now();
             }
             if let Err(error) = self.poll_write(cx) {
                 return Poll::Ready(Outcome::Ended(broken(error)));
@@ -224,6 +272,7 @@ impl Socket {
         }
         if !self.is_flushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
             self.is_flushed = true;
+            self.unsent_pongs = 0;
         }
         Ok(())
     }
@@ -252,7 +301,8 @@ impl Socket {
                     *until
                 }
                 Phase::Open => {
-                    let silence = self.last_heard + self.limits.pong_time;
+                    let last_read = self.stream.get_ref().last_read();
+                    let silence = last_read.max(self.reading_since) + self.limits.pong_time;
                     if self.turn.is_none() && now >= silence {
                         let error = Error::msg("the client has been silent for too long");
                         return Some(Ended {
@@ -318,7 +368,6 @@ impl Socket {
                 return Poll::Ready(Some(Outcome::Ended(Ended { event, error: None })));
             }
         };
-        self.last_heard = Instant::now();
         if message.is_close() {
             let outcome = match &self.phase {
                 Phase::Closing { event, .. } => Outcome::Ended(Ended {
@@ -330,8 +379,13 @@ impl Socket {
             return Poll::Ready(Some(outcome));
         }
         if message.is_ping() {
-            // The stream has queued the pong.
+            // The stream has queued the pong. It would queue any number of them
+            // for a client that sends pings and reads nothing.
             self.is_flushed = false;
+            self.unsent_pongs += 1;
+            if self.unsent_pongs > MAX_UNSENT_PONGS {
+                self.conn.close_slow();
+            }
         }
         if matches!(self.phase, Phase::Open)
             && let Some(message) = from_wire(message)
@@ -358,13 +412,12 @@ impl Socket {
             WsError::Protocol(_) => 1002,
             _ => return Outcome::Ended(broken(error)),
         };
-        tracing::debug!(%error, code, "a client broke the protocol");
         // The stream has said so itself, except for fragments whose sum is too
         // large; then this is the frame, and otherwise it is refused.
         let close = close_message(&Close::new(code, ""));
         let _ = Pin::new(&mut self.stream).start_send(close);
         self.is_flushed = false;
-        Outcome::ClosedByClient(CloseEvent::clean(code, ""))
+        Outcome::Broke(CloseEvent::clean(code, ""))
     }
 }
 
@@ -375,39 +428,12 @@ fn broken(error: WsError) -> Ended {
     }
 }
 
-fn close_event(message: &WsMessage) -> CloseEvent {
-    match message.as_close() {
-        Some((code, reason)) => CloseEvent::clean(code.into(), reason),
-        None => CloseEvent::clean(1005, ""),
-    }
-}
-
-pub(crate) fn close_message(close: &Close) -> WsMessage {
-    let code = CloseCode::try_from(close.code()).ok();
-    WsMessage::close(code, close.reason())
-}
-
-fn to_wire(message: Message) -> WsMessage {
-    match message {
-        Message::Text(text) => WsMessage::text(text.into_bytes()),
-        Message::Binary(bytes) => WsMessage::binary(bytes),
-    }
-}
-
-/// A message for the room; `None` for pings and pongs.
-fn from_wire(message: WsMessage) -> Option<Message> {
-    let is_text = message.is_text();
-    if !is_text && !message.is_binary() {
-        return None;
-    }
-    let bytes: bytes::Bytes = message.into_payload().into();
-    if !is_text {
-        return Some(Message::Binary(bytes));
-    }
-    // The stream has checked that it is UTF-8.
-    ByteString::try_from(bytes).ok().map(Message::Text)
-}
-
+/// Why sockets are closed when the server stops.
+pub(crate) const STOPS: &str = "the server stops";
+const MAX_UNSENT_PONGS: u32 = 128;
+/// What is read of a message that was too large, so that its client gets to
+/// read why it was closed.
+const MAX_DISCARDED: usize = 64 * 1024 * 1024;
 /// Timers are not set further ahead: a deadline may be in the year 9999.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Timers count whole milliseconds; one more, so that the deadline has passed.

@@ -6,7 +6,7 @@ use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use partyserver::{Body, Response, Subprotocols, text};
 use sha1::{Digest, Sha1};
 
@@ -85,21 +85,24 @@ impl Accepted {
 }
 
 fn select_protocol(headers: &HeaderMap, subprotocols: &Subprotocols) -> Option<HeaderValue> {
-    let offered = headers.get(SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()?;
-    let offered = offered
-        .split(',')
-        .map(str::trim)
-        .filter(|protocol| !protocol.is_empty());
-    HeaderValue::from_str(subprotocols.select(offered)?).ok()
+    let offered: Vec<_> = elements(headers, SEC_WEBSOCKET_PROTOCOL).collect();
+    HeaderValue::from_str(subprotocols.select(offered.iter().copied())?).ok()
 }
 
-fn has_token(headers: &HeaderMap, name: http::HeaderName, token: &str) -> bool {
+fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
+}
+
+/// The elements of a list, which may be spread over several lines (RFC 9110
+/// section 5.3).
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(token))
+        .map(str::trim)
+        .filter(|element| !element.is_empty())
 }
 
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -168,6 +171,19 @@ mod tests {
     #[test]
     fn the_first_protocol_is_chosen() {
         let headers = headers(&[("sec-websocket-protocol", " chat.v2, chat.v1")]);
+        let selected = select_protocol(&headers, &Subprotocols::FirstOffered);
+        assert_eq!(selected.unwrap(), "chat.v2");
+    }
+
+    #[test]
+    fn protocols_may_be_offered_on_several_lines() {
+        let mut headers = headers(&[("sec-websocket-protocol", "chat.v2")]);
+        headers.append(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static("chat.v1, chat.v0"),
+        );
+        let ours = Subprotocols::FirstOf(vec!["chat.v1".into()]);
+        assert_eq!(select_protocol(&headers, &ours).unwrap(), "chat.v1");
         let selected = select_protocol(&headers, &Subprotocols::FirstOffered);
         assert_eq!(selected.unwrap(), "chat.v2");
     }

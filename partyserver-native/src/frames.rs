@@ -1,0 +1,39 @@
+//! Messages and close frames, as rooms and as the wire have them.
+
+use bytestring::ByteString;
+use partyserver::{Close, CloseEvent, Message};
+use tokio_websockets::{CloseCode, Message as WsMessage};
+
+/// What the client's close frame says; 1005 when it says nothing.
+pub(crate) fn close_event(message: &WsMessage) -> CloseEvent {
+    match message.as_close() {
+        Some((code, reason)) => CloseEvent::clean(code.into(), reason),
+        None => CloseEvent::clean(1005, ""),
+    }
+}
+
+pub(crate) fn close_message(close: &Close) -> WsMessage {
+    let code = CloseCode::try_from(close.code()).ok();
+    WsMessage::close(code, close.reason())
+}
+
+pub(crate) fn to_wire(message: Message) -> WsMessage {
+    match message {
+        Message::Text(text) => WsMessage::text(text.into_bytes()),
+        Message::Binary(bytes) => WsMessage::binary(bytes),
+    }
+}
+
+/// A message for the room; `None` for pings and pongs.
+pub(crate) fn from_wire(message: WsMessage) -> Option<Message> {
+    let is_text = message.is_text();
+    if !is_text && !message.is_binary() {
+        return None;
+    }
+    let bytes: bytes::Bytes = message.into_payload().into();
+    if !is_text {
+        return Some(Message::Binary(bytes));
+    }
+    // The stream has checked that it is UTF-8.
+    ByteString::try_from(bytes).ok().map(Message::Text)
+}
