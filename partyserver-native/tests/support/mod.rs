@@ -1,6 +1,8 @@
 //! A server in this process and a client for it.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
 use partyserver_native::{Parties, PartyService};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,15 +29,28 @@ impl TestServer {
 
     /// The status and body of a GET.
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let answer = self.send(&format!("GET {path} HTTP/1.1"), &[]).await;
+        (answer.status, answer.body)
+    }
+
+    /// The answer to a request without a body.
+    pub(crate) async fn send(&self, line: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = format!("{line}\r\n");
+        if !headers.iter().any(|(name, _)| *name == "Host") {
+            request += "Host: localhost\r\n";
+        }
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        self.raw(format!("{request}Connection: close\r\n\r\n"))
+            .await
+    }
+
+    /// The answer to these bytes, which are all sent before it is read.
+    pub(crate) async fn raw(&self, request: impl AsRef<[u8]>) -> Answer {
         let mut stream = self.tcp().await;
-        let request =
-            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = answer.split_once("\r\n\r\n").unwrap().1.to_owned();
-        (status, body)
+        stream.write_all(request.as_ref()).await.unwrap();
+        Answer::read(&mut stream).await
     }
 
     pub(crate) async fn open(&self, path: &str) -> Socket {
@@ -51,18 +66,19 @@ impl TestServer {
 
     /// A handshake by hand: a client that does nothing by itself.
     pub(crate) async fn upgrade(&self, path: &str) -> TcpStream {
-        let mut stream = self.tcp().await;
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "));
+        let (stream, head) = self.upgrade_with(path, &[]).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         stream
+    }
+
+    /// A handshake with these bytes right behind it; the answer's head.
+    pub(crate) async fn upgrade_with(&self, path: &str, behind: &[u8]) -> (TcpStream, String) {
+        let mut stream = self.tcp().await;
+        let mut request = handshake(path).into_bytes();
+        request.extend(behind);
+        stream.write_all(&request).await.unwrap();
+        let head = read_head(&mut stream).await;
+        (stream, head)
     }
 
     pub(crate) async fn tcp(&self) -> TcpStream {
@@ -77,5 +93,118 @@ pub(crate) async fn text(socket: &mut Socket) -> String {
         if !message.is_ping() {
             return message.as_text().expect("a text").to_owned();
         }
+    }
+}
+
+/// A handshake, offering the subprotocols `chat` and `other`.
+pub(crate) fn handshake(path: &str) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: chat, other\r\n\r\n"
+    )
+}
+
+/// A client's frame, masked with zeros, of less than 64 KiB.
+pub(crate) fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match u8::try_from(payload.len()) {
+        Ok(length) if length < 126 => frame.push(0x80 | length),
+        _ => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// A client's close frame.
+pub(crate) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    let mut payload = code.to_be_bytes().to_vec();
+    payload.extend(reason.as_bytes());
+    frame(8, &payload)
+}
+
+/// What a server's close frame is on the wire.
+pub(crate) fn closing(code: u16, reason: &str) -> Vec<u8> {
+    let mut frame = vec![0x88, u8::try_from(reason.len()).unwrap() + 2];
+    frame.extend(code.to_be_bytes());
+    frame.extend(reason.as_bytes());
+    frame
+}
+
+/// Everything up to the end of the stream.
+pub(crate) async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    let read = stream.read_to_end(&mut rest);
+    let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+    read.expect("the stream ends").expect("not by a reset");
+    rest
+}
+
+async fn read_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+/// The code and reason of the close frame, which must come next.
+pub(crate) async fn closed(socket: &mut Socket) -> (u16, String) {
+    let message = tokio::time::timeout(Duration::from_secs(10), socket.next()).await;
+    let message = message.expect("a close frame comes").unwrap().unwrap();
+    let (code, reason) = message.as_close().expect("a close frame");
+    (code.into(), reason.to_owned())
+}
+
+/// Waits for what can only be looked at.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+    assert!(waited.is_ok(), "{what}");
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// Reads one answer, by its length.
+    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+        let read = async {
+            let head = read_head(stream).await;
+            let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+            let mut answer = Self {
+                status,
+                head,
+                body: String::new(),
+            };
+            let length = answer.header("content-length").unwrap_or("0");
+            let mut body = vec![0; length.parse().unwrap()];
+            stream.read_exact(&mut body).await.unwrap();
+            answer.body = String::from_utf8(body).unwrap();
+            answer
+        };
+        let read = tokio::time::timeout(Duration::from_secs(10), read).await;
+        read.expect("an answer comes")
+    }
+
+    /// The value of a header; its name in lower case.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (own, value) = line.split_once(": ")?;
+            (own.to_lowercase() == name).then_some(value)
+        })
     }
 }
