@@ -222,6 +222,20 @@ impl AuthOptionsBuilder {
         self.build_with(oauth2_jwt_bearer::VerifierBuilder::build)
     }
 
+    /// Checks the options, and makes the verifier on a web runtime. `spawn` runs a
+    /// task beside the present request: `partyserver_workers::spawn` on Workers.
+    /// Options of one issuer share its keys.
+    ///
+    /// # Errors
+    /// When one is missing or can't work; the error names it.
+    #[cfg(feature = "web")]
+    pub fn build_on_web(
+        self,
+        spawn: oauth2_jwt_bearer::web::Spawn,
+    ) -> Result<AuthOptions, ConfigError> {
+        self.build_with(|verifier| verifier.build_on_web(spawn))
+    }
+
     /// Checks the options, and makes the verifier by `build`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! The core does no I/O, has no clock and is not asynchronous: the time is an
 //! argument, keys and signature checks come from outside. Feature `verifier`
 //! adds the driver that fetches and caches keys over two ports, feature
-//! `native` the ports on tokio. It does not issue tokens, does not speak to
+//! `native` the ports on tokio, feature `web` those on WebCrypto and `fetch`. It does not issue tokens, does not speak to
 //! users, and knows only asymmetric signatures.
 //!
 //! **The contract:** a [`VerifiedToken`] exists only where every check has
@@ -62,6 +62,8 @@ mod verified_cache;
 #[cfg(feature = "verifier")]
 mod verifier;
 mod verify;
+#[cfg(feature = "web")]
+pub mod web;
 
 pub use algorithm::Algorithm;
 pub use challenge::Challenge;

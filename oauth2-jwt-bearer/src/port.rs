@@ -24,8 +24,10 @@ pub struct Ports {
 /// Prepares keys for checking signatures.
 pub trait SignatureCheck: Send + Sync {
     /// Makes a key ready for use, once. `None` when the key is not usable, a
-    /// point that is not on its curve for example.
-    fn prepare(&self, key: &Key) -> Option<Box<dyn PreparedKey>>;
+    /// point that is not on its curve for example: it is then left out, as if the
+    /// provider had not published it. The keys of a fetch are not used before
+    /// each of them is ready.
+    fn prepare<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Box<dyn PreparedKey>>>;
 }
 
 /// A key that is ready to check signatures.
@@ -105,6 +107,26 @@ pub trait Runtime: Send + Sync {
     /// Runs a task in the background. `false` when there is nothing to run it
     /// on; then it is dropped.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool;
+    /// Whether a task may outlive the request that it was begun in.
+    ///
+    /// `None`, the default: it may, and one task fetches for everyone for as
+    /// long as the provider is in use.
+    ///
+    /// `Some`: it may not. When its request ends it may be frozen, neither
+    /// completed nor dropped. And one request must not wake another: the woken
+    /// one would go on as a part of the first, where its own body and sockets
+    /// can't be used (Workers: "Cannot perform I/O on behalf of a different
+    /// request").
+    ///
+    /// So each fetch is a task of its own beside the request that found it due,
+    /// and a request that waits looks by its own timer, every 20 ms, whether the
+    /// answer has come. One that has waited for this long begins another fetch,
+    /// because the one it waits for may be frozen: three in all at most, each no
+    /// sooner after the one before. A fetch that has not ended after 12 s counts
+    /// no more.
+    fn patience(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl std::fmt::Debug for Ports {

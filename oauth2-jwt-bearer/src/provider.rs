@@ -2,7 +2,9 @@
 //! shared by everyone who verifies its tokens.
 //!
 //! All state is behind one short lock; the future that fetches runs as a task
-//! of its own, so a waiter that goes away never takes a fetch with it.
+//! of its own, so a waiter that goes away never takes a fetch with it. Where a
+//! task belongs to a request, which may take it along all the same, others do
+//! not wait for it for long (`Runtime::patience`).
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use event_listener::Event;
-use futures_util::future::{Either, select};
 
 use crate::discovery::Metadata;
 use crate::error::{Error, Invalid};
-use crate::jwks::cache::{Attempt, KeyCache, Need};
+use crate::jwks::cache::KeyCache;
 use crate::jwks::key::Key;
 use crate::jwks::select::Selection;
 use crate::jws::Header;
@@ -22,12 +23,15 @@ use crate::port::Ports;
 use crate::verify::SignatureValid;
 
 mod documents;
+mod fetching;
 mod held_keys;
-#[cfg(feature = "native")]
+#[cfg(any(feature = "native", feature = "web"))]
 mod shared;
+mod waiting;
 
-use documents::Fetched;
 use held_keys::{HeldKey, HeldKeys};
+#[cfg(any(feature = "native", feature = "web"))]
+pub(crate) use shared::Providers;
 
 /// Which provider, and where its keys are when discovery is not to be used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -165,39 +169,6 @@ impl Provider {
         })
     }
 
-    /// Begins to fetch in the background, and goes on for as long as the
-    /// provider is in use. Does nothing when that was done before, unless the
-    /// runtime it was done on has ended.
-    pub(crate) fn start(self: &Arc<Self>) {
-        let mut state = self.lock();
-        if state.task.strong_count() > 0 {
-            return;
-        }
-        let alive = Arc::new(());
-        state.task = Arc::downgrade(&alive);
-        drop(state);
-        let provider = Arc::downgrade(self);
-        let runtime = Arc::clone(&self.ports.runtime);
-        self.ports.runtime.spawn(Box::pin(async move {
-            while let Some(pause) = fetch_when_due(&provider).await {
-                match pause {
-                    Pause::For(duration) => {
-                        let Some(wanted) = provider.upgrade().map(|this| this.wanted.listen())
-                        else {
-                            break;
-                        };
-                        // Asked again after listening, so that no wish is lost.
-                        if !provider.upgrade().is_some_and(|this| this.is_due()) {
-                            select(wanted, runtime.sleep(duration)).await;
-                        }
-                    }
-                    Pause::None => {}
-                }
-            }
-            drop(alive);
-        }));
-    }
-
     /// Checks a signature with the provider's keys, fetching them where that is
     /// needed. It waits for at most [`MAX_WAIT`] in all.
     pub(crate) async fn check(
@@ -206,7 +177,6 @@ impl Provider {
         signing_input: &[u8],
         signature: &[u8],
     ) -> Result<(SignatureValid, Witness), Error> {
-        self.start();
         let candidates = self.candidates(header).await?;
         candidates.check(header, signing_input, signature).await
     }
@@ -251,6 +221,8 @@ impl Provider {
 
     async fn candidates(self: &Arc<Self>, header: &Header) -> Result<Candidates, Error> {
         let arrival = self.lock().cache.arrival();
+        // After the arrival was noted: a fetch that begins here tells of it.
+        self.start();
         let found = self
             .wait_for(|state, now| match self.select(state, header, now) {
                 None => Err(state.cache.need_keys(now)),
@@ -286,156 +258,8 @@ impl Provider {
         })
     }
 
-    /// Asks `attempt` now and after each fetch, until it has an answer, the
-    /// cache says no, or time is up.
-    async fn wait_for<T>(
-        self: &Arc<Self>,
-        attempt: impl Fn(&mut State, SystemTime) -> Result<T, Need>,
-    ) -> Result<T, Error> {
-        let mut time_is_up = None;
-        loop {
-            // Listening begins before asking, so that no fetch is missed.
-            let fetched = self.fetched.listen();
-            let outcome = attempt(&mut self.lock(), self.ports.runtime.now());
-            match outcome {
-                Ok(answer) => return Ok(answer),
-                Err(Need::Unknown) => return Err(Invalid::UnknownKey.into()),
-                Err(Need::Unavailable { retry_after }) => {
-                    return Err(Error::Unavailable { retry_after });
-                }
-                Err(Need::Wait) => {}
-            }
-            self.start();
-            self.wanted.notify(usize::MAX);
-            let limit = time_is_up
-                .take()
-                .unwrap_or_else(|| self.ports.runtime.sleep(MAX_WAIT));
-            match select(fetched, limit).await {
-                Either::Left(((), limit)) => time_is_up = Some(limit),
-                Either::Right(_) => {
-                    return Err(Error::Unavailable {
-                        retry_after: Duration::from_secs(1),
-                    });
-                }
-            }
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        let now = self.ports.runtime.now();
-        self.lock().cache.next_poll(now).is_some_and(|at| at <= now)
-    }
-
-    fn handle_fetched(
-        &self,
-        attempt: Attempt,
-        fetched: Result<(HeldKeys, Option<Duration>), String>,
-    ) {
-        let now = self.ports.runtime.now();
-        let issuer = &self.config.issuer;
-        // Nothing is logged while the lock is held: a log may be slow.
-        if let Err(problem) = &fetched {
-            tracing::warn!(%issuer, %problem, "fetching from the identity provider failed");
-        }
-        let mut state = self.lock();
-        let problem_before = state.problem.take();
-        let outcome = match fetched {
-            Ok(keys) => Some(keys),
-            Err(problem) => {
-                // The keys may have moved: ask where they are.
-                state.is_metadata_doubted = true;
-                state.problem = Some(problem);
-                None
-            }
-        };
-        let is_back = problem_before.is_some() && outcome.is_some();
-        let before = state.cache.keys(now).map(|held| Arc::clone(&held.set));
-        if state.cache.handle_fetched(attempt, outcome, now)
-            && before.as_ref() != state.cache.keys(now).map(|held| &held.set)
-        {
-            self.generation.fetch_add(1, Ordering::AcqRel);
-        }
-        drop(state);
-        self.fetched.notify(usize::MAX);
-        if is_back {
-            tracing::info!(%issuer, "the identity provider is back");
-        }
-    }
-
-    fn held_keys(&self) -> Option<HeldKeys> {
-        let now = self.ports.runtime.now();
-        self.lock().cache.keys(now).cloned()
-    }
-
     /// No code panics while it holds the lock, and each change is whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-enum Pause {
-    None,
-    For(Duration),
-}
-
-/// One step of the task that fetches; `None` when the provider is gone.
-async fn fetch_when_due(provider: &Weak<Provider>) -> Option<Pause> {
-    let this = provider.upgrade()?;
-    let now = this.ports.runtime.now();
-    let attempt = this.lock().cache.poll(now);
-    if let Some(attempt) = attempt {
-        let under_way = UnderWay::new(&this, attempt);
-        let fetched = this.fetch_in_time().await;
-        under_way.ends_with(fetched);
-        return Some(Pause::None);
-    }
-    let next = this.lock().cache.next_poll(now);
-    let pause = next
-        .and_then(|at| at.duration_since(now).ok())
-        .unwrap_or(LONGEST_PAUSE);
-    // Clamped, so that a clock that jumps is noticed.
-    Some(Pause::For(pause.min(LONGEST_PAUSE)))
-}
-
-/// A fetch that is under way. One that is cut off, because its runtime ended or
-/// a port panicked, has failed: nobody shall wait for it for ever.
-struct UnderWay<'p> {
-    provider: &'p Provider,
-    attempt: Option<Attempt>,
-}
-
-impl<'p> UnderWay<'p> {
-    fn new(provider: &'p Provider, attempt: Attempt) -> Self {
-        Self {
-            provider,
-            attempt: Some(attempt),
-        }
-    }
-
-    fn ends_with(mut self, fetched: Fetched) {
-        let provider = self.provider;
-        // Keys are made ready outside of the lock: that takes a while.
-        let before = provider.held_keys();
-        let fetched = fetched.map(|(set, max_age)| {
-            let signatures = &*provider.ports.signatures;
-            (HeldKeys::new(set, before.as_ref(), signatures), max_age)
-        });
-        if let Some(attempt) = self.attempt.take() {
-            provider.handle_fetched(attempt, fetched);
-        }
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        if let Some(attempt) = self.attempt.take() {
-            let cut_off = Err("the fetch was cut off".to_owned());
-            self.provider.handle_fetched(attempt, cut_off);
-        }
-    }
-}
-
-/// How long a request waits for the provider, in all. Clients give a handshake
-/// 4 s.
-const MAX_WAIT: Duration = Duration::from_secs(3);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);

@@ -11,6 +11,8 @@ use crate::error::{ConfigError, Error};
 use crate::id_token::{IdToken, UnverifiedIdToken};
 use crate::policy::{Policy, is_secure_url};
 use crate::port::Ports;
+#[cfg(any(feature = "native", feature = "web"))]
+use crate::provider::Providers;
 use crate::provider::{Provider, ProviderConfig, Readiness};
 use crate::token::AccessToken;
 use crate::user_info::{self, UserInfo, UserInfoError};
@@ -18,7 +20,8 @@ use crate::verified_cache::{VerifiedCache, token_hash};
 use crate::verify::{UnverifiedToken, VerifiedToken};
 
 /// Verifies access tokens. Cheap to clone; clones share their caches, and all
-/// verifiers of one issuer in a process share its metadata and keys.
+/// verifiers of one issuer in a process, or in an isolate of a web runtime,
+/// share its metadata and keys.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
@@ -64,6 +67,7 @@ impl Verifier {
         let hash = token_hash(token);
         let holds = |key: &_| provider.holds(key);
         if let Some(token) = verified.get(&hash, self.now(), provider.generation(), holds) {
+            provider.refresh();
             return Ok(token);
         }
         let unverified = UnverifiedToken::parse(token, policy)?;
@@ -134,6 +138,9 @@ impl Verifier {
     /// Begins to fetch metadata and keys in the background, and keeps them
     /// fresh. Without it the first token does. It never waits and never fails:
     /// [`Verifier::readiness`] and the log say how it goes.
+    ///
+    /// On a web runtime nothing goes on beside requests: it begins one fetch, if
+    /// one is due, and so does each token. Call it in a request.
     pub fn start(&self) {
         self.0.provider.start();
     }
@@ -177,7 +184,28 @@ impl VerifierBuilder {
     /// When `jwks_uri` is not https (http is allowed on loopback).
     #[cfg(feature = "native")]
     pub fn build(self) -> Result<Verifier, ConfigError> {
-        self.finish(|config| Provider::shared(config, crate::native::ports()))
+        static PROVIDERS: Providers = Providers::new();
+        self.finish(|config| PROVIDERS.provider(config, crate::native::ports))
+    }
+
+    /// The verifier on the ports of a web runtime ([`web::ports`]). Its provider
+    /// is shared by all such verifiers of the isolate with the same issuer and
+    /// `jwks_uri`: the keys of one are there for all, and `spawn` is the first
+    /// one's.
+    ///
+    /// Building fetches nothing. A token that needs keys does, or
+    /// [`Verifier::start`], called in a request: `spawn` is given the fetch. Keys
+    /// that are no more fresh go on serving while the request that noticed it
+    /// fetches others beside its own work.
+    ///
+    /// # Errors
+    /// When `jwks_uri` is not https (http is allowed on loopback).
+    ///
+    /// [`web::ports`]: crate::web::ports
+    #[cfg(feature = "web")]
+    pub fn build_on_web(self, spawn: crate::web::Spawn) -> Result<Verifier, ConfigError> {
+        static PROVIDERS: Providers = Providers::new();
+        self.finish(|config| PROVIDERS.provider(config, || crate::web::ports(spawn)))
     }
 
     /// The verifier on ports of your own. It shares its provider with nobody.

@@ -38,7 +38,7 @@ async fn accepts(token: &str, keys: &Value) -> bool {
         return false;
     };
     for key in candidates {
-        let Some(key) = ports().signatures.prepare(key) else {
+        let Some(key) = ports().signatures.prepare(key).await else {
             continue;
         };
         let algorithm = jws.header().algorithm();

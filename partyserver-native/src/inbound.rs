@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HOST};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use partyserver::host::inbound::is_internal;
 use partyserver::{Response, text};
 
 /// Which `Host` values are answered. A page of a stranger can make a browser
@@ -156,39 +157,6 @@ fn parse_address(text: &str) -> Option<IpAddr> {
     bare.parse()
         .ok()
         .or_else(|| Some(text.parse::<std::net::SocketAddr>().ok()?.ip()))
-}
-
-/// The refusal of a head over the limit: 414 when the URL alone is, else 431.
-/// hyper's own limit is on its buffer, which may hold more than the head.
-pub(crate) fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
-    let url = parts
-        .uri
-        .path_and_query()
-        .map_or(0, |path| path.as_str().len());
-    if url > max_head {
-        return Some(text(StatusCode::URI_TOO_LONG, "The URL is too long"));
-    }
-    let headers: usize = parts
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
-    (url + headers > max_head).then(|| {
-        text(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "The headers are too large",
-        )
-    })
-}
-
-/// Headers that speak between hosts and proxies; a client's are dropped, and
-/// the proxies' have been read.
-fn is_internal(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-partykit-")
-        || name.starts_with("x-partyserver-")
-        || name.starts_with("x-forwarded-")
-        || name == FORWARDED
 }
 
 fn is_loopback_name(host: &str) -> bool {

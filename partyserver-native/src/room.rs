@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use partyserver::host::{RoomPort, SqlPort, StoragePort};
 use partyserver::{BoxFuture, Connection, Locals, Message, StorageError};
@@ -140,6 +140,10 @@ impl RoomPort for NativeRoom {
                 .filter(|alarm| !self.host.alarms.is_running(alarm))
                 .map(|alarm| alarm.at))
         })
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
     }
 
     fn spawn(&self, future: BoxFuture<'static, ()>) {

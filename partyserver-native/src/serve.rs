@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use partyserver::router::Router;
-use partyserver::{PartyOptions, Request, Response, Server, text};
+use partyserver::{PartyOptions, PartyRegistry, Request, Response, Server, text};
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
@@ -259,6 +259,30 @@ impl Parties {
         let service = self.build()?;
         service.serve_on(listener, stop).await;
         Ok(())
+    }
+}
+
+/// For functions that register the same parties with every host.
+impl PartyRegistry for Parties {
+    fn party_with<S: Server>(
+        self,
+        name: &str,
+        options: PartyOptions,
+        factory: impl Fn() -> S + Send + Sync + 'static,
+    ) -> Self {
+        self.party_with(name, options, factory)
+    }
+
+    fn fallback<F, R>(self, answer: F) -> Self
+    where
+        F: Fn(Request) -> R + Send + Sync + 'static,
+        R: Future<Output = Response> + Send + 'static,
+    {
+        self.fallback(answer)
+    }
+
+    fn rewrite(self, rewrite: impl Fn(&mut Parts) + Send + Sync + 'static) -> Self {
+        self.rewrite(rewrite)
     }
 }
 

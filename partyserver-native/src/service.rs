@@ -15,6 +15,8 @@ use http::{HeaderValue, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
+use partyserver::host::inbound::too_large;
+use partyserver::host::upgrade::is_upgrade;
 use partyserver::router::{Route, Router};
 use partyserver::{
     Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
@@ -23,7 +25,7 @@ use partyserver::{
 use tokio::sync::{Semaphore, watch};
 
 use crate::failure::{self, Failure};
-use crate::inbound::{self, Inbound};
+use crate::inbound::Inbound;
 use crate::limits::Limits;
 use crate::party::AnyParty;
 use crate::refused::{self, Refused};
@@ -96,7 +98,7 @@ impl PartyService {
             return unavailable("The server is stopping");
         }
         let (mut parts, body) = request.into_parts();
-        if let Some(refusal) = inbound::too_large(&parts, server.limits.max_head) {
+        if let Some(refusal) = too_large(&parts, server.limits.max_head) {
             return refusal;
         }
         (server.rewrite)(&mut parts);
@@ -130,7 +132,7 @@ impl PartyService {
             return cors.preflight(&parts.headers);
         }
         let origin = parts.headers.get(ORIGIN).cloned();
-        let mut answer = if upgrade::is_upgrade(&parts.headers) {
+        let mut answer = if is_upgrade(&parts.headers) {
             self.connect(party, room, parts, client).await
         } else {
             self.request(party, room, parts, body).await

@@ -3,17 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use partyserver::{Body, Response, Subprotocols, text};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use partyserver::host::upgrade;
+use partyserver::{Body, Response, Subprotocols};
 use sha1::{Digest, Sha1};
-
-/// Whether a request wants to be a WebSocket.
-pub(crate) fn is_upgrade(headers: &HeaderMap) -> bool {
-    has_token(headers, UPGRADE, "websocket")
-}
 
 /// What the answer to a good handshake carries.
 pub(crate) struct Accepted {
@@ -28,43 +23,18 @@ pub(crate) fn check(
     headers: &HeaderMap,
     subprotocols: &Subprotocols,
 ) -> Result<Accepted, Box<Response>> {
-    let is_known_version = headers
-        .get(SEC_WEBSOCKET_VERSION)
-        .is_some_and(|version| version == "13");
-    if !is_known_version {
-        let mut answer = text(
-            StatusCode::UPGRADE_REQUIRED,
-            "WebSocket version 13 is required",
-        );
-        answer
-            .headers_mut()
-            .insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        answer
-            .headers_mut()
-            .insert(UPGRADE, HeaderValue::from_static("websocket"));
-        return Err(Box::new(answer));
+    let protocol = upgrade::check(method, headers, subprotocols)?;
+    if version != Version::HTTP_11 || !upgrade::has_token(headers, CONNECTION, "upgrade") {
+        return Err(upgrade::bad());
     }
     let key = headers
         .get(SEC_WEBSOCKET_KEY)
         .map(HeaderValue::as_bytes)
         .unwrap_or_default();
-    let is_key = STANDARD.decode(key).is_ok_and(|key| key.len() == 16);
-    if method != Method::GET
-        || version != Version::HTTP_11
-        || !has_token(headers, CONNECTION, "upgrade")
-        || !is_key
-    {
-        return Err(Box::new(text(
-            StatusCode::BAD_REQUEST,
-            "Bad upgrade request",
-        )));
-    }
     let accept = STANDARD.encode(Sha1::new().chain_update(key).chain_update(GUID).finalize());
-    let accept = HeaderValue::try_from(accept)
-        .map_err(|_| Box::new(text(StatusCode::BAD_REQUEST, "Bad upgrade request")))?;
     Ok(Accepted {
-        accept,
-        protocol: select_protocol(headers, subprotocols),
+        accept: HeaderValue::try_from(accept).map_err(|_| upgrade::bad())?,
+        protocol: protocol.and_then(|protocol| HeaderValue::try_from(protocol).ok()),
     })
 }
 
@@ -82,27 +52,6 @@ impl Accepted {
         }
         answer
     }
-}
-
-fn select_protocol(headers: &HeaderMap, subprotocols: &Subprotocols) -> Option<HeaderValue> {
-    let offered: Vec<_> = elements(headers, SEC_WEBSOCKET_PROTOCOL).collect();
-    HeaderValue::from_str(subprotocols.select(offered.iter().copied())?).ok()
-}
-
-fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
-}
-
-/// The elements of a list, which may be spread over several lines (RFC 9110
-/// section 5.3).
-fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|element| !element.is_empty())
 }
 
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -166,25 +115,5 @@ mod tests {
         assert_eq!(post.err().unwrap().status(), 400);
         let old = check_with(&Method::GET, Version::HTTP_10, &headers(&[]));
         assert_eq!(old.err().unwrap().status(), 400);
-    }
-
-    #[test]
-    fn the_first_protocol_is_chosen() {
-        let headers = headers(&[("sec-websocket-protocol", " chat.v2, chat.v1")]);
-        let selected = select_protocol(&headers, &Subprotocols::FirstOffered);
-        assert_eq!(selected.unwrap(), "chat.v2");
-    }
-
-    #[test]
-    fn protocols_may_be_offered_on_several_lines() {
-        let mut headers = headers(&[("sec-websocket-protocol", "chat.v2")]);
-        headers.append(
-            SEC_WEBSOCKET_PROTOCOL,
-            HeaderValue::from_static("chat.v1, chat.v0"),
-        );
-        let ours = Subprotocols::FirstOf(vec!["chat.v1".into()]);
-        assert_eq!(select_protocol(&headers, &ours).unwrap(), "chat.v1");
-        let selected = select_protocol(&headers, &Subprotocols::FirstOffered);
-        assert_eq!(selected.unwrap(), "chat.v2");
     }
 }

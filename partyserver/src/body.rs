@@ -50,6 +50,11 @@ impl Body {
         serde_json::to_vec(value).map(Self::from)
     }
 
+    /// For hosts: whether its bytes are here already.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.0, Inner::Whole(_))
+    }
+
     /// Reads the body to its end.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -105,6 +105,12 @@ impl Room {
     /// When the host can't read it.
     pub async fn alarm(&self) -> Result<Option<SystemTime>, StorageError> {
         self.0.alarm().await
+    }
+
+    /// Waits, by the host's timer. In a hook it holds up the room: spawn what is
+    /// to happen later.
+    pub async fn sleep(&self, duration: Duration) {
+        self.0.sleep(duration).await;
     }
 
     /// Runs a future beside the room. It is dropped when the server stops, and

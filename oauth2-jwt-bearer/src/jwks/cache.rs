@@ -21,7 +21,12 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug)]
 pub struct KeyCache<K> {
     held: Option<Held<K>>,
+    /// The latest fetch, while it is under way.
     fetching: Option<Attempt>,
+    /// Earlier ones that have not ended either.
+    overtaken: Vec<Attempt>,
+    /// How many fetches were begun beside the last that was due.
+    beside: usize,
     begun: u64,
     failures: u32,
     next_attempt: SystemTime,
@@ -70,6 +75,8 @@ impl<K> KeyCache<K> {
         Self {
             held: None,
             fetching: None,
+            overtaken: Vec::new(),
+            beside: 0,
             begun: 0,
             failures: 0,
             next_attempt: SystemTime::UNIX_EPOCH,
@@ -112,7 +119,7 @@ impl<K> KeyCache<K> {
             self.remember_missing(id, now);
             return Need::Unknown;
         }
-        if self.fetching.is_some() {
+        if self.is_fetching(now) {
             return Need::Wait;
         }
         if let Some(until) = self.missing.get(id).map(|since| *since + MISSING_FOR)
@@ -131,22 +138,37 @@ impl<K> KeyCache<K> {
 
     /// Begins a fetch, when one is due and none is under way. The caller
     /// fetches, then calls [`KeyCache::handle_fetched`], in any event.
+    ///
+    /// One that has not ended after [`MAX_FETCH`] all the same counts as under
+    /// way no more; its answer is still taken when nothing newer is held.
     pub fn poll(&mut self, now: SystemTime) -> Option<Attempt> {
-        if self.fetching.is_some() || self.cools_down_for(now).is_some() || !self.is_due(now) {
+        if self.is_fetching(now) || self.cools_down_for(now).is_some() || !self.is_due(now) {
             return None;
         }
-        self.begun += 1;
-        self.fetching = Some(Attempt {
-            number: self.begun,
-            began: now,
-        });
-        self.fetching
+        self.beside = 0;
+        Some(self.begin(now))
+    }
+
+    /// Begins a fetch beside those under way, for somebody who has waited for
+    /// `patience` where a fetch may never end. The latest must be that old, and
+    /// [`MAX_UNDER_WAY`] bounds both those under way and those begun for the same
+    /// need: a provider that is slow is not asked for ever more.
+    pub fn poll_beside(&mut self, patience: Duration, now: SystemTime) -> Option<Attempt> {
+        let latest = self.fetching.filter(|latest| latest.is_under_way(now))?;
+        self.overtaken.retain(|attempt| attempt.is_under_way(now));
+        let is_old = latest.age(now).is_some_and(|age| age >= patience);
+        let most = MAX_UNDER_WAY - 1;
+        if !is_old || self.beside >= most || self.overtaken.len() >= most {
+            return None;
+        }
+        self.beside += 1;
+        Some(self.begin(now))
     }
 
     /// When [`KeyCache::poll`] will next have something to do. `None` while a
     /// fetch is under way.
     pub fn next_poll(&self, now: SystemTime) -> Option<SystemTime> {
-        if self.fetching.is_some() {
+        if self.is_fetching(now) {
             return None;
         }
         let due = match &self.held {
@@ -169,6 +191,7 @@ impl<K> KeyCache<K> {
         if is_latest {
             self.fetching = None;
         }
+        self.overtaken.retain(|other| *other != attempt);
         let Some((keys, max_age)) = outcome else {
             if is_latest {
                 self.next_attempt = now + back_off(self.failures);
@@ -192,9 +215,26 @@ impl<K> KeyCache<K> {
         true
     }
 
-    /// How many fetches have failed since the last that did not.
+    /// How many fetches have failed since the last that did not. The failure of
+    /// one that another was begun beside does not count: that other will tell.
     pub fn failures(&self) -> u32 {
         self.failures
+    }
+
+    fn begin(&mut self, now: SystemTime) -> Attempt {
+        self.begun += 1;
+        let attempt = Attempt {
+            number: self.begun,
+            began: now,
+        };
+        self.overtaken.extend(self.fetching.replace(attempt));
+        self.overtaken.retain(|attempt| attempt.is_under_way(now));
+        attempt
+    }
+
+    fn is_fetching(&self, now: SystemTime) -> bool {
+        self.fetching
+            .is_some_and(|attempt| attempt.is_under_way(now))
     }
 
     /// A held set that is from the future (the clock was set back) is due too.
@@ -208,7 +248,7 @@ impl<K> KeyCache<K> {
 
     fn wait_or_cool_down(&self, now: SystemTime) -> Need {
         match self.cools_down_for(now) {
-            Some(retry_after) if self.fetching.is_none() => Need::Unavailable { retry_after },
+            Some(retry_after) if !self.is_fetching(now) => Need::Unavailable { retry_after },
             _ => Need::Wait,
         }
     }
@@ -227,6 +267,17 @@ impl<K> KeyCache<K> {
         if self.missing.len() < MAX_MISSING && id.len() <= MAX_ID_BYTES {
             self.missing.insert(id.to_owned(), now);
         }
+    }
+}
+
+impl Attempt {
+    /// None when the clock was set back since.
+    fn age(self, now: SystemTime) -> Option<Duration> {
+        now.duration_since(self.began).ok()
+    }
+
+    fn is_under_way(self, now: SystemTime) -> bool {
+        self.age(now).is_some_and(|age| age < MAX_FETCH)
     }
 }
 
@@ -287,6 +338,10 @@ fn back_off(failures: u32) -> Duration {
 
 /// How long keys serve when the provider can't be reached.
 pub const MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a fetch is believed to be under way. A fetch takes 10 s at most.
+pub const MAX_FETCH: Duration = Duration::from_secs(12);
+/// How many fetches may be under way, where one may never end.
+pub const MAX_UNDER_WAY: usize = 3;
 const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
 const MIN_FRESH: Duration = Duration::from_secs(60);
 const MAX_FRESH: Duration = Duration::from_secs(60 * 60);
@@ -494,6 +549,76 @@ mod tests {
         assert_eq!(cache.poll(at(12.0)), None);
         assert!(cache.handle_fetched(later, Some(("new", None)), at(13.0)));
         assert_eq!(cache.keys(at(13.0)), Some(&"new"));
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_fetch_is_begun_beside_one_that_does_not_end() {
+        let mut cache: KeyCache<&str> = KeyCache::new();
+        // Beside nothing there is nothing to begin: that is `poll`'s.
+        assert_eq!(cache.poll_beside(PATIENCE, at(0.0)), None);
+        let first = cache.poll(at(0.0)).unwrap();
+        assert_eq!(cache.poll_beside(PATIENCE, at(0.99)), None);
+        let second = cache.poll_beside(PATIENCE, at(1.0)).unwrap();
+        assert_eq!(cache.poll_beside(PATIENCE, at(1.99)), None);
+        let third = cache.poll_beside(PATIENCE, at(2.0)).unwrap();
+        // Three are under way, and that is all there will be.
+        assert_eq!(cache.poll_beside(PATIENCE, at(3.0)), None);
+        assert!(cache.handle_fetched(second, Some(("second", None)), at(4.0)));
+        assert_eq!(cache.poll_beside(PATIENCE, at(4.0)), None);
+        assert!(!cache.handle_fetched(first, Some(("first", None)), at(5.0)));
+        assert_eq!(cache.keys(at(5.0)), Some(&"second"));
+        assert!(cache.handle_fetched(third, Some(("third", None)), at(6.0)));
+        assert_eq!(cache.keys(at(6.0)), Some(&"third"));
+        assert_eq!(cache.poll_beside(PATIENCE, at(7.0)), None);
+        // The next that is due may have others beside it again.
+        assert!(cache.poll(at(700.0)).is_some());
+        assert!(cache.poll_beside(PATIENCE, at(701.0)).is_some());
+    }
+
+    #[test]
+    fn three_are_under_way_at_most_whatever_began_them() {
+        let mut cache: KeyCache<&str> = KeyCache::new();
+        cache.poll(at(0.0)).unwrap();
+        cache.poll_beside(PATIENCE, at(1.0)).unwrap();
+        let third = cache.poll_beside(PATIENCE, at(2.0)).unwrap();
+        cache.handle_fetched(third, None, at(2.5));
+        // The first two hang still.
+        cache.poll(at(3.0)).unwrap();
+        assert_eq!(cache.poll_beside(PATIENCE, at(4.0)), None);
+        assert_eq!(cache.poll_beside(PATIENCE, at(11.9)), None);
+        assert!(cache.poll_beside(PATIENCE, at(12.0)).is_some());
+    }
+
+    #[test]
+    fn the_failure_of_a_fetch_that_was_overtaken_does_not_count() {
+        let mut cache: KeyCache<&str> = KeyCache::new();
+        let first = cache.poll(at(0.0)).unwrap();
+        let second = cache.poll_beside(PATIENCE, at(1.0)).unwrap();
+        cache.handle_fetched(first, None, at(1.5));
+        assert_eq!(cache.failures(), 0);
+        assert_eq!(cache.need_keys(at(1.5)), Need::Wait);
+        // That of the latest does: it is the newest word.
+        cache.handle_fetched(second, None, at(2.0));
+        assert_eq!(unavailable(cache.need_keys(at(2.0))), 0.5);
+    }
+
+    #[test]
+    fn a_fetch_that_never_ends_blocks_the_next_for_twelve_seconds() {
+        let mut cache = filled("a");
+        let frozen = cache.poll(at(600.0)).unwrap();
+        assert_eq!(cache.poll(at(611.9)), None);
+        assert_eq!(need_key(&mut cache, "b", 611.9), Need::Wait);
+        assert_eq!(cache.next_poll(at(612.0)), Some(at(612.0)));
+        let later = cache.poll(at(612.0)).unwrap();
+        assert!(cache.handle_fetched(later, Some(("b", None)), at(612.0)));
+        // It thaws.
+        assert!(!cache.handle_fetched(frozen, Some(("old", None)), at(613.0)));
+        assert_eq!(cache.keys(at(613.0)), Some(&"b"));
+        // A clock that was set back makes that no longer.
+        cache.poll(at(1300.0)).unwrap();
+        assert!(cache.poll(at(500.0)).is_some());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::verify::SignatureValid;
 pub(super) struct AwsLc;
 
 impl SignatureCheck for AwsLc {
-    fn prepare(&self, key: &Key) -> Option<Box<dyn PreparedKey>> {
+    fn prepare<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Box<dyn PreparedKey>>> {
         // A key without `alg` may be used with several algorithms, and aws-lc
         // parses a key for one: so it is parsed for each that fits.
         let fitting = Algorithm::ALL
@@ -26,7 +26,8 @@ impl SignatureCheck for AwsLc {
         let parsed: Vec<(Algorithm, ParsedPublicKey)> = fitting
             .filter_map(|algorithm| Some((algorithm, parse(key.material(), algorithm)?)))
             .collect();
-        (!parsed.is_empty()).then(|| Box::new(Parsed(parsed)) as Box<dyn PreparedKey>)
+        let key = (!parsed.is_empty()).then(|| Box::new(Parsed(parsed)) as Box<dyn PreparedKey>);
+        Box::pin(std::future::ready(key))
     }
 }
 
@@ -86,13 +87,16 @@ fn ecdsa(algorithm: Algorithm) -> Option<&'static EcdsaVerificationAlgorithm> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
     use crate::jwks::key::KeySet;
 
     fn prepare(key: &str) -> bool {
         let set = format!(r#"{{"keys":[{key}]}}"#);
         let set = KeySet::parse(set.as_bytes()).unwrap();
-        AwsLc.prepare(&set.keys()[0]).is_some()
+        let prepared = AwsLc.prepare(&set.keys()[0]);
+        prepared.now_or_never().unwrap().is_some()
     }
 
     #[test]

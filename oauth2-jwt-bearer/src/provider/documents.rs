@@ -1,6 +1,5 @@
 //! Fetches a provider's metadata and keys: at most one of each, in 10 s.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -10,12 +9,20 @@ use crate::discovery::{Metadata, metadata_urls};
 use crate::jwks::key::KeySet;
 use crate::port::{FetchError, FetchRequest, FetchResponse};
 
-/// What a fetch brings: a key set and how long it is fresh, or what failed.
-pub(super) type Fetched = Result<(KeySet, Option<Duration>), String>;
+/// What a fetch brings, or what failed.
+pub(super) type Fetched<K> = Result<Documents<K>, String>;
+
+/// A key set, and the metadata if it was asked for.
+pub(super) struct Documents<K> {
+    pub(super) keys: K,
+    /// How long the keys are fresh.
+    pub(super) max_age: Option<Duration>,
+    pub(super) metadata: Option<Metadata>,
+}
 
 impl Provider {
     /// Fetches, for [`FETCH_LIMIT`] in all, whatever the port does.
-    pub(super) async fn fetch_in_time(&self) -> Fetched {
+    pub(super) async fn fetch_in_time(&self) -> Fetched<KeySet> {
         let fetch = std::pin::pin!(self.fetch());
         match select(fetch, self.ports.runtime.sleep(FETCH_LIMIT)).await {
             Either::Left((fetched, _)) => fetched,
@@ -24,21 +31,18 @@ impl Provider {
     }
 
     /// Fetches metadata, where it is not known, and keys.
-    async fn fetch(&self) -> Fetched {
+    async fn fetch(&self) -> Fetched<KeySet> {
         let known = {
             let state = self.lock();
             let metadata = state.metadata.clone();
             metadata.filter(|_| !state.is_metadata_doubted)
         };
-        let jwks_uri = match (&self.config.jwks_uri, known) {
-            (Some(uri), _) => uri.clone(),
-            (None, Some(metadata)) => metadata.jwks_uri.clone(),
+        let (jwks_uri, metadata) = match (&self.config.jwks_uri, known) {
+            (Some(uri), _) => (uri.clone(), None),
+            (None, Some(metadata)) => (metadata.jwks_uri.clone(), None),
             (None, None) => {
-                let metadata = Arc::new(self.discover().await?);
-                let mut state = self.lock();
-                state.metadata = Some(Arc::clone(&metadata));
-                state.is_metadata_doubted = false;
-                metadata.jwks_uri.clone()
+                let metadata = self.discover().await?;
+                (metadata.jwks_uri.clone(), Some(metadata))
             }
         };
         let response = self.get(&jwks_uri, "keys").await?;
@@ -46,7 +50,11 @@ impl Provider {
             return Err(format!("keys: the answer has status {}", response.status));
         }
         let keys = KeySet::parse(&response.body).map_err(|error| format!("keys: {error}"))?;
-        Ok((keys, response.cache_control.as_deref().and_then(max_age)))
+        Ok(Documents {
+            keys,
+            max_age: response.cache_control.as_deref().and_then(max_age),
+            metadata,
+        })
     }
 
     async fn discover(&self) -> Result<Metadata, String> {

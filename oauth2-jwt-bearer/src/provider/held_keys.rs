@@ -23,25 +23,24 @@ pub(super) struct HeldKey {
 impl HeldKeys {
     /// Makes keys ready; those that were held before are. Keys that can't be
     /// made ready are left out, as if the provider had not published them.
-    pub(super) fn new(
+    pub(super) async fn new(
         mut set: KeySet,
         before: Option<&Self>,
         signatures: &dyn SignatureCheck,
     ) -> Self {
         let mut prepared = HashMap::new();
-        set.retain(|key| {
+        for key in set.keys() {
             let held = before.and_then(|before| before.prepared.get(key)).cloned();
-            let fresh = || {
-                Some(Arc::new(HeldKey {
-                    key: Arc::new(key.clone()),
-                    prepared: signatures.prepare(key)?,
-                }))
+            let held = match held {
+                Some(held) => Some(held),
+                None => signatures.prepare(key).await.map(|prepared| {
+                    let key = Arc::new(key.clone());
+                    Arc::new(HeldKey { key, prepared })
+                }),
             };
-            let held = held.or_else(fresh);
-            let is_usable = held.is_some();
             prepared.extend(held.map(|held| (key.clone(), held)));
-            is_usable
-        });
+        }
+        set.retain(|key| prepared.contains_key(key));
         Self {
             prepared: Arc::new(prepared),
             set: Arc::new(set),

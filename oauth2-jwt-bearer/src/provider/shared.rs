@@ -1,4 +1,4 @@
-//! The providers of this process.
+//! Providers that all verifiers of a process share, or of an isolate.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -6,18 +6,26 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use super::{Provider, ProviderConfig};
 use crate::port::Ports;
 
-impl Provider {
-    /// The provider of this process. All verifiers on the native ports share
-    /// it.
-    pub(crate) fn shared(config: ProviderConfig, ports: Ports) -> Arc<Self> {
-        static PROVIDERS: LazyLock<Mutex<HashMap<ProviderConfig, Weak<Provider>>>> =
-            LazyLock::new(Mutex::default);
-        let mut providers = PROVIDERS.lock().unwrap_or_else(PoisonError::into_inner);
+/// Providers on the same ports.
+pub(crate) struct Providers(LazyLock<Mutex<HashMap<ProviderConfig, Weak<Provider>>>>);
+
+impl Providers {
+    pub(crate) const fn new() -> Self {
+        Self(LazyLock::new(Mutex::default))
+    }
+
+    /// The provider of this configuration. One that nobody uses is forgotten.
+    pub(crate) fn provider(
+        &self,
+        config: ProviderConfig,
+        ports: impl FnOnce() -> Ports,
+    ) -> Arc<Provider> {
+        let mut providers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(provider) = providers.get(&config).and_then(Weak::upgrade) {
             return provider;
         }
         providers.retain(|_, provider| provider.strong_count() > 0);
-        let provider = Self::new(config.clone(), ports);
+        let provider = Provider::new(config.clone(), ports());
         providers.insert(config, Arc::downgrade(&provider));
         provider
     }

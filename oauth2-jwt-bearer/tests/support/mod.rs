@@ -8,8 +8,10 @@
 )]
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -66,11 +68,23 @@ pub struct World {
 impl World {
     /// A provider that publishes these keys.
     pub fn new(keys: &[(&str, u8)]) -> Self {
+        Self::with_patience(keys, None)
+    }
+
+    /// The same where tasks belong to requests.
+    pub fn of_requests(keys: &[(&str, u8)]) -> Self {
+        Self::with_patience(keys, Some(seconds(1.0)))
+    }
+
+    fn with_patience(keys: &[(&str, u8)], patience: Option<Duration>) -> Self {
         let world = Self {
             provider: Arc::default(),
             clock: Arc::new(FakeRuntime {
                 began: Instant::now(),
                 start: Mutex::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)),
+                patience,
+                are_tasks_frozen: Mutex::default(),
+                is_without_tasks: AtomicBool::new(false),
             }),
             signatures: Arc::default(),
         };
@@ -148,6 +162,19 @@ impl World {
 
     pub fn now(&self) -> SystemTime {
         self.clock.now()
+    }
+
+    /// The requests that began the present tasks are gone: no task goes on, and
+    /// none is dropped.
+    pub fn freeze_tasks(&self) {
+        let mut frozen = self.clock.are_tasks_frozen.lock().unwrap();
+        std::mem::take(&mut *frozen).store(true, Ordering::Relaxed);
+    }
+
+    /// Whether there is anything to run tasks on.
+    pub fn run_tasks(&self, are_run: bool) {
+        let is_without = &self.clock.is_without_tasks;
+        is_without.store(!are_run, Ordering::Relaxed);
     }
 
     /// A token for a day, signed with a key.
@@ -281,6 +308,26 @@ struct FakeRuntime {
     began: Instant,
     /// What the wall clock showed when the test began.
     start: Mutex<SystemTime>,
+    patience: Option<Duration>,
+    are_tasks_frozen: Mutex<Arc<AtomicBool>>,
+    is_without_tasks: AtomicBool,
+}
+
+/// A task that may be frozen.
+struct Task {
+    task: BoxFuture<'static, ()>,
+    is_frozen: Arc<AtomicBool>,
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_frozen.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        self.task.as_mut().poll(cx)
+    }
 }
 
 impl Runtime for FakeRuntime {
@@ -293,8 +340,16 @@ impl Runtime for FakeRuntime {
     }
 
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool {
-        tokio::spawn(task);
+        if self.is_without_tasks.load(Ordering::Relaxed) {
+            return false;
+        }
+        let is_frozen = self.are_tasks_frozen.lock().unwrap().clone();
+        tokio::spawn(Task { task, is_frozen });
         true
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.patience
     }
 }
 
@@ -308,16 +363,17 @@ struct FakeSignatures {
 pub const UNUSABLE: u8 = 0;
 
 impl SignatureCheck for FakeSignatures {
-    fn prepare(&self, key: &Key) -> Option<Box<dyn PreparedKey>> {
+    fn prepare<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Box<dyn PreparedKey>>> {
         let KeyMaterial::Ed25519 { x } = key.material() else {
-            return None;
+            return Box::pin(std::future::ready(None));
         };
-        (x[0] != UNUSABLE).then(|| {
+        let prepared = (x[0] != UNUSABLE).then(|| {
             Box::new(FakeKey {
                 x: x.clone(),
                 checks: Arc::clone(&self.checks),
             }) as Box<dyn PreparedKey>
-        })
+        });
+        Box::pin(std::future::ready(prepared))
     }
 }
 

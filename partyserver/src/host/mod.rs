@@ -1,7 +1,11 @@
-//! The ports that a host implements. Users of rooms never need them.
+//! The ports that a host implements, and what hosts have in common. Users of rooms
+//! never need them.
+
+pub mod inbound;
+pub mod upgrade;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -42,6 +46,8 @@ pub trait RoomPort: MaybeSend + MaybeSync {
     fn set_alarm(&self, at: Option<SystemTime>) -> BoxFuture<'_, Result<(), StorageError>>;
     /// The alarm that is set.
     fn alarm(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StorageError>>;
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
     /// Runs a future beside the room.
     fn spawn(&self, future: BoxFuture<'static, ()>);
     /// Queues an event for `on_event`.

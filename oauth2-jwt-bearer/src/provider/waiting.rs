@@ -1,0 +1,88 @@
+//! Waits for what a fetch brings.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::{Either, select};
+
+use super::{Provider, State};
+use crate::error::{Error, Invalid};
+use crate::jwks::cache::Need;
+use crate::port::BoxFuture;
+
+impl Provider {
+    /// Asks `attempt` now and after each fetch, until it has an answer, the
+    /// cache says no, or time is up.
+    pub(super) async fn wait_for<T>(
+        self: &Arc<Self>,
+        attempt: impl Fn(&mut State, SystemTime) -> Result<T, Need>,
+    ) -> Result<T, Error> {
+        let mut wait = None;
+        loop {
+            // Listening begins before asking, so that no fetch is missed.
+            let fetched = self.fetched.listen();
+            let outcome = attempt(&mut self.lock(), self.ports.runtime.now());
+            match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(Need::Unknown) => return Err(Invalid::UnknownKey.into()),
+                Err(Need::Unavailable { retry_after }) => {
+                    return Err(Error::Unavailable { retry_after });
+                }
+                Err(Need::Wait) => {}
+            }
+            self.start();
+            self.wanted.notify(usize::MAX);
+            let wait = wait.get_or_insert_with(|| Wait::new(self));
+            let is_time_up = match self.ports.runtime.patience() {
+                None => wait.is_time_up(fetched).await,
+                Some(patience) => {
+                    if wait.lasts(self) >= patience {
+                        self.begin_beside(patience);
+                    }
+                    // Not `fetched`: who notifies it may be a task of another
+                    // request, as a part of which this one would then go on.
+                    drop(fetched);
+                    wait.is_time_up(self.ports.runtime.sleep(LOOK)).await
+                }
+            };
+            if is_time_up {
+                return Err(Error::Unavailable {
+                    retry_after: Duration::from_secs(1),
+                });
+            }
+        }
+    }
+}
+
+/// One request's wait, in all.
+struct Wait {
+    began: SystemTime,
+    limit: BoxFuture<'static, ()>,
+}
+
+impl Wait {
+    fn new(provider: &Provider) -> Self {
+        let runtime = &provider.ports.runtime;
+        Self {
+            began: runtime.now(),
+            limit: runtime.sleep(MAX_WAIT),
+        }
+    }
+
+    fn lasts(&self, provider: &Provider) -> Duration {
+        let now = provider.ports.runtime.now();
+        now.duration_since(self.began).unwrap_or_default()
+    }
+
+    /// Waits for an event; whether the limit came before it.
+    async fn is_time_up(&mut self, event: impl Future<Output = ()> + Unpin) -> bool {
+        matches!(select(event, &mut self.limit).await, Either::Right(_))
+    }
+}
+
+/// How long a request waits for the provider, in all. Clients give a handshake
+/// 4 s.
+const MAX_WAIT: Duration = Duration::from_secs(3);
+/// How often a request looks whether the answer has come, where it can't be
+/// woken by it.
+const LOOK: Duration = Duration::from_millis(20);

@@ -1,0 +1,38 @@
+//! What every host refuses or drops of a request's head.
+
+use http::header::FORWARDED;
+use http::request::Parts;
+use http::{HeaderName, StatusCode};
+
+use crate::http_types::{Response, text};
+
+/// The refusal of a head over the limit: 414 when the URL alone is, else 431.
+pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
+    let url = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    if url > max_head {
+        return Some(text(StatusCode::URI_TOO_LONG, "The URL is too long"));
+    }
+    let headers: usize = parts
+        .headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    (url + headers > max_head).then(|| {
+        text(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "The headers are too large",
+        )
+    })
+}
+
+/// Headers that speak between hosts and proxies; a client's are dropped.
+pub fn is_internal(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-partykit-")
+        || name.starts_with("x-partyserver-")
+        || name.starts_with("x-forwarded-")
+        || name == FORWARDED
+}
