@@ -7,6 +7,7 @@ mod lint;
 mod process;
 mod setup;
 mod test;
+mod workers;
 mod workspace;
 
 use std::error::Error;
@@ -27,6 +28,9 @@ enum Command {
     /// Installs what the other two need, and changes nothing outside the checkout
     /// but the toolchain's wasm32 target.
     Setup,
+    /// Builds the Workers of the examples and runs them on workerd.
+    #[command(subcommand)]
+    Workers(workers::Command),
 }
 
 /// What went wrong before there was anything to count.
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
     let done = Workspace::find().and_then(|workspace| match command {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint(options) => lint::run(&workspace, &options),
+        Command::Workers(command) => workers::run(&workspace, &command),
         Command::Setup => setup::all(&workspace).map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|error| {

@@ -3,21 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{
-    Anonymous, AuthOptions, AuthOptionsBuilder, Claim, OwnershipOptions, Profile, RefreshToken,
-    RefusalForm, WithAuth, WithOwnership,
-};
+use agents_oauth2_jwt_bearer::AuthOptionsBuilder;
 use clap::Parser;
-use conformance_server::{
-    Alarm, Before, Closing, Echo, FailingStart, Faulty, OnStartServer, PrivateProbe, Probe, Props,
-    Stateful, Tags,
-};
-use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, UPGRADE};
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
-use partyserver::{Cors, CorsOption, Hibernation, PartyOptions, Request, Response, text};
 use partyserver_native::{Parties, stop_signal};
 use tokio::net::TcpListener;
 
@@ -47,7 +35,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let parties = parties()?.data(&arguments.data);
+    let variable = |name: &str| std::env::var(name).ok();
+    let parties = conformance_server::parties(Parties::new(), variable, AuthOptionsBuilder::build)?;
+    let parties = parties.data(&arguments.data);
     let listener = TcpListener::bind(arguments.listen)
         .await
         .map_err(|error| format!("can't listen on {}: {error}", arguments.listen))?;
@@ -57,136 +47,4 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     println!("listening on http://{address}");
     service.serve_on(listener, stop).await;
     Ok(())
-}
-
-fn parties() -> Result<Parties, Box<dyn std::error::Error>> {
-    let auth = |change: fn(AuthOptionsBuilder) -> AuthOptionsBuilder| {
-        let options = AuthOptions::builder()
-            .variables(|name| std::env::var(name).ok())
-            .leeway(Duration::ZERO);
-        change(options).build()
-    };
-    let default = auth(|options| options)?;
-    let anonymous = auth(|options| options.anonymous(Anonymous::Allowed))?;
-    let strict = auth(|options| options.profile(Profile::Rfc9068))?;
-    let scoped = auth(|options| options.required_scopes(["rooms:write"]))?;
-    let handshake = auth(|options| options.refusal(RefusalForm::Handshake))?;
-    let refreshing = auth(|options| options.refresh_token(RefreshToken::Accepted))?;
-
-    let chat = |options: AuthOptions| move || WithAuth::new(Probe::default(), options.clone());
-    let private = |options: AuthOptions| {
-        move || WithAuth::new(WithOwnership::new(PrivateProbe::default()), options.clone())
-    };
-    let first_user = {
-        let options = default.clone();
-        move || {
-            let ownership = OwnershipOptions::default().claim(Claim::FirstUser);
-            let owned = WithOwnership::with_options(PrivateProbe::default(), ownership);
-            WithAuth::new(owned, options.clone())
-        }
-    };
-    let plain = PartyOptions::new;
-    let open = || plain().with_cors(CorsOption::Default);
-    let hibernating = |seconds| Hibernation::After(Duration::from_secs(seconds));
-
-    Ok(Parties::new()
-        .party("plain", Probe::default)
-        .party_with("chat", open(), chat(default.clone()))
-        .party_with("optional", open(), chat(anonymous.clone()))
-        .party_with("strict-chat", open(), chat(strict))
-        .party_with("scoped", open(), chat(scoped))
-        .party_with("handshake", open(), chat(handshake))
-        .party_with("refreshing", open(), chat(refreshing))
-        .party_with("private-chat", open(), private(default.clone()))
-        .party_with("private-optional", open(), private(anonymous))
-        .party_with("first-user", open(), first_user)
-        .party_with(
-            "hibernate-chat",
-            open().with_hibernation(hibernating(10)),
-            chat(default.clone()),
-        )
-        .party_with(
-            "hibernate-private",
-            open().with_hibernation(hibernating(10)),
-            private(default),
-        )
-        .party_with(
-            "echo",
-            plain()
-                .with_max_message(32 << 20)
-                .with_max_queued_bytes(64 << 20),
-            || Echo,
-        )
-        .party_with(
-            "small",
-            plain()
-                .with_max_message(1024)
-                .with_max_body(1024)
-                .with_max_connections_per_room(2),
-            || Echo,
-        )
-        .party_with(
-            "slow-reader",
-            plain().with_max_queued_bytes(64 * 1024),
-            || Echo,
-        )
-        .party("stateful", || Stateful)
-        .party_with(
-            "hibernating-stateful",
-            plain().with_hibernation(hibernating(1)),
-            || Stateful,
-        )
-        .party("on-start-server", OnStartServer::default)
-        .party("failing-start", FailingStart::default)
-        .party("before", || Before)
-        .party("tags", || Tags)
-        .party_with(
-            "hibernating-tags",
-            plain().with_hibernation(hibernating(1)),
-            || Tags,
-        )
-        .party_with("cors", open(), || Before)
-        .party_with(
-            "cors-custom",
-            plain().with_cors(CorsOption::Custom(own_cors())),
-            || Before,
-        )
-        .party("closing", Closing::default)
-        .party_with("props", props()?, Props::default)
-        .party_with(
-            "faulty",
-            plain().with_turn_limit(Duration::from_secs(1)),
-            Faulty::default,
-        )
-        .party("alarm", || Alarm)
-        .rewrite(echo_at_root)
-        .fallback(root))
-}
-
-fn props() -> serde_json::Result<PartyOptions> {
-    PartyOptions::new().with_props(&serde_json::json!({ "greeting": "grüß dich" }))
-}
-
-/// Headers in place of the defaults.
-fn own_cors() -> Cors {
-    let origin = HeaderValue::from_static("https://app.example");
-    Cors::custom(HeaderMap::from_iter([(
-        ACCESS_CONTROL_ALLOW_ORIGIN,
-        origin,
-    )]))
-}
-
-/// An upgrade at `/` goes to the echo party.
-fn echo_at_root(request: &mut Parts) {
-    if request.uri.path() == "/" && request.headers.contains_key(UPGRADE) {
-        request.uri = Uri::from_static("/parties/echo/root");
-    }
-}
-
-async fn root(request: Request) -> Response {
-    if request.uri().path() == "/" {
-        text(StatusCode::OK, "conformance-server")
-    } else {
-        text(StatusCode::NOT_FOUND, "Not found")
-    }
 }

@@ -15,8 +15,8 @@ pub struct OnStartServer {
 }
 
 impl Server for OnStartServer {
-    async fn on_start(&mut self, _: &Context) -> Result<()> {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    async fn on_start(&mut self, cx: &Context) -> Result<()> {
+        cx.room().sleep(Duration::from_millis(300)).await;
         self.counter += 1;
         Ok(())
     }

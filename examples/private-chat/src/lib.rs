@@ -1,17 +1,21 @@
 //! The server of a private chat room. Nothing here names a host.
 
+mod page;
+
 use std::time::UNIX_EPOCH;
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, AuthHooks, Identity, Overwrite, OwnerError, OwnershipHooks,
-    RoomOwnership, WithAuth, WithOwnership,
+    AuthConnection, AuthContext, AuthHooks, AuthOptions, Identity, Overwrite, OwnerError,
+    OwnershipHooks, RoomOwnership, WithAuth, WithOwnership,
 };
 use http::{Method, StatusCode};
 use partyserver::{
-    CloseEvent, Connection, Context, Handshake, Message, Request, RequestGate, Response, Result,
-    Room, Server, json, text,
+    CloseEvent, Connection, Context, CorsOption, Handshake, Message, PartyOptions, PartyRegistry,
+    Request, RequestGate, Response, Result, Room, Server, json, text,
 };
 use serde_json::json as value;
+
+pub use page::Page;
 
 /// A chat room of one owner, on all of the owner's devices.
 #[derive(Debug, Default)]
@@ -19,6 +23,15 @@ pub struct Chat;
 
 /// What is served: authentication outermost, then ownership, then the chat.
 pub type PrivateChat = WithAuth<WithOwnership<Chat>>;
+
+/// Registers what is served, with any host: the rooms, and the page.
+pub fn parties<R: PartyRegistry>(registry: R, options: AuthOptions, page: Page) -> R {
+    let chat = move || -> PrivateChat { WithAuth::new(WithOwnership::new(Chat), options.clone()) };
+    let party = PartyOptions::new().with_cors(CorsOption::Default);
+    registry
+        .party_with("private-chat", party, chat)
+        .fallback(move |request| std::future::ready(page.answer(&request)))
+}
 
 impl Server for Chat {
     async fn on_connect(

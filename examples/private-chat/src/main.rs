@@ -3,21 +3,16 @@
 //! Without configuration it brings its own issuer, for trying it out. With
 //! `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` it uses yours.
 
-mod page;
-
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agents_oauth2_jwt_bearer::{AuthOptions, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::AuthOptions;
 use clap::Parser;
 use local_issuer::LocalIssuer;
-use partyserver::{CorsOption, PartyOptions};
 use partyserver_native::{Parties, stop_signal};
-use private_chat::{Chat, PrivateChat};
+use private_chat::Page;
 use tokio::net::TcpListener;
-
-use crate::page::Page;
 
 /// Private chat rooms behind OAuth 2.0 access tokens.
 ///
@@ -87,16 +82,8 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         },
     };
 
-    let party = PartyOptions::new().with_cors(CorsOption::Default);
-    let chat = move || -> PrivateChat { WithAuth::new(WithOwnership::new(Chat), options.clone()) };
-    let service = Parties::new()
-        .data(&arguments.data)
-        .party_with("private-chat", party, chat)
-        .fallback(move |request| {
-            let answer = page.answer(&request);
-            async { answer }
-        })
-        .build()?;
+    let parties = Parties::new().data(&arguments.data);
+    let service = private_chat::parties(parties, options, page).build()?;
     let stop = stop_signal();
     println!("private-chat is at http://{address}/");
     match &issuer {

@@ -9,10 +9,13 @@ use serde_json::{Value, json as value};
 
 /// What the page must know to sign a user in.
 #[derive(Clone, Debug)]
-pub(crate) struct Page {
-    pub(crate) issuer: String,
-    pub(crate) audience: String,
-    pub(crate) client_id: Option<String>,
+pub struct Page {
+    /// The issuer's URL.
+    pub issuer: String,
+    /// The API that tokens are asked for.
+    pub audience: String,
+    /// The public client that the page signs in with.
+    pub client_id: Option<String>,
 }
 
 impl Page {

@@ -41,7 +41,7 @@ const CHECKS: [Check; 8] = [
     },
     Check {
         name: "clippy",
-        run: |workspace| done(clippy(workspace, &["--workspace", "--all-targets"])),
+        run: |workspace| done(clippy(workspace, &["--all-targets"])),
     },
     Check {
         name: "wasm",
@@ -140,7 +140,7 @@ fn wasm(workspace: &Workspace) -> Result<()> {
 fn doc(workspace: &Workspace) -> Result<()> {
     process::run(
         workspace
-            .cargo(&["doc", "--workspace", "--no-deps", "--locked"])
+            .cargo(&["doc", "--no-deps", "--locked"])
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )
 }

@@ -12,11 +12,10 @@ pub(super) fn build(workspace: &Workspace, suites: &[Suite]) -> Result<()> {
     if suites.is_empty() {
         return Ok(());
     }
-    run(&mut workspace.cargo(&["build", "--workspace", "--bins", "--tests", "--locked"]))?;
+    run(&mut workspace.cargo(&["build", "--bins", "--tests", "--locked"]))?;
     if suites.iter().any(Suite::is_black_box) {
         run(&mut workspace.cargo(&[
             "build",
-            "--workspace",
             "--release",
             "--locked",
             "--bin",

@@ -86,8 +86,7 @@ impl Suite {
     fn command(&self, workspace: &Workspace) -> Command {
         match self {
             Self::Cargo(_, targets) => {
-                let mut command =
-                    workspace.cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+                let mut command = workspace.cargo(&["test", "--locked", "--no-fail-fast"]);
                 command.args(*targets);
                 command
             }

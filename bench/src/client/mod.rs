@@ -1,0 +1,51 @@
+//! A client of a party: authenticated as browsers and programs are.
+
+mod http;
+mod socket;
+
+use ::http::Uri;
+
+use crate::Result;
+
+pub(crate) use self::http::Http;
+pub(crate) use self::socket::Socket;
+
+/// A party of a server, and a token that it accepts.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    party: String,
+    token: String,
+}
+
+impl Target {
+    /// `party` is the URL that room names are appended to, such as
+    /// `http://127.0.0.1:8787/parties/chat`.
+    pub(crate) fn new(party: &str, token: &str) -> Self {
+        Self {
+            party: party.trim_end_matches('/').to_owned(),
+            token: token.to_owned(),
+        }
+    }
+
+    /// The URL for requests, whose token is in a header (RFC 6750 section 2.1).
+    fn request_uri(&self, room: &str) -> Result<Uri> {
+        let uri: Uri = format!("{}/{room}", self.party).parse()?;
+        match uri.scheme_str() {
+            Some("http") => Ok(uri),
+            _ => Err(format!("not an http URL: {}", self.party).into()),
+        }
+    }
+
+    /// The URL for handshakes, whose token is in the query (RFC 6750 section 2.3):
+    /// browsers can't set headers there.
+    fn socket_uri(&self, room: &str) -> Result<Uri> {
+        let uri = self.request_uri(room)?.to_string();
+        let uri = uri.replacen("http", "ws", 1);
+        Ok(format!("{uri}?access_token={}", self.token).parse()?)
+    }
+}
+
+/// The name of the room that connection `index` is in, when there are `rooms` of them.
+pub(crate) fn room(index: usize, rooms: usize) -> String {
+    format!("bench-{}", index % rooms.max(1))
+}

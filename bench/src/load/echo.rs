@@ -1,0 +1,23 @@
+//! A message to the room and its echo, one under way on each socket.
+
+use super::{Size, Worker};
+use crate::Result;
+use crate::client::{Socket, Target};
+
+pub(super) struct Echo(Socket);
+
+pub(super) async fn workers(target: &Target, size: Size) -> Result<Vec<Echo>> {
+    let sockets = Socket::open_many(target, size.connections, size.rooms).await?;
+    Ok(sockets.into_iter().map(Echo).collect())
+}
+
+impl Worker for Echo {
+    async fn step(&mut self) -> Result<u64> {
+        self.0.send(TEXT).await?;
+        self.0.receive(TEXT).await?;
+        Ok(1)
+    }
+}
+
+/// 32 bytes, as a short line of a chat.
+const TEXT: &str = "a short line of a chat, 32 bytes";

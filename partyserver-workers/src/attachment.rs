@@ -1,0 +1,125 @@
+//! What a socket carries through the object's sleep.
+//!
+//! The platform keeps up to 16,384 bytes with each hibernating socket. A record
+//! that is larger goes to the object's storage under the connection's internal
+//! id, and is deleted when the connection ends.
+
+use std::sync::{Arc, Mutex};
+
+use partyserver::host::ConnectionRecord;
+use partyserver::{Attachments, Close, Lifetime};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::js::Socket;
+use crate::room::ObjectRoom;
+use crate::socket::{Conn, Deadline};
+
+/// The text of an attachment.
+#[derive(Serialize, Deserialize)]
+struct Attached {
+    key: u64,
+    /// The deadline: milliseconds since 1970, code and reason.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    end: Option<(u64, u16, String)>,
+    /// Absent when it is in storage.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    record: Option<Record>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Record {
+    id: String,
+    tags: Vec<String>,
+    uri: String,
+    attachments: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    state: Option<Box<RawValue>>,
+}
+
+/// Attaches a connection's record to its socket.
+pub(crate) fn store(conn: &Conn, room: &ObjectRoom) {
+    let Some(mut attached) = describe(conn) else {
+        tracing::error!("a connection's record can't be written as JSON");
+        return;
+    };
+    if try_attach(conn.socket(), &attached) {
+        if conn.is_spilled.replace(false) {
+            room.storage().forget(&storage_key(attached.key));
+        }
+        return;
+    }
+    let Some(record) = attached.record.take() else {
+        return;
+    };
+    let text = serde_json::to_string(&record).unwrap_or_default();
+    room.storage().keep(&storage_key(attached.key), &text);
+    conn.is_spilled.set(true);
+    try_attach(conn.socket(), &attached);
+}
+
+/// Deletes what [`store`] put in storage.
+pub(crate) fn discard(conn: &Conn, room: &ObjectRoom) {
+    if conn.is_spilled.replace(false) {
+        room.storage().forget(&storage_key(conn.key()));
+    }
+}
+
+/// The connection of a socket that was there before the object woke. `None`
+/// when its attachment can't be understood.
+pub(crate) async fn restore(socket: Socket, room: &Arc<ObjectRoom>) -> Option<Arc<Conn>> {
+    let text = socket.attached().ok()?.as_string()?;
+    let attached: Attached = serde_json::from_str(&text).ok()?;
+    let is_spilled = attached.record.is_none();
+    let record = match attached.record {
+        Some(record) => record,
+        None => {
+            let text = room.storage().kept(&storage_key(attached.key)).await?;
+            serde_json::from_str(&text).ok()?
+        }
+    };
+    let record = ConnectionRecord {
+        key: attached.key,
+        id: record.id,
+        tags: record.tags,
+        uri: record.uri.parse().ok()?,
+        party: room.party_name(),
+        room: room.room_name(),
+        attachments: Attachments::decode(record.attachments.get()).ok()?,
+        state: Mutex::new(record.state),
+    };
+    let deadline = attached.end.map(|(at, code, reason)| Deadline {
+        at,
+        close: Close::new(code, reason),
+    });
+    let conn = Conn::new(record, socket, Arc::downgrade(room), true, deadline);
+    conn.is_spilled.set(is_spilled);
+    Some(conn)
+}
+
+fn describe(conn: &Conn) -> Option<Attached> {
+    let record = conn.as_record();
+    let attachments = record.attachments.encode(Lifetime::Connection).ok()?;
+    Some(Attached {
+        key: record.key,
+        end: conn.deadline().map(|deadline| {
+            let close = deadline.close;
+            (deadline.at, close.code(), close.reason().to_owned())
+        }),
+        record: Some(Record {
+            id: record.id.clone(),
+            tags: record.tags.clone(),
+            uri: record.uri.to_string(),
+            attachments: RawValue::from_string(attachments).ok()?,
+            state: record.state(),
+        }),
+    })
+}
+
+fn try_attach(socket: &Socket, attached: &Attached) -> bool {
+    serde_json::to_string(attached).is_ok_and(|text| socket.attach(&text).is_ok())
+}
+
+fn storage_key(key: u64) -> String {
+    format!("{}connection:{key}", crate::storage::RESERVED)
+}

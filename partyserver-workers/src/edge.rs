@@ -1,0 +1,280 @@
+//! The Worker: from a request to its room's object, past the gate.
+//!
+//! No object is addressed before the party's gate has admitted the request.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use js_sys::Uint8Array;
+use partyserver::host::upgrade;
+use partyserver::router::Route;
+use partyserver::{
+    Body, Close, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate,
+    Response, json, text,
+};
+use serde_json::json as value;
+use wasm_bindgen::JsValue;
+
+use crate::failure::{Failure, internal_error};
+use crate::js::{self, error_text, random_id, settled};
+use crate::parties::Site;
+use crate::party::{AnyParty, limited};
+use crate::room_cell::refuse;
+use crate::time::{Sleep, now};
+use crate::{handoff, http as to_http};
+
+/// A request as the platform gives it.
+pub(crate) struct Incoming {
+    pub(crate) site: Rc<Site>,
+    pub(crate) env: JsValue,
+    pub(crate) request: JsValue,
+    pub(crate) head: Parts,
+}
+
+/// Which object a request is for.
+struct Room {
+    binding: String,
+    name: String,
+}
+
+/// Reads a request's head. `None` when HTTP does not allow it.
+pub(crate) fn head(method: &str, url: &str, headers: &str) -> Option<Parts> {
+    let (mut head, ()) = http::Request::new(()).into_parts();
+    head.method = Method::from_bytes(method.as_bytes()).ok()?;
+    head.uri = url.parse().ok()?;
+    head.headers = to_http::headers(headers);
+    Some(head)
+}
+
+impl Incoming {
+    /// The platform's response.
+    pub(crate) async fn answer(mut self) -> JsValue {
+        if let Some(refusal) = partyserver::host::inbound::too_large(&self.head, MAX_HEAD) {
+            return to_http::response(refusal);
+        }
+        remove_internal(&mut self.head.headers);
+        (self.site.rewrite)(&mut self.head);
+        match self.head.uri.path() {
+            "/healthz" => return to_http::response(text(StatusCode::OK, "ok")),
+            "/readyz" => return to_http::response(readiness(&self.site)),
+            _ => {}
+        }
+        let path = self.head.uri.path().to_owned();
+        let (party, room) = match self.site.router.route(&path) {
+            Route::Unmatched => return to_http::response(self.fallback().await),
+            Route::UnknownParty => {
+                return to_http::response(text(StatusCode::BAD_REQUEST, "Invalid request"));
+            }
+            Route::Room { party, room } => (party, room),
+        };
+        let (party, binding) = (
+            Rc::clone(&self.site.parties[party]),
+            self.site.bindings[party].clone(),
+        );
+        let room = Room {
+            binding,
+            name: room.to_owned(),
+        };
+        if let Some(cors) = party.cors()
+            && Cors::is_preflight(&self.head.method, &self.head.headers)
+        {
+            return to_http::response(cors.preflight(&self.head.headers));
+        }
+        let origin = self.head.headers.get(ORIGIN).cloned();
+        let cors = party.cors().cloned();
+        let finish = move |mut answer: Response| {
+            if let Some(cors) = &cors {
+                cors.apply(origin.as_ref(), answer.headers_mut());
+            }
+            answer
+        };
+        let outcome = if upgrade::is_upgrade(&self.head.headers) {
+            self.connect(&*party, &room, &finish).await
+        } else {
+            self.request(&*party, &room).await
+        };
+        outcome.unwrap_or_else(|refusal| to_http::response(finish(*refusal)))
+    }
+
+    async fn request(self, party: &dyn AnyParty, room: &Room) -> Result<JsValue, Box<Response>> {
+        let max_body = party.options().max_body();
+        if content_length(&self.head.headers).is_some_and(|length| length > max_body as u64) {
+            return Err(Box::new(too_large()));
+        }
+        let lobby = Lobby::new(&**party.name(), room.name.as_str(), now());
+        let mut head = self.head;
+        head.extensions.insert(lobby.attachments().clone());
+        let request = Request::from_parts(head, to_http::body(&self.request, max_body));
+        let request = match party.before_request(&lobby, request).await {
+            Ok(RequestGate::Admit(request)) => request,
+            Ok(RequestGate::Answer(response)) => return Err(Box::new(response)),
+            Err(failure) => return Err(Box::new(failure.to_response(party.name(), &room.name))),
+        };
+        let (head, body) = request.into_parts();
+        let body = whole(body).await?;
+        let handoff = handoff::write(&head, lobby.attachments(), false, None);
+        let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
+        let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
+        hand_off(&self.env, party, room, &handoff, false, body).await
+    }
+
+    async fn connect(
+        self,
+        party: &dyn AnyParty,
+        room: &Room,
+        finish: &impl Fn(Response) -> Response,
+    ) -> Result<JsValue, Box<Response>> {
+        let subprotocols = party.options().subprotocols();
+        let protocol = upgrade::check(&self.head.method, &self.head.headers, subprotocols)?;
+        let lobby = Lobby::new(&**party.name(), room.name.as_str(), now());
+        let mut head = self.head;
+        head.extensions.insert(lobby.attachments().clone());
+        let handshake = Handshake::from_parts(head, ());
+        let refused = |refusal| Ok(refuse(refusal, protocol.as_deref(), finish));
+        let handshake = match party.before_connect(&lobby, handshake).await {
+            Ok(ConnectGate::Admit(handshake)) => handshake,
+            Ok(ConnectGate::Refuse(refusal)) => return refused(refusal),
+            Err(failure) => {
+                let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
+                let answer = failure.to_response(party.name(), &room.name);
+                return refused(Refusal::closing(answer, close));
+            }
+        };
+        let (head, ()) = handshake.into_parts();
+        let handoff = handoff::write(&head, lobby.attachments(), true, protocol.clone());
+        let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
+        match hand_off(&self.env, party, room, &handoff, true, None).await {
+            Err(answer) if answer.status().is_server_error() => {
+                let close = match answer.status() {
+                    StatusCode::SERVICE_UNAVAILABLE => {
+                        Close::new(Close::TRY_AGAIN_LATER, "try again later")
+                    }
+                    _ => Close::new(Close::INTERNAL_ERROR, "Internal server error"),
+                };
+                refused(Refusal::closing(*answer, close))
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn fallback(self) -> Response {
+        let body = to_http::body(&self.request, MAX_FALLBACK_BODY);
+        (self.site.fallback)(Request::from_parts(self.head, body)).await
+    }
+}
+
+/// Hands a request to its room's object. What the platform says may be tried
+/// again is tried again; nothing of it has run then.
+async fn hand_off(
+    env: &JsValue,
+    party: &dyn AnyParty,
+    room: &Room,
+    handoff: &str,
+    is_upgrade: bool,
+    body: Option<Uint8Array>,
+) -> Result<JsValue, Box<Response>> {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let sent = js::hand_off(
+            env,
+            &room.binding,
+            &room.name,
+            handoff,
+            is_upgrade,
+            body.clone(),
+        );
+        let thrown = match settled(sent).await {
+            Ok(response) => return Ok(response),
+            Err(thrown) => thrown,
+        };
+        if is(&thrown, "overloaded") {
+            tracing::warn!(party = %party.name(), "a room's object is overloaded");
+            return Err(Box::new(unavailable()));
+        }
+        if attempt == MAX_ATTEMPTS || !is(&thrown, "retryable") {
+            let error = partyserver::Error::msg(error_text(&thrown));
+            return Err(failed(&error, party, room));
+        }
+        Sleep::new(RETRY * attempt).await;
+    }
+}
+
+/// The whole body of a request, read before its room is entered: a client that
+/// sends slowly holds up nobody.
+async fn whole(body: Body) -> Result<Bytes, Box<Response>> {
+    let (status, why) = match limited(BODY_TIME, body.bytes()).await {
+        Some(Ok(body)) => return Ok(body),
+        Some(Err(error)) => (error.status(), "The request's body can't be used"),
+        None => (
+            StatusCode::REQUEST_TIMEOUT,
+            "The request's body took too long",
+        ),
+    };
+    Err(Box::new(text(status, why)))
+}
+
+fn failed(error: &partyserver::Error, party: &dyn AnyParty, room: &Room) -> Box<Response> {
+    let error = partyserver::Error::msg(error.to_string());
+    Box::new(Failure::Hook(error).to_response(party.name(), &room.name))
+}
+
+fn is(thrown: &JsValue, property: &str) -> bool {
+    js_sys::Reflect::get(thrown, &property.into()).is_ok_and(|value| value.is_truthy())
+}
+
+/// Headers that speak between the hosts' own parts; a client's are dropped.
+fn remove_internal(headers: &mut HeaderMap) {
+    let internal: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| partyserver::host::inbound::is_internal(name))
+        .cloned()
+        .collect();
+    for name in internal {
+        headers.remove(name);
+    }
+}
+
+/// Each party can serve; else 503 with the reasons.
+fn readiness(site: &Site) -> Response {
+    let mut reasons = Vec::new();
+    for party in &site.parties {
+        if let Readiness::NotReady(reason) = party.readiness()
+            && !reasons.iter().any(|held| *held == *reason)
+        {
+            reasons.push(reason.into_owned());
+        }
+    }
+    let answer = json(&value!({ "ready": reasons.is_empty(), "reasons": reasons }));
+    let mut answer = answer.unwrap_or_else(|_| internal_error(&random_id()));
+    if !reasons.is_empty() {
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    answer
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn too_large() -> Response {
+    text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
+}
+
+fn unavailable() -> Response {
+    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "The room is overloaded");
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    answer
+}
+
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_FALLBACK_BODY: usize = 1024 * 1024;
+const BODY_TIME: Duration = Duration::from_secs(30);
+const MAX_ATTEMPTS: u32 = 3;
+const RETRY: Duration = Duration::from_millis(100);

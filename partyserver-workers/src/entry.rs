@@ -1,0 +1,209 @@
+//! What the shim calls: the Worker's `fetch`, and the events of an object.
+
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use js_sys::Uint8Array;
+use partyserver::router::kebab_case;
+use partyserver::{CloseEvent, Error};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use worker_sys::types::DurableObjectState;
+
+use crate::edge::{self, Incoming};
+use crate::failure::{Failure, internal_error};
+use crate::handoff::HandOff;
+use crate::js::{self, Socket, error_text, random_id};
+use crate::parties::{Parties, Site};
+use crate::room_cell::AnyRoom;
+use crate::task::Task;
+use crate::{http as to_http, log};
+
+/// Why a Worker can't serve. One line, for the operator.
+pub type ConfigError = Box<dyn std::error::Error>;
+
+type Make = Box<dyn FnOnce(&Env) -> Result<Parties, ConfigError>>;
+
+thread_local! {
+    static MAKE: RefCell<Option<Make>> = const { RefCell::new(None) };
+    static SITE: OnceCell<Result<Rc<Site>, String>> = const { OnceCell::new() };
+}
+
+/// The variables and secrets of a Worker.
+pub struct Env(JsValue);
+
+impl Env {
+    /// The text of a variable or secret. `None` when there is none, or when the
+    /// binding is no text.
+    pub fn var(&self, name: &str) -> Option<String> {
+        js_sys::Reflect::get(&self.0, &name.into())
+            .ok()?
+            .as_string()
+    }
+}
+
+/// Serves parties; to be called by `main`, once.
+///
+/// `make` runs at the first request of an isolate. When it fails, the cause is
+/// logged and every request is answered with 500 and the id of that log line: a
+/// Worker cannot refuse to start.
+pub fn serve(make: impl FnOnce(&Env) -> Result<Parties, ConfigError> + 'static) {
+    log::init();
+    MAKE.set(Some(Box::new(make)));
+}
+
+/// What is served; the error is what is wrong with the configuration.
+fn site(env: &JsValue) -> Result<Rc<Site>, String> {
+    SITE.with(|site| {
+        site.get_or_init(|| {
+            let make = MAKE.take().ok_or("main does not call serve")?;
+            let parties = make(&Env(env.clone())).map_err(|error| error.to_string())?;
+            let site = Rc::new(parties.build(&js::namespaces(env))?);
+            for party in &site.parties {
+                party.start();
+            }
+            Ok(site)
+        })
+        .clone()
+    })
+}
+
+/// The answer of a Worker whose configuration is wrong.
+fn misconfigured(problem: &str) -> JsValue {
+    let id = random_id();
+    tracing::error!(%id, problem, "the configuration is wrong");
+    to_http::response(internal_error(&id))
+}
+
+/// Answers a request to the Worker.
+#[wasm_bindgen(js_name = workerFetch)]
+pub fn worker_fetch(
+    env: JsValue,
+    method: String,
+    url: String,
+    headers: String,
+    request: JsValue,
+) -> Task {
+    Task::new(
+        async move {
+            let site = match site(&env) {
+                Ok(site) => site,
+                Err(problem) => return misconfigured(&problem),
+            };
+            let Some(head) = edge::head(&method, &url, &headers) else {
+                return to_http::response(partyserver::text(
+                    http::StatusCode::BAD_REQUEST,
+                    "Bad request",
+                ));
+            };
+            let incoming = Incoming {
+                site,
+                env,
+                request,
+                head,
+            };
+            incoming.answer().await
+        },
+        |panic| to_http::response(Failure::Panicked(panic).to_response("", "")),
+    )
+}
+
+/// The text of the panic that has just ended a task; `undefined` when it was none:
+/// then nothing in this memory can be relied on.
+#[wasm_bindgen(js_name = panicText)]
+pub fn panic_text() -> Option<String> {
+    log::take_panic()
+}
+
+/// A room in a Durable Object.
+#[wasm_bindgen]
+pub struct RoomObject {
+    room: Result<Rc<dyn AnyRoom>, String>,
+    /// The object's class instance in the shim.
+    this: JsValue,
+}
+
+#[wasm_bindgen]
+impl RoomObject {
+    /// The room of an object of a class.
+    #[wasm_bindgen(constructor)]
+    pub fn new(class: &str, state: DurableObjectState, env: &JsValue, this: JsValue) -> Self {
+        Self {
+            room: room(class, state, env),
+            this,
+        }
+    }
+
+    /// Answers a request that the Worker hands over.
+    pub fn fetch(&self, handoff: Option<String>, body: Option<Uint8Array>) -> Task {
+        let room = self.room.clone();
+        let handoff = handoff.as_deref().and_then(HandOff::read);
+        match (room, handoff) {
+            (Ok(room), Some(handoff)) => {
+                let body = body.map(|body| body.to_vec()).unwrap_or_default();
+                room.handle(handoff, body, self.this.clone())
+            }
+            (Err(problem), _) => answered(misconfigured(&problem)),
+            (_, None) => answered(to_http::response(partyserver::text(
+                http::StatusCode::BAD_REQUEST,
+                "Not a request of this Worker's",
+            ))),
+        }
+    }
+
+    /// Handles a message.
+    pub fn message(&self, socket: JsValue, data: JsValue) -> Task {
+        let socket: Socket = socket.unchecked_into();
+        match &self.room {
+            Ok(room) => Rc::clone(room).message(socket, data),
+            Err(problem) => answered(misconfigured(problem)),
+        }
+    }
+
+    /// Handles the end of a socket.
+    pub fn closed(&self, socket: JsValue, code: u16, reason: String, clean: bool) -> Task {
+        let event = if clean {
+            CloseEvent::clean(code, reason)
+        } else {
+            CloseEvent::abnormal()
+        };
+        self.ended(socket, event, None)
+    }
+
+    /// Handles the break of a socket.
+    pub fn broken(&self, socket: JsValue, error: &JsValue) -> Task {
+        let error = Error::msg(error_text(error));
+        self.ended(socket, CloseEvent::abnormal(), Some(error))
+    }
+
+    /// Handles the platform's alarm.
+    pub fn alarm(&self) -> Task {
+        match &self.room {
+            Ok(room) => Rc::clone(room).alarm(),
+            Err(problem) => answered(misconfigured(problem)),
+        }
+    }
+
+    fn ended(&self, socket: JsValue, event: CloseEvent, error: Option<Error>) -> Task {
+        let socket: Socket = socket.unchecked_into();
+        match &self.room {
+            Ok(room) => Rc::clone(room).closed(socket, event, error),
+            Err(problem) => answered(misconfigured(problem)),
+        }
+    }
+}
+
+fn room(class: &str, state: DurableObjectState, env: &JsValue) -> Result<Rc<dyn AnyRoom>, String> {
+    let site = site(env)?;
+    let name = kebab_case(class);
+    let party = site.parties.iter().find(|party| **party.name() == *name);
+    let party = party.ok_or_else(|| format!("no party is named {name:?}"))?;
+    let id = state.id().map_err(|thrown| error_text(&thrown))?;
+    let room = id.name().ok_or("an object's id was not made from a name")?;
+    Ok(Rc::clone(party).room(Arc::from(room), state))
+}
+
+fn answered(answer: JsValue) -> Task {
+    Task::new(std::future::ready(answer), |_| JsValue::NULL)
+}

@@ -1,0 +1,252 @@
+//! The host's side of a room: what its code reaches through `Room`.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use partyserver::host::{RoomPort, SqlPort, StoragePort};
+use partyserver::{BoxFuture, Connection, Locals, Message, StorageError};
+use serde_json::Value;
+use wasm_bindgen::JsCast;
+use worker_sys::types::DurableObjectState;
+
+use crate::alarm::Alarm;
+use crate::js::Socket;
+use crate::room_cell::AnyRoom;
+use crate::socket::{Conn, encode};
+use crate::sql::ObjectSql;
+use crate::storage::ObjectStorage;
+use crate::turns::Turns;
+use crate::{attachment, task, time};
+
+/// A room in a Durable Object.
+pub(crate) struct ObjectRoom {
+    party: Arc<str>,
+    name: Arc<str>,
+    props: Option<Value>,
+    state: DurableObjectState,
+    storage: Arc<ObjectStorage>,
+    sql: Arc<dyn SqlPort>,
+    connections: RefCell<Vec<Arc<Conn>>>,
+    pub(crate) alarm: Alarm,
+    /// The turns of the room's server.
+    pub(crate) turns: Rc<Turns>,
+    /// Whether the sockets of before the object woke are among the connections.
+    is_restored: Cell<bool>,
+    restoring: Rc<Turns>,
+    /// Where events are handled.
+    cell: OnceCell<Weak<dyn AnyRoom>>,
+    posted: RefCell<VecDeque<Value>>,
+    is_draining: Cell<bool>,
+    locals: Locals,
+}
+
+impl ObjectRoom {
+    pub(crate) fn new(
+        party: Arc<str>,
+        name: Arc<str>,
+        props: Option<Value>,
+        state: DurableObjectState,
+    ) -> Arc<Self> {
+        let storage = state.storage().unwrap_or_else(|_| {
+            // The platform gives every object a storage.
+            wasm_bindgen::throw_str("a Durable Object has no storage")
+        });
+        Arc::new(Self {
+            party,
+            name,
+            props,
+            sql: Arc::new(ObjectSql(storage.clone().unchecked_into())),
+            storage: ObjectStorage::new(storage),
+            state,
+            connections: RefCell::default(),
+            alarm: Alarm::default(),
+            turns: Rc::default(),
+            is_restored: Cell::new(false),
+            restoring: Rc::default(),
+            cell: OnceCell::new(),
+            posted: RefCell::default(),
+            is_draining: Cell::new(false),
+            locals: Locals::default(),
+        })
+    }
+
+    /// Says where the room's events are handled. Once.
+    pub(crate) fn bind(&self, cell: Weak<dyn AnyRoom>) {
+        // A room is bound where it is made, so it is never bound already.
+        let _ = self.cell.set(cell);
+    }
+
+    pub(crate) fn party_name(&self) -> Arc<str> {
+        Arc::clone(&self.party)
+    }
+
+    pub(crate) fn room_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
+    pub(crate) fn state(&self) -> &DurableObjectState {
+        &self.state
+    }
+
+    pub(crate) fn storage(&self) -> &Arc<ObjectStorage> {
+        &self.storage
+    }
+
+    /// Takes back the connections that were there before the object woke. What
+    /// can't be understood of them is closed: it has no identity.
+    pub(crate) async fn restore(self: &Arc<Self>) {
+        if self.is_restored.get() {
+            return;
+        }
+        let turn = self.restoring.turn();
+        turn.begin().await;
+        if !self.is_restored.get() {
+            let mut restored = Vec::new();
+            for socket in self.state.get_websockets().unwrap_or_default() {
+                let socket: Socket = socket.unchecked_into();
+                // One that joined since has its key already.
+                if socket.key().is_some() {
+                    continue;
+                }
+                match attachment::restore(socket.clone(), self).await {
+                    Some(conn) => restored.push(conn),
+                    None => {
+                        tracing::error!(
+                            party = %self.party,
+                            "a socket's attachment can't be understood"
+                        );
+                        let _ = socket.close(1011, "");
+                    }
+                }
+            }
+            let mut connections = self.connections.borrow_mut();
+            connections.extend(restored);
+            connections.sort_by_key(|conn| conn.key());
+            self.is_restored.set(true);
+        }
+        turn.end();
+    }
+
+    /// The connection of a socket, once restored.
+    pub(crate) fn find(&self, socket: &Socket) -> Option<Arc<Conn>> {
+        let key = socket.key()? as u64;
+        let connections = self.connections.borrow();
+        connections.iter().find(|conn| conn.key() == key).cloned()
+    }
+
+    pub(crate) fn join(&self, conn: Arc<Conn>) {
+        self.connections.borrow_mut().push(conn);
+    }
+
+    /// Forgets a connection that has ended.
+    pub(crate) fn leave(&self, conn: &Conn) {
+        self.connections
+            .borrow_mut()
+            .retain(|held| held.key() != conn.key());
+        attachment::discard(conn, self);
+    }
+
+    /// The open connections, oldest first.
+    pub(crate) fn open(&self) -> Vec<Arc<Conn>> {
+        // Asking a connection may end it, so the list is not borrowed then.
+        let mut open = self.connections.borrow().clone();
+        open.retain(|conn| conn.is_admitted());
+        open
+    }
+
+    /// A connection has a deadline that is earlier than before. During a turn
+    /// the turn sees to it when it ends.
+    pub(crate) fn deadline_moved(self: &Arc<Self>) {
+        self.alarm.is_moved.set(true);
+        if !self.turns.is_busy() {
+            let room = Arc::clone(self);
+            task::spawn(async move { room.settle_deadlines().await });
+        }
+    }
+}
+
+impl RoomPort for ObjectRoom {
+    fn party(&self) -> &str {
+        &self.party
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn now(&self) -> SystemTime {
+        time::now()
+    }
+
+    fn locals(&self) -> &Locals {
+        &self.locals
+    }
+
+    fn props(&self) -> Option<&Value> {
+        self.props.as_ref()
+    }
+
+    fn connections(&self) -> Vec<Connection> {
+        self.open().iter().map(|conn| conn.handle()).collect()
+    }
+
+    fn broadcast(&self, message: &Message, without: &[&str]) {
+        let encoded = encode(message);
+        for conn in self.open() {
+            if !without.contains(&conn.as_record().id.as_str()) {
+                // One that has ended meanwhile is told by its close.
+                let _ = conn.send_encoded(&encoded);
+            }
+        }
+    }
+
+    fn storage(&self) -> Arc<dyn StoragePort> {
+        Arc::clone(&self.storage) as _
+    }
+
+    fn sql(&self) -> Arc<dyn SqlPort> {
+        Arc::clone(&self.sql)
+    }
+
+    fn set_alarm(&self, at: Option<SystemTime>) -> BoxFuture<'_, Result<(), StorageError>> {
+        Box::pin(self.set_user_alarm(at.map(time::millis)))
+    }
+
+    fn alarm(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StorageError>> {
+        Box::pin(async move {
+            let at = self.user_alarm().await?;
+            Ok(at.map(|at| SystemTime::UNIX_EPOCH + Duration::from_millis(at)))
+        })
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(time::Sleep::new(duration))
+    }
+
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        task::spawn(future);
+    }
+
+    fn post(&self, event: Value) {
+        let Some(cell) = self.cell.get().and_then(Weak::upgrade) else {
+            return;
+        };
+        self.posted.borrow_mut().push_back(event);
+        // One task hands the events over, so that they stay in order.
+        if !self.is_draining.replace(true) {
+            task::spawn(async move { cell.drain().await });
+        }
+    }
+}
+
+impl ObjectRoom {
+    /// The next posted event; without one, whoever asks has ended.
+    pub(crate) fn next_event(&self) -> Option<Value> {
+        let event = self.posted.borrow_mut().pop_front();
+        self.is_draining.set(event.is_some());
+        event
+    }
+}

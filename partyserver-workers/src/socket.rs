@@ -1,0 +1,186 @@
+//! The host's side of a connection.
+
+use std::cell::{Cell, RefCell};
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
+
+use partyserver::host::{ConnectionPort, ConnectionRecord};
+use partyserver::{Close, Connection, Message, SendError};
+use wasm_bindgen::JsValue;
+
+use crate::attachment;
+use crate::js::Socket;
+use crate::room::ObjectRoom;
+use crate::time::{millis, now_millis};
+
+/// One connection. What is sent goes to the platform at once, which queues it.
+pub(crate) struct Conn {
+    this: Weak<Self>,
+    record: ConnectionRecord,
+    socket: Socket,
+    room: Weak<ObjectRoom>,
+    /// Whether the platform keeps the socket while the object sleeps.
+    hibernates: bool,
+    deadline: RefCell<Option<Deadline>>,
+    is_open: Cell<bool>,
+    /// Whether `on_close` has been told.
+    is_told: Cell<bool>,
+    /// Whether the record is in storage because it is too large for the socket.
+    pub(crate) is_spilled: Cell<bool>,
+}
+
+/// When a connection ends, and how.
+#[derive(Clone)]
+pub(crate) struct Deadline {
+    /// Milliseconds since 1970.
+    pub(crate) at: u64,
+    pub(crate) close: Close,
+}
+
+impl Conn {
+    pub(crate) fn new(
+        record: ConnectionRecord,
+        socket: Socket,
+        room: Weak<ObjectRoom>,
+        hibernates: bool,
+        deadline: Option<Deadline>,
+    ) -> Arc<Self> {
+        socket.set_key(record.key as f64);
+        let is_open = socket.ready_state() == OPEN;
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            record,
+            socket,
+            room,
+            hibernates,
+            deadline: RefCell::new(deadline),
+            is_open: Cell::new(is_open),
+            is_told: Cell::new(false),
+            is_spilled: Cell::new(false),
+        })
+    }
+
+    pub(crate) fn handle(&self) -> Connection {
+        match self.this.upgrade() {
+            Some(this) => Connection::from_port(this),
+            None => unreachable!("a method runs, so the connection is alive"),
+        }
+    }
+
+    pub(crate) fn key(&self) -> u64 {
+        self.record.key
+    }
+
+    pub(crate) fn as_record(&self) -> &ConnectionRecord {
+        &self.record
+    }
+
+    pub(crate) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Deadline> {
+        self.deadline.borrow().clone()
+    }
+
+    /// Whether it is among the room's connections and a frame of it may be
+    /// handled.
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.end_if_past_deadline();
+        self.is_open.get()
+    }
+
+    /// Ends it when its deadline has passed; returns whether it is open.
+    pub(crate) fn end_if_past_deadline(&self) {
+        let due = self.deadline.borrow().clone();
+        if let Some(due) = due.filter(|due| now_millis() >= due.at) {
+            self.end(&due.close);
+        }
+    }
+
+    /// The socket has ended. Returns whether the room has yet to be told.
+    pub(crate) fn gone(&self) -> bool {
+        self.is_open.set(false);
+        !self.is_told.replace(true)
+    }
+
+    /// Sends what [`encode`] made.
+    pub(crate) fn send_encoded(&self, encoded: &JsValue) -> Result<(), SendError> {
+        if !self.is_admitted() {
+            return Err(SendError);
+        }
+        self.socket.send(encoded).map_err(|_| SendError)
+    }
+
+    /// Stores what must outlive the object's memory.
+    pub(crate) fn store(&self) {
+        if self.hibernates
+            && let Some(room) = self.room.upgrade()
+        {
+            attachment::store(self, &room);
+        }
+    }
+
+    fn end(&self, close: &Close) {
+        if self.is_open.replace(false) {
+            // It fails only when the socket has ended by itself.
+            let _ = self.socket.close(close.code(), close.reason());
+        }
+    }
+}
+
+impl ConnectionPort for Conn {
+    fn record(&self) -> &ConnectionRecord {
+        &self.record
+    }
+
+    fn record_changed(&self) {
+        self.store();
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        self.send_encoded(&encode(message))
+    }
+
+    fn close(&self, close: Close) {
+        self.end(&close);
+    }
+
+    fn close_at(&self, deadline: SystemTime, close: Close) {
+        let at = millis(deadline);
+        let is_earlier = self
+            .deadline
+            .borrow()
+            .as_ref()
+            .is_none_or(|held| at < held.at);
+        if is_earlier {
+            *self.deadline.borrow_mut() = Some(Deadline { at, close });
+            self.store();
+            if let Some(room) = self.room.upgrade() {
+                room.deadline_moved();
+            }
+        }
+    }
+
+    fn revoke(&self, close: Close) {
+        self.end(&close);
+    }
+}
+
+/// A message as the platform sends it; once for any number of sockets.
+pub(crate) fn encode(message: &Message) -> JsValue {
+    match message {
+        Message::Text(text) => JsValue::from_str(text),
+        Message::Binary(bytes) => js_sys::Uint8Array::from(&bytes[..]).into(),
+    }
+}
+
+/// A message as the platform gives it: a string or an `ArrayBuffer`.
+pub(crate) fn decode(data: &JsValue) -> Message {
+    match data.as_string() {
+        Some(text) => text.into(),
+        None => js_sys::Uint8Array::new(data).to_vec().into(),
+    }
+}
+
+const OPEN: u16 = 1;

@@ -1,0 +1,160 @@
+//! A room's key-value storage: the object's own.
+//!
+//! Values are the platform's (structured clones), so that what a JavaScript class
+//! has written is read as JSON, and the other way round.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use partyserver::host::{Change, StoragePort};
+use partyserver::{BoxFuture, StorageError};
+use wasm_bindgen::{JsCast, JsValue};
+use worker_sys::types::DurableObjectStorage;
+
+use crate::js::{error_text, settled};
+use crate::task;
+use crate::turns::Turns;
+
+/// Keys that begin so are the host's own.
+pub(crate) const RESERVED: &str = "__ps_";
+
+/// The storage of one object.
+pub(crate) struct ObjectStorage {
+    storage: DurableObjectStorage,
+    /// One update at a time: other events come in while one waits.
+    updates: Rc<Turns>,
+}
+
+impl ObjectStorage {
+    pub(crate) fn new(storage: DurableObjectStorage) -> Arc<Self> {
+        Arc::new(Self {
+            storage,
+            updates: Rc::default(),
+        })
+    }
+
+    pub(crate) fn as_js(&self) -> &DurableObjectStorage {
+        &self.storage
+    }
+
+    /// Stores a text of the host's own. The platform lets nothing out before it
+    /// is durable; where it can't be, it starts the object anew.
+    pub(crate) fn keep(&self, key: &str, text: &str) {
+        let _ = self.storage.put(key, text.into());
+    }
+
+    /// Deletes what was kept.
+    pub(crate) fn forget(&self, key: &str) {
+        let _ = self.storage.delete(key);
+    }
+
+    /// What was kept.
+    pub(crate) async fn kept(&self, key: &str) -> Option<String> {
+        settled(self.storage.get(key)).await.ok()?.as_string()
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<String>, StorageError> {
+        let value = settled(self.storage.get(key)).await.map_err(unavailable)?;
+        if value.is_undefined() {
+            return Ok(None);
+        }
+        let text = js_sys::JSON::stringify(&value).map_err(unavailable)?;
+        Ok(text.as_string())
+    }
+
+    async fn write(&self, key: &str, change: Change) -> Result<(), StorageError> {
+        let promise = match change {
+            Change::Keep => return Ok(()),
+            Change::Put(text) => {
+                let value = js_sys::JSON::parse(&text).map_err(unavailable)?;
+                self.storage.put(key, value)
+            }
+            Change::Delete => self.storage.delete(key),
+        };
+        settled(promise).await.map_err(unavailable).map(|_| ())
+    }
+}
+
+impl StoragePort for ObjectStorage {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StorageError>> {
+        Box::pin(self.read(key))
+    }
+
+    fn keys<'a>(
+        &'a self,
+        prefix: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, StorageError>> {
+        Box::pin(async move {
+            let mut keys: Vec<String> = Vec::new();
+            let mut after: Option<String> = None;
+            // The host's own keys are left out, so that a page may come short.
+            while keys.len() < limit {
+                let page = (limit - keys.len()).min(MAX_PAGE);
+                let options = js_sys::Object::new();
+                set(&options, "prefix", &prefix.into());
+                set(&options, "limit", &(page as u32).into());
+                if let Some(after) = &after {
+                    set(&options, "startAfter", &after.as_str().into());
+                }
+                let listed = settled(self.storage.list_with_options(options))
+                    .await
+                    .map_err(unavailable)?;
+                let listed: js_sys::Map = listed.unchecked_into();
+                let mut count = 0;
+                for key in listed.keys() {
+                    count += 1;
+                    let Some(key) = key.ok().and_then(|key| key.as_string()) else {
+                        continue;
+                    };
+                    after = Some(key.clone());
+                    if !key.starts_with(RESERVED) {
+                        keys.push(key);
+                    }
+                }
+                if count < page {
+                    break;
+                }
+            }
+            Ok(keys)
+        })
+    }
+
+    fn update<'a>(
+        &'a self,
+        key: &'a str,
+        step: Box<dyn FnOnce(Option<&str>) -> Change>,
+    ) -> BoxFuture<'a, Result<(), StorageError>> {
+        Box::pin(async move {
+            let turn = self.updates.turn();
+            turn.begin().await;
+            let present = self.read(key).await;
+            let outcome = match present {
+                Ok(present) => {
+                    // The application's code: it may panic.
+                    let change = task::releasing(&turn, || step(present.as_deref()));
+                    self.write(key, change).await
+                }
+                Err(error) => Err(error),
+            };
+            turn.end();
+            outcome
+        })
+    }
+}
+
+pub(crate) fn set(object: &js_sys::Object, name: &str, value: &JsValue) {
+    // Setting a member of a plain object can't fail.
+    let _ = js_sys::Reflect::set(object, &name.into(), value);
+}
+
+pub(crate) fn unavailable(thrown: JsValue) -> StorageError {
+    let text = error_text(&thrown);
+    if text.contains("SQLITE_FULL") {
+        StorageError::Full
+    } else {
+        StorageError::Unavailable(text)
+    }
+}
+
+const MAX_PAGE: usize = 1000;

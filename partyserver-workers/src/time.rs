@@ -1,0 +1,98 @@
+//! The wall clock and timers of the platform.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::Closure;
+
+use crate::js;
+
+/// The wall clock. On Workers it stands still while code runs, and moves on with
+/// each input.
+pub(crate) fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(now_millis())
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn now_millis() -> u64 {
+    js_sys::Date::now() as u64
+}
+
+/// Milliseconds since 1970, rounded down: a deadline is never extended.
+pub(crate) fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis())
+        .unwrap_or(LATEST_MILLIS)
+        .min(LATEST_MILLIS)
+}
+
+/// The last time that JavaScript's `Date` can tell.
+const LATEST_MILLIS: u64 = 8_640_000_000_000_000;
+
+/// Waits; the timer is set at the first poll and taken back when this is dropped.
+pub(crate) struct Sleep {
+    duration: Duration,
+    timer: Option<Timer>,
+}
+
+struct Timer {
+    id: JsValue,
+    state: Rc<State>,
+    _callback: Closure<dyn FnMut()>,
+}
+
+#[derive(Default)]
+struct State {
+    is_over: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Sleep {
+    pub(crate) fn new(duration: Duration) -> Self {
+        Self {
+            duration,
+            timer: None,
+        }
+    }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let millis = self.duration.as_millis().min(i32::MAX as u128) as f64;
+        let timer = self.timer.get_or_insert_with(|| {
+            let state = Rc::new(State::default());
+            let fired = Rc::clone(&state);
+            let callback = Closure::new(move || {
+                fired.is_over.set(true);
+                if let Some(waker) = fired.waker.take() {
+                    waker.wake();
+                }
+            });
+            Timer {
+                id: js::set_timeout(&callback, millis),
+                state,
+                _callback: callback,
+            }
+        });
+        if timer.state.is_over.get() {
+            return Poll::Ready(());
+        }
+        *timer.state.waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        // A task runs and ends in the context that its timers belong to.
+        if !self.state.is_over.get() {
+            js::clear_timeout(&self.id);
+        }
+    }
+}

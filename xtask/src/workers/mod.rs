@@ -1,0 +1,61 @@
+//! `cargo xtask workers`: builds Workers, and runs them on workerd.
+//!
+//! Nothing is downloaded from outside the registries: the bindings are made by
+//! `wasm-bindgen-cli-support`, and the runtime is npm's workerd, run directly.
+
+mod build;
+mod config;
+mod runtime;
+mod wrangler;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::Result;
+use crate::workspace::Workspace;
+
+/// What to do.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Builds a Worker of `examples/` into `target/workers/`.
+    Build {
+        /// The example: private-chat or conformance-server.
+        example: String,
+    },
+    /// Serves what `build` made, in place of this process.
+    Serve {
+        /// The example.
+        example: String,
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
+        /// The data folder; it is made where its parent exists.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+    },
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// When a build fails or the runtime can't be started.
+pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<ExitCode> {
+    match command {
+        Command::Build { example } => {
+            let built = build::build(workspace, example)?;
+            println!("{built}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Serve {
+            example,
+            listen,
+            data,
+        } => Err(runtime::serve(workspace, example, *listen, data)),
+    }
+}
+
+/// Where the built Worker of an example is.
+fn folder(workspace: &Workspace, example: &str) -> PathBuf {
+    workspace.target.join("workers").join(example)
+}
