@@ -9,6 +9,7 @@
 
 mod cases;
 mod client;
+mod host;
 mod server;
 mod world;
 
@@ -21,6 +22,8 @@ use clap::Parser;
 use futures_util::{FutureExt, StreamExt, stream};
 
 use crate::cases::Case;
+use crate::host::Host;
+use crate::server::Served;
 use crate::world::World;
 
 /// Runs the conformance suite against a server command.
@@ -29,6 +32,9 @@ struct Arguments {
     /// The server's command; `--listen` and `--data` are added to it.
     #[arg(long, default_value = "target/release/conformance-server")]
     server: String,
+    /// What serves: cases that can't hold there are left out, each with its reason.
+    #[arg(long, default_value = "native")]
+    host: Host,
     /// Runs only the cases whose name or rule contains this.
     #[arg(long, default_value = "")]
     filter: String,
@@ -55,7 +61,8 @@ async fn main() -> ExitCode {
         .split_whitespace()
         .map(str::to_owned)
         .collect();
-    let world = Arc::new(World::new(&command).await);
+    let left_out = leave_out(&mut cases, arguments.host);
+    let world = Arc::new(World::new(&Served::new(command, arguments.host)).await);
     silence_panics();
     let results: Vec<bool> = stream::iter(cases)
         .map(|case| run(case, Arc::clone(&world)))
@@ -64,12 +71,25 @@ async fn main() -> ExitCode {
         .await;
     let passed = results.iter().filter(|passed| **passed).count();
     let failed = results.len() - passed;
-    println!("{passed} passed, {failed} failed");
+    println!("{passed} passed, {failed} failed, {left_out} skipped");
     if failed == 0 && passed > 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Leaves out the cases that can't hold on a host, says why, and counts them.
+fn leave_out(cases: &mut Vec<Case>, host: Host) -> usize {
+    let before = cases.len();
+    cases.retain(|case| {
+        let reason = host.exception(case.name);
+        if let Some(reason) = reason {
+            println!("skip {}: {}: {reason}", case.rule, case.name);
+        }
+        reason.is_none()
+    });
+    before - cases.len()
 }
 
 async fn run(case: Case, world: Arc<World>) -> bool {

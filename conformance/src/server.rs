@@ -1,23 +1,44 @@
 //! The server under test: a process of its own.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStderr, Command};
 use tokio::time::timeout;
+
+use crate::host::Host;
 
 /// A running server. It is killed when this is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: String,
+    log: Log,
+}
+
+/// The last lines that a server has logged.
+type Log = Arc<Mutex<VecDeque<String>>>;
+
+/// What serves, and how it is called.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    command: Vec<String>,
+    pub(crate) host: Host,
+}
+
+impl Served {
+    pub(crate) fn new(command: Vec<String>, host: Host) -> Self {
+        Self { command, host }
+    }
 }
 
 /// How to start one.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
-    pub(crate) command: Vec<String>,
+    pub(crate) served: Served,
     pub(crate) issuer: Option<String>,
     pub(crate) audience: Option<String>,
     pub(crate) data: PathBuf,
@@ -26,9 +47,9 @@ pub(crate) struct Start {
 
 impl Start {
     pub(crate) async fn run(&self) -> Result<Server, String> {
-        let mut command = Command::new(&self.command[0]);
+        let mut command = Command::new(&self.served.command[0]);
         command
-            .args(&self.command[1..])
+            .args(&self.served.command[1..])
             .args(["--listen", &self.listen])
             .arg("--data")
             .arg(&self.data)
@@ -59,21 +80,25 @@ impl Start {
             let _ = stderr.read_to_string(&mut text).await;
             return Err(text);
         };
-        let address = line
-            .rsplit("http://")
-            .next()
-            .unwrap_or_default()
-            .trim_end_matches('/');
-        // Logs are read and dropped, so that the server never waits for them.
-        tokio::spawn(async move { tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await });
+        let address = address(&line).ok_or_else(|| format!("no address in {line:?}"))?;
+        // Read all the while, so that the server never waits for it.
+        let log = Log::default();
+        tokio::spawn(keep(BufReader::new(stderr), Arc::clone(&log)));
         Ok(Server {
             child,
-            address: address.to_owned(),
+            address,
+            log,
         })
     }
 }
 
 impl Server {
+    /// Whether a line of the log holds a text.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        let lines = self.log.lock().expect("nothing panics with the lock");
+        lines.iter().any(|line| line.contains(text))
+    }
+
     /// Asks the server to stop, and waits until it has; returns whether it says
     /// that all is well.
     pub(crate) async fn stop(mut self) -> bool {
@@ -95,6 +120,27 @@ impl Server {
     }
 }
 
+async fn keep(stderr: BufReader<ChildStderr>, log: Log) {
+    let mut lines = stderr.lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let mut log = log.lock().expect("nothing panics with the lock");
+        if log.len() == LOG_LINES {
+            log.pop_front();
+        }
+        log.push_back(line);
+    }
+}
+
+/// The address in what a server announces: after `http://`, or as workerd does,
+/// `{"event":"listen","socket":"http","port":8787}`.
+fn address(line: &str) -> Option<String> {
+    if let Some((_, url)) = line.rsplit_once("http://") {
+        return Some(url.trim_end_matches('/').to_owned());
+    }
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    Some(format!("127.0.0.1:{}", event["port"].as_u64()?))
+}
+
 /// How many bytes are in the files below a folder.
 pub(crate) fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else {
@@ -111,3 +157,4 @@ pub(crate) fn size_of(folder: &Path) -> u64 {
 }
 
 const START_LIMIT: Duration = Duration::from_secs(20);
+const LOG_LINES: usize = 1000;

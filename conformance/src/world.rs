@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::client::http::{Answer, exchange};
 use crate::client::ws::Socket;
-use crate::server::{Server, Start};
+use crate::server::{Served, Server, Start};
 
 /// An issuer and a server that believes it.
 pub(crate) struct World {
@@ -30,30 +30,32 @@ pub(crate) struct Request<'w> {
 
 impl World {
     /// A world of its own, for cases that break things.
-    pub(crate) async fn new(command: &[String]) -> Self {
+    pub(crate) async fn new(served: &Served) -> Self {
         let issuer = LocalIssuer::builder()
             .start()
             .await
             .expect("the issuer starts");
-        Self::with_issuer(command, issuer).await
+        Self::with_issuer(served, issuer).await
     }
 
-    pub(crate) async fn with_issuer(command: &[String], issuer: LocalIssuer) -> Self {
+    pub(crate) async fn with_issuer(served: &Served, issuer: LocalIssuer) -> Self {
         let folder = tempfile::tempdir().expect("there is a temporary folder");
         let start = Start {
-            command: command.to_vec(),
+            served: served.clone(),
             issuer: Some(issuer.url()),
             audience: Some("api".into()),
             data: folder.path().join("data"),
             listen: "127.0.0.1:0".into(),
         };
-        let server = start
-            .run()
-            .await
-            .unwrap_or_else(|error| panic!("no start: {error}"));
+        Self::with_start(start, folder, issuer).await
+    }
+
+    /// A server that is started like this; the folder stays while it runs.
+    pub(crate) async fn with_start(start: Start, folder: TempDir, issuer: LocalIssuer) -> Self {
+        let server = start.run().await;
         Self {
             issuer,
-            server,
+            server: server.unwrap_or_else(|error| panic!("no start: {error}")),
             start,
             folder,
         }

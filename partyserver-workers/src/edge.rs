@@ -243,6 +243,8 @@ fn remove_internal(headers: &mut HeaderMap) {
 fn readiness(site: &Site) -> Response {
     let mut reasons = Vec::new();
     for party in &site.parties {
+        // Nothing runs between requests, so a fetch that is due begins here.
+        party.start();
         if let Readiness::NotReady(reason) = party.readiness()
             && !reasons.iter().any(|held| *held == *reason)
         {

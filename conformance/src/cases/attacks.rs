@@ -103,7 +103,7 @@ async fn frames_after_the_close_of_a_refused_socket(world: Shared) {
 async fn broadcasts_while_a_token_is_checked(world: Shared) {
     // The stranger's token names a key that must be looked up, and the provider
     // takes its time.
-    let own = World::new(&world.start.command).await;
+    let own = World::new(&world.start.served).await;
     let path = "/parties/chat/slow-check";
     let (mut alice, _) = own.join(&own.alice(), path).await;
     let hold = own.issuer.hold(Endpoint::Jwks);
@@ -175,7 +175,7 @@ async fn internal_headers_are_not_believed(world: Shared) {
 }
 
 async fn ten_thousand_refused_requests_leave_no_trace(world: Shared) {
-    let own = World::new(&world.start.command).await;
+    let own = World::new(&world.start.served).await;
     // After a write all the files of the store are there.
     let claim = own.claim(&own.alice(), "/parties/private-chat/first").await;
     assert_eq!(claim.status, 200);

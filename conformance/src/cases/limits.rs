@@ -148,7 +148,7 @@ async fn host_names(world: Shared) {
 }
 
 async fn refused_sockets_are_capped(world: Shared) {
-    let own = crate::world::World::new(&world.start.command).await;
+    let own = crate::world::World::new(&world.start.served).await;
     let mut held = Vec::new();
     let mut answers = 0;
     for _ in 0..40 {

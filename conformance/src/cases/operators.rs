@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use local_issuer::{Fault, LocalIssuer};
+use tempfile::TempDir;
 
 use crate::cases::cases;
 use crate::client::ws::Frame;
+use crate::server::Start;
 use crate::world::{Shared, World};
 
 cases! {
     "Operators" => [
         health, readiness_says_why_not, graceful_stop, bad_configuration_stops_the_start,
+        bad_configuration_answers_500,
         port_in_use, second_server_on_the_same_data, unusable_data_folder, newer_store,
         answers_while_the_provider_is_down,
     ],
@@ -27,7 +30,7 @@ async fn health(world: Shared) {
 async fn readiness_says_why_not(world: Shared) {
     let issuer = LocalIssuer::builder().start().await.expect("an issuer");
     issuer.fault(Fault::WrongIssuer("https://other.example".into()));
-    let own = World::with_issuer(&world.start.command, issuer).await;
+    let own = World::with_issuer(&world.start.served, issuer).await;
     crate::world::eventually("the reason is named", || async {
         let answer = own.get("/readyz").send().await;
         answer.status == 503 && answer.text().contains("https://other.example")
@@ -48,7 +51,7 @@ async fn readiness_says_why_not(world: Shared) {
 }
 
 async fn graceful_stop(world: Shared) {
-    let own = World::new(&world.start.command).await;
+    let own = World::new(&world.start.served).await;
     let (mut socket, _) = own.join(&own.alice(), "/parties/chat/a").await;
     let stopped = tokio::spawn(own.server.stop());
     let (code, _) = socket.closed().await;
@@ -59,42 +62,65 @@ async fn graceful_stop(world: Shared) {
 }
 
 async fn bad_configuration_stops_the_start(world: Shared) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let issuer = Some(world.issuer.url());
-    let audience = Some("api".to_owned());
-    for (issuer, audience, name) in [
-        (None, audience.clone(), "OIDC_ISSUER_URL"),
-        (issuer.clone(), None, "OIDC_AUDIENCE"),
-        (
-            Some("id.example".into()),
-            audience.clone(),
-            "OIDC_ISSUER_URL",
-        ),
-        (
-            Some("http://id.example".into()),
-            audience.clone(),
-            "OIDC_ISSUER_URL",
-        ),
-        (
-            Some("https://id.example/{tenant}".into()),
-            audience,
-            "OIDC_ISSUER_URL",
-        ),
-        (issuer, Some(" ".into()), "OIDC_AUDIENCE"),
-    ] {
-        let data = folder.path().join("data");
-        let start = crate::server::Start {
-            issuer,
-            audience,
-            data,
-            ..world.start.clone()
-        };
+    for (start, _folder, name) in bad_configurations(&world) {
         one_line(&start, name).await;
     }
 }
 
+async fn bad_configuration_answers_500(world: Shared) {
+    for (start, folder, name) in bad_configurations(&world) {
+        let issuer = LocalIssuer::builder().start().await.expect("an issuer");
+        let own = World::with_start(start, folder, issuer).await;
+        for path in ["/", "/parties/plain/a", "/parties/chat/a"] {
+            let answer = own.get(path).send().await;
+            assert_eq!(answer.status, 500, "{name}");
+            let text = answer.text();
+            let id = text.split(['(', ')']).nth(1).expect("an id").to_owned();
+            assert!(!text.contains(name), "{text}");
+            crate::world::eventually("the log names the variable", || async {
+                own.server.has_logged(name) && own.server.has_logged(&id)
+            })
+            .await;
+        }
+    }
+}
+
+/// Starts whose configuration is wrong, and the variable that is.
+fn bad_configurations(world: &World) -> Vec<(Start, TempDir, &'static str)> {
+    let issuer = || Some(world.issuer.url());
+    let audience = || Some("api".to_owned());
+    [
+        (None, audience(), "OIDC_ISSUER_URL"),
+        (issuer(), None, "OIDC_AUDIENCE"),
+        (Some("id.example".into()), audience(), "OIDC_ISSUER_URL"),
+        (
+            Some("http://id.example".into()),
+            audience(),
+            "OIDC_ISSUER_URL",
+        ),
+        (
+            Some("https://id.example/{tenant}".into()),
+            audience(),
+            "OIDC_ISSUER_URL",
+        ),
+        (issuer(), Some(" ".into()), "OIDC_AUDIENCE"),
+    ]
+    .into_iter()
+    .map(|(issuer, audience, name)| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let start = Start {
+            issuer,
+            audience,
+            data: folder.path().join("data"),
+            ..world.start.clone()
+        };
+        (start, folder, name)
+    })
+    .collect()
+}
+
 /// The server must not start, and must say why in one line that holds `part`.
-async fn one_line(start: &crate::server::Start, part: &str) {
+async fn one_line(start: &Start, part: &str) {
     let Err(text) = start.run().await else {
         panic!("it started; expected {part}")
     };
@@ -107,7 +133,7 @@ async fn port_in_use(world: Shared) {
     let folder = tempfile::tempdir().expect("a folder");
     let listen = world.server.address.clone();
     let data = folder.path().join("data");
-    let start = crate::server::Start {
+    let start = Start {
         listen: listen.clone(),
         data,
         ..world.start.clone()
@@ -128,7 +154,7 @@ async fn unusable_data_folder(world: Shared) {
         file.join("below"),
         folder.path().join("no/parent"),
     ] {
-        let start = crate::server::Start {
+        let start = Start {
             data,
             ..world.start.clone()
         };
@@ -137,7 +163,7 @@ async fn unusable_data_folder(world: Shared) {
 }
 
 async fn newer_store(world: Shared) {
-    let own = World::new(&world.start.command).await;
+    let own = World::new(&world.start.served).await;
     let World {
         issuer,
         server,
@@ -157,7 +183,7 @@ async fn newer_store(world: Shared) {
 async fn answers_while_the_provider_is_down(world: Shared) {
     let issuer = LocalIssuer::builder().start().await.expect("an issuer");
     issuer.fault(Fault::Down);
-    let own = World::with_issuer(&world.start.command, issuer).await;
+    let own = World::with_issuer(&world.start.served, issuer).await;
     assert_eq!(own.get("/healthz").status().await, 200);
     assert_eq!(own.get("/parties/plain/a").status().await, 200);
     let answer = own.get("/parties/chat/a").bearer(&own.alice()).send().await;

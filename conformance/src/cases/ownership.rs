@@ -160,7 +160,7 @@ async fn only_the_owner_connects(world: Shared) {
 }
 
 async fn owners_survive_a_restart(world: Shared) {
-    let own = crate::world::World::new(&world.start.command).await;
+    let own = crate::world::World::new(&world.start.served).await;
     let path = "/parties/private-chat/durable";
     let (alice, bob) = (own.alice(), own.bob());
     assert_eq!(own.claim(&alice, path).await.status, 200);

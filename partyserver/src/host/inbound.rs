@@ -6,7 +6,8 @@ use http::{HeaderName, StatusCode};
 
 use crate::http_types::{Response, text};
 
-/// The refusal of a head over the limit: 414 when the URL alone is, else 431.
+/// The refusal of a head over the limit: 414 when the URL alone is, else 431. More
+/// than [`MAX_HEADERS`] headers are too many, however short.
 pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
     let url = parts
         .uri
@@ -20,7 +21,7 @@ pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
-    (url + headers > max_head).then(|| {
+    (url + headers > max_head || parts.headers.len() > MAX_HEADERS).then(|| {
         text(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "The headers are too large",
@@ -36,3 +37,6 @@ pub fn is_internal(name: &HeaderName) -> bool {
         || name.starts_with("x-forwarded-")
         || name == FORWARDED
 }
+
+/// How many headers a request may have.
+pub const MAX_HEADERS: usize = 100;

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-import { within } from '../support/within.mjs';
+import { within } from './within.mjs';
 
 /** The binary that npm installed. */
 export const WORKERD = fileURLToPath(
-  new URL('node_modules/@cloudflare/workerd-linux-64/bin/workerd', import.meta.url),
+  new URL('../node_modules/@cloudflare/workerd-linux-64/bin/workerd', import.meta.url),
 );
 
 export class Workerd {

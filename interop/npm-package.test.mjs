@@ -9,12 +9,12 @@ import { after, before, describe, test } from 'node:test';
 
 import WebSocket from 'ws';
 
-import { Issuer } from '../support/issuer.mjs';
-import { Queue } from '../support/queue.mjs';
-import { AUDIENCE } from '../support/server.mjs';
-import { within } from '../support/within.mjs';
-import { build } from './build.mjs';
-import { Workerd } from './workerd.mjs';
+import { Issuer } from './support/issuer.mjs';
+import { Queue } from './support/queue.mjs';
+import { AUDIENCE } from './support/server.mjs';
+import { within } from './support/within.mjs';
+import { build } from './npm-package/build.mjs';
+import { Workerd } from './support/workerd.mjs';
 
 describe('the npm package on workerd', { timeout: 60_000 }, () => {
   let folder;
