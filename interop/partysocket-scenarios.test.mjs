@@ -9,7 +9,7 @@ import WebSocket from 'ws';
 import { Client, NO_RETRY, closeClients } from './support/client.mjs';
 import { Issuer } from './support/issuer.mjs';
 import { Queue } from './support/queue.mjs';
-import { Server } from './support/server.mjs';
+import { ON_WORKERS, Server } from './support/server.mjs';
 
 describe('partysocket, scenarios', { timeout: 120_000 }, () => {
   let issuer;
@@ -213,7 +213,7 @@ describe('partysocket, scenarios', { timeout: 120_000 }, () => {
       assert.equal(client.socket.shouldReconnect, false);
     });
 
-    test('a stopping server says 1001; after its restart clients and owners are back', async () => {
+    test('a stopping server says so; after its restart clients and owners are back', async () => {
       const own = await Server.start({ issuer: issuer.url });
       try {
         const room = { host: own.host, party: 'private-chat', room: 'restart' };
@@ -224,8 +224,12 @@ describe('partysocket, scenarios', { timeout: 120_000 }, () => {
         assert.equal(claim.status, 200);
         const alice = new Client({ ...room, ...as('alice') });
         const { id } = await alice.welcome();
-        assert.deepEqual(await own.halt(), { code: 0, signal: null });
-        assert.equal((await alice.closed()).code, 1001);
+        // workerd is killed, as by a power cut; a program for one machine says goodbye.
+        const [end, code] = ON_WORKERS
+          ? [{ code: null, signal: 'SIGKILL' }, 1006]
+          : [{ code: 0, signal: null }, 1001];
+        assert.deepEqual(await own.halt(), end);
+        assert.equal((await alice.closed()).code, code);
         await own.start();
         assert.deepEqual(await alice.welcome(), { type: 'welcome', id, sub: 'alice' });
         const bob = new Client({ ...room, ...as('bob'), ...NO_RETRY });

@@ -7,11 +7,14 @@ import { Program, target } from './program.mjs';
 /** The audience of the servers that these tests start. */
 export const AUDIENCE = 'https://rooms.example';
 
+/** Whether the server under test is the one on Workers. */
+export const ON_WORKERS = process.env.CONFORMANCE_HOST === 'workers';
+
 /**
  * The conformance server with a data folder of its own.
  *
- * `CONFORMANCE_SERVER` names another command than the release build: a program and
- * arguments, separated by spaces, to which `--listen` and `--data` are added.
+ * It is the release build of the program for one machine or, where
+ * `CONFORMANCE_HOST` is `workers`, the built Worker on workerd.
  */
 export class Server {
   #program;
@@ -44,13 +47,13 @@ export class Server {
 
   /** Ends the process; the port and the data folder are kept. */
   async halt() {
-    return this.#program.stop();
+    return this.#program.stop(SIGNAL);
   }
 
   /** Ends the process, if it runs, and removes its data. */
   async stop() {
     try {
-      await this.#program.stop();
+      await this.#program.stop(SIGNAL);
     } finally {
       await rm(this.#folder, { recursive: true, force: true });
     }
@@ -66,12 +69,16 @@ export class Server {
     const command = [...COMMAND, '--listen', address, '--data', data];
     const { program, match } = await Program.start(command, {
       env: this.#environment,
-      ready: /https?:\/\/(\S+:\d+)/,
+      ready: /http:\/\/127\.0\.0\.1:(\d+)|"port":(\d+)/,
     });
     this.#program = program;
-    this.url = match[0];
-    this.host = match[1];
+    this.host = `127.0.0.1:${match[1] ?? match[2]}`;
+    this.url = `http://${this.host}`;
   }
 }
 
-const COMMAND = process.env.CONFORMANCE_SERVER?.split(' ') ?? [target('release/conformance-server')];
+const COMMAND = ON_WORKERS
+  ? [target('debug/xtask'), 'workers', 'serve', 'conformance-server']
+  : [target('release/conformance-server')];
+/** workerd waits for its sockets when it is asked to end. */
+const SIGNAL = ON_WORKERS ? 'SIGKILL' : 'SIGTERM';

@@ -6,12 +6,13 @@ use serde_json::json;
 
 use crate::cases::cases;
 use crate::client::ws::Frame;
-use crate::world::Shared;
+use crate::world::{Shared, World};
 
 cases! {
     "Hibernation" => [
         a_room_wakes_with_its_connections, expiry_reaches_a_sleeping_room,
         an_owner_change_reaches_a_sleeping_room, a_busy_room_stays_awake,
+        tags_and_state_outlast_sleep, an_alarm_reaches_a_sleeping_room, alarms_outlast_a_kill,
     ],
 }
 
@@ -80,4 +81,49 @@ async fn a_busy_room_stays_awake(world: Shared) {
         socket.text(&i.to_string()).await;
         assert_eq!(socket.json().await["instance"], first);
     }
+}
+
+async fn tags_and_state_outlast_sleep(world: Shared) {
+    let mut tagged = world.open("/parties/hibernating-tags/slept?_pk=t").await;
+    let mut stateful = world.open("/parties/hibernating-stateful/slept").await;
+    assert_eq!(stateful.json().await["name"], "slept");
+    let mut instances = Vec::new();
+    for count in 2..4 {
+        tagged.text("instance").await;
+        instances.push(tagged.json().await);
+        tagged.text("tags").await;
+        assert_eq!(tagged.json().await, json!(["t", "role-a", "role-b"]));
+        stateful.text("increment").await;
+        assert_eq!(stateful.json().await, json!({"count": count}));
+        tokio::time::sleep(SLEEP).await;
+    }
+    assert_ne!(instances[0], instances[1], "it is another instance");
+}
+
+async fn an_alarm_reaches_a_sleeping_room(world: Shared) {
+    let path = "/parties/hibernating-alarm/asleep";
+    let millis = SLEEP.as_millis();
+    let set = world.get(&format!("{path}/set?ms={millis}")).send().await;
+    let before = set.json()["instance"].clone();
+    tokio::time::sleep(SLEEP).await;
+    crate::world::eventually("the alarm fires", || async {
+        world.get(path).send().await.json()["fired"] == 1
+    })
+    .await;
+    let fired_in = world.get(path).send().await.json()["fired_in"].clone();
+    assert!(fired_in.is_string());
+    assert_ne!(fired_in, before, "it is another instance");
+}
+
+async fn alarms_outlast_a_kill(world: Shared) {
+    let own = World::new(&world.start.served).await;
+    let path = "/parties/alarm/killed";
+    let set = own.get(&format!("{path}/set?ms=2000")).send().await;
+    assert_eq!(set.json()["fired"], 0);
+    own.server.signal("KILL").await;
+    let own = World::with_start(own.start, own.folder, own.issuer).await;
+    crate::world::eventually("the alarm fires", || async {
+        own.get(path).send().await.json()["fired"] == 1
+    })
+    .await;
 }

@@ -10,7 +10,7 @@ cases! {
     "Refusals" => [
         no_token, bad_token, expired_token, two_carriers, bearer_without_token, dpop_scheme,
         too_long_token, missing_scope, not_the_owner, unknown_party, bad_upgrade,
-        handshake_form, failing_hooks, expiry_on_a_live_socket, expiry_is_not_queued_behind_a_flood,
+        handshake_form, failing_hooks, a_panic_stays_in_its_room, expiry_on_a_live_socket, expiry_is_not_queued_behind_a_flood,
         the_same_expired_token_a_fifth_time, challenges_are_well_formed, head_answers_as_get,
         basic_and_unknown_schemes_are_no_token, anonymous_is_only_no_token,
     ],
@@ -245,6 +245,27 @@ async fn failing_hooks(world: Shared) {
         assert_eq!(socket.closed().await.0, Some(1011), "{how}");
         before = if is_new { instance().await } else { before };
     }
+}
+
+async fn a_panic_stays_in_its_room(world: Shared) {
+    let (mut bystander, _) = world
+        .join(&world.alice(), "/parties/chat/beside-a-panic")
+        .await;
+    bystander.text("before").await;
+    let before = bystander.json().await["instance"].clone();
+    let path = "/parties/faulty/panics";
+    for _ in 0..20 {
+        let mut socket = world.open(path).await;
+        let mut colleague = world.open(path).await;
+        socket.text("panic").await;
+        assert_eq!(socket.closed().await.0, Some(1011));
+        // Only the socket whose hook it was is closed.
+        colleague.text("fine").await;
+        assert!(colleague.json().await["instance"].is_string());
+        assert_eq!(world.get(&format!("{path}/panic")).status().await, 500);
+    }
+    bystander.text("after").await;
+    assert_eq!(bystander.json().await["instance"], before);
 }
 
 async fn expiry_on_a_live_socket(world: Shared) {

@@ -1,23 +1,35 @@
-//! `alarm`: the room's one alarm.
+//! `alarm` and `hibernating-alarm`: the room's one alarm.
 
 use std::time::Duration;
 
 use partyserver::{Context, Request, Response, Result, Server, json};
 use serde_json::{Value, json as value};
 
-/// Sets its alarm on request, and remembers in storage how often it fired.
-#[derive(Debug, Default)]
-pub struct Alarm;
+use crate::instance::instance_id;
+
+/// Sets its alarm on request, and remembers in storage how often it fired, and in
+/// which instance.
+#[derive(Debug)]
+pub struct Alarm {
+    instance: String,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self {
+            instance: instance_id(),
+        }
+    }
+}
 
 impl Server for Alarm {
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
         let fired: u64 = cx.room().storage().get(FIRED).await?.unwrap_or_default();
-        cx.room().storage().put(FIRED, &(fired + 1)).await?;
-        cx.room()
-            .storage()
-            .put(NAME, &cx.room().name())
-            .await
-            .map_err(Into::into)
+        let storage = cx.room().storage();
+        storage.put(FIRED, &(fired + 1)).await?;
+        storage.put(FIRED_IN, &self.instance).await?;
+        storage.put(NAME, &cx.room().name()).await?;
+        Ok(())
     }
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
@@ -29,11 +41,19 @@ impl Server for Alarm {
             let delay = Duration::from_millis(delay.parse()?);
             cx.room().set_alarm(cx.now() + delay).await?;
         }
-        let fired: u64 = cx.room().storage().get(FIRED).await?.unwrap_or_default();
-        let name: Value = cx.room().storage().get(NAME).await?.unwrap_or_default();
-        json(&value!({ "fired": fired, "name": name }))
+        let storage = cx.room().storage();
+        let fired: u64 = storage.get(FIRED).await?.unwrap_or_default();
+        let fired_in: Value = storage.get(FIRED_IN).await?.unwrap_or_default();
+        let name: Value = storage.get(NAME).await?.unwrap_or_default();
+        json(&value!({
+            "fired": fired,
+            "fired_in": fired_in,
+            "name": name,
+            "instance": self.instance,
+        }))
     }
 }
 
 const FIRED: &str = "fired";
+const FIRED_IN: &str = "fired-in";
 const NAME: &str = "name";

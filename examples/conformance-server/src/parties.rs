@@ -107,11 +107,11 @@ pub fn parties<R: PartyRegistry>(
         .party("on-start-server", OnStartServer::default)
         .party("failing-start", FailingStart::default)
         .party("before", || Before)
-        .party("tags", || Tags)
+        .party("tags", Tags::default)
         .party_with(
             "hibernating-tags",
             plain().with_hibernation(hibernating(1)),
-            || Tags,
+            Tags::default,
         )
         .party_with("cors", open(), || Before)
         .party_with(
@@ -126,7 +126,12 @@ pub fn parties<R: PartyRegistry>(
             plain().with_turn_limit(Duration::from_secs(1)),
             Faulty::default,
         )
-        .party("alarm", || Alarm)
+        .party("alarm", Alarm::default)
+        .party_with(
+            "hibernating-alarm",
+            plain().with_hibernation(hibernating(1)),
+            Alarm::default,
+        )
         .rewrite(echo_at_root)
         .fallback(root))
 }

@@ -3,9 +3,21 @@
 use partyserver::{Connection, Context, Handshake, Message, Result, Server};
 use serde_json::json as value;
 
+use crate::instance::instance_id;
+
 /// Gives each connection two tags and answers what the connection holds.
-#[derive(Debug, Default)]
-pub struct Tags;
+#[derive(Debug)]
+pub struct Tags {
+    instance: String,
+}
+
+impl Default for Tags {
+    fn default() -> Self {
+        Self {
+            instance: instance_id(),
+        }
+    }
+}
 
 impl Server for Tags {
     async fn connection_tags(&mut self, _: &Context, _: &Handshake) -> Result<Vec<String>> {
@@ -15,6 +27,7 @@ impl Server for Tags {
     async fn on_message(&mut self, _: &Context, from: &Connection, message: Message) -> Result<()> {
         match message.as_text()? {
             "tags" => from.send(value!(from.tags()))?,
+            "instance" => from.send(value!(self.instance))?,
             "uri" => from.send(from.uri().to_string())?,
             _ => {}
         }

@@ -1,19 +1,20 @@
 //! What the suites run, built beforehand.
 //!
-//! Every build selects the whole workspace: cargo unites the features of what is
-//! selected, so builds of single packages would compile many dependencies again.
+//! Every native build selects all default members: cargo unites the features of what
+//! is selected, so builds of single packages would compile many dependencies again.
 
 use crate::process::run;
-use crate::{Result, setup, workspace::Workspace};
+use crate::{Result, setup, workers, workspace::Workspace};
 
-use super::suite::Suite;
+use super::suite::{Host, Suite};
 
 pub(super) fn build(workspace: &Workspace, suites: &[Suite]) -> Result<()> {
     if suites.is_empty() {
         return Ok(());
     }
     run(&mut workspace.cargo(&["build", "--bins", "--tests", "--locked"]))?;
-    if suites.iter().any(Suite::is_black_box) {
+    let serves = |host| suites.iter().any(|suite| suite.black_box() == Some(host));
+    if serves(Host::Native) {
         run(&mut workspace.cargo(&[
             "build",
             "--release",
@@ -22,7 +23,12 @@ pub(super) fn build(workspace: &Workspace, suites: &[Suite]) -> Result<()> {
             "conformance-server",
         ]))?;
     }
-    if suites.iter().any(|suite| matches!(suite, Suite::Node(_))) {
+    if serves(Host::Workers) {
+        for example in ["conformance-server", "private-chat"] {
+            println!("{example}: {}", workers::build(workspace, example)?);
+        }
+    }
+    if suites.iter().any(Suite::needs_npm) {
         setup::npm_packages(workspace)?;
     }
     Ok(())

@@ -23,14 +23,14 @@ pub(super) fn of_cargo(text: &str) -> Counts {
     sum
 }
 
-/// The last line of the conformance suite: `N passed, N failed`.
+/// The last line of the conformance suite: `N passed, N failed, N skipped`.
 pub(super) fn of_conformance(text: &str) -> Counts {
     let last = text.trim_end().lines().next_back().unwrap_or_default();
     let count = |word| last.split(',').map(|part| number_before(part, word)).sum();
     Counts {
         passed: count("passed"),
         failed: count("failed"),
-        ignored: 0,
+        ignored: count("skipped"),
     }
 }
 
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn only_the_last_line_of_the_conformance_suite_counts() {
-        let text = "ok   3 passed, 3 failed\nFAIL other\n12 passed, 1 failed\n";
-        assert_eq!(of_conformance(text), counts(12, 1, 0));
+        let text = "ok   3 passed, 3 failed\nFAIL other\n12 passed, 1 failed, 4 skipped\n";
+        assert_eq!(of_conformance(text), counts(12, 1, 4));
         assert_eq!(of_conformance("ended early\n"), counts(0, 0, 0));
     }
 

@@ -19,10 +19,10 @@ pub(crate) struct Options {
     /// Runs only the suites of this name, or whose name begins with it and a hyphen;
     /// may be given several times.
     #[arg(long, value_name = "NAME")]
-    only: Vec<String>,
-    /// Leaves the Node suites out, and says so.
+    pub(crate) only: Vec<String>,
+    /// Leaves the suites out that need Node or npm, and says so.
     #[arg(long)]
-    without_node: bool,
+    pub(crate) without_node: bool,
 }
 
 /// Runs what was asked for and prints the summary.
@@ -34,15 +34,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let node = setup::node();
     let (mut suites, mut rows, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for suite in wanted {
-        match (&suite, &node) {
-            (Suite::Node(name), _) if options.without_node => {
+        match &node {
+            _ if !suite.needs_npm() => suites.push(suite),
+            _ if options.without_node => {
+                let name = suite.name();
                 notes.push(format!("{name}: left out, as --without-node asks"));
             }
-            (Suite::Node(name), Err(reason)) => {
+            Err(reason) => {
                 let problem = format!("{reason}; --without-node leaves this suite out");
-                rows.push(Row::problem(name, problem));
+                rows.push(Row::problem(&suite.name(), problem));
             }
-            _ => suites.push(suite),
+            Ok(()) => suites.push(suite),
         }
     }
     notes.extend(suite::missing_vectors(workspace));
@@ -75,7 +77,7 @@ fn run_all(workspace: &Workspace, suites: &[Suite]) -> Vec<Row> {
         .map(|suite| {
             let began = Instant::now();
             let outcome = suite.run(workspace);
-            Row::new(suite.name(), outcome, began.elapsed())
+            Row::new(&suite.name(), outcome, began.elapsed())
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! The suites: where each comes from, how it is run, whose output is counted.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -12,14 +13,23 @@ use super::counts::{self, Counts};
 pub(super) enum Suite {
     /// `cargo test`, with a name and the targets it selects.
     Cargo(&'static str, &'static [&'static str]),
-    /// The conformance suite against the conformance server.
-    Conformance,
+    /// The conformance suite against the conformance server of a host.
+    Conformance(Host),
     /// A file of `interop/`, by its name without the extension.
-    Node(String),
+    Node(String, Host),
+}
+
+/// What serves the rooms.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Host {
+    Native,
+    /// A Worker on workerd, which comes from npm.
+    Workers,
 }
 
 impl Suite {
-    /// Every suite, in the order of running. Each `*.test.mjs` of `interop/` is one.
+    /// Every suite, in the order of running. Each `*.test.mjs` of `interop/` is one;
+    /// those of [`BOTH_HOSTS`] are run on each, and `workers-*` on Workers alone.
     pub(super) fn all(workspace: &Workspace) -> Result<Vec<Self>> {
         let mut node = Vec::new();
         for entry in std::fs::read_dir(workspace.interop())? {
@@ -29,22 +39,46 @@ impl Suite {
             }
         }
         node.sort();
+        let (workers, native): (Vec<_>, Vec<_>) = node
+            .into_iter()
+            .partition(|name| name.starts_with(WORKERS_PREFIX));
+        let both = BOTH_HOSTS.map(|name| Self::Node(name.to_owned(), Host::Workers));
         let mut all = vec![
             Self::Cargo("unit", &["--lib", "--bins"]),
             Self::Cargo("integration", &["--test", "*"]),
             Self::Cargo("doc", &["--doc"]),
-            Self::Conformance,
+            Self::Conformance(Host::Native),
         ];
-        all.extend(node.into_iter().map(Self::Node));
+        all.extend(
+            native
+                .into_iter()
+                .map(|name| Self::Node(name, Host::Native)),
+        );
+        all.push(Self::Conformance(Host::Workers));
+        all.extend(both);
+        all.extend(
+            workers
+                .into_iter()
+                .map(|name| Self::Node(name, Host::Workers)),
+        );
         Ok(all)
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> Cow<'_, str> {
         match self {
-            Self::Cargo(name, _) => name,
-            Self::Conformance => "conformance",
-            Self::Node(name) => name,
+            Self::Cargo(name, _) => (*name).into(),
+            Self::Conformance(Host::Native) => "conformance".into(),
+            Self::Conformance(Host::Workers) => format!("{WORKERS_PREFIX}conformance").into(),
+            Self::Node(name, Host::Workers) if !name.starts_with(WORKERS_PREFIX) => {
+                format!("{WORKERS_PREFIX}{name}").into()
+            }
+            Self::Node(name, _) => name.into(),
         }
+    }
+
+    /// Whether it needs Node, or what npm installs.
+    pub(super) fn needs_npm(&self) -> bool {
+        matches!(self, Self::Node(..) | Self::Conformance(Host::Workers))
     }
 
     /// Whether the name asks for this suite: in full, or for all that begin with it.
@@ -54,9 +88,12 @@ impl Suite {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 
-    /// Whether the conformance server is what it tests.
-    pub(super) fn is_black_box(&self) -> bool {
-        matches!(self, Self::Conformance | Self::Node(_))
+    /// The host whose conformance server is what it tests.
+    pub(super) fn black_box(&self) -> Option<Host> {
+        match self {
+            Self::Cargo(..) => None,
+            Self::Conformance(host) | Self::Node(_, host) => Some(*host),
+        }
     }
 
     /// Runs the suite.
@@ -90,22 +127,34 @@ impl Suite {
                 command.args(*targets);
                 command
             }
-            Self::Conformance => {
-                let server = workspace.target.join("release/conformance-server");
+            Self::Conformance(host) => {
+                let (name, program, arguments) = match host {
+                    Host::Native => ("native", "release/conformance-server", ""),
+                    Host::Workers => (
+                        "workers",
+                        "debug/xtask",
+                        " workers serve conformance-server",
+                    ),
+                };
+                let program = workspace.target.join(program);
+                let program = from_root(workspace, &program).display();
                 let mut command = Command::new(workspace.target.join("debug/conformance"));
                 command
-                    .arg("--server")
-                    .arg(from_root(workspace, &server))
+                    .args(["--host", name, "--server"])
+                    .arg(format!("{program}{arguments}"))
                     .current_dir(&workspace.root);
                 command
             }
-            Self::Node(name) => {
+            Self::Node(name, host) => {
                 let mut command = Command::new("node");
                 command
                     .args(["--test", "--test-reporter=spec"])
                     .arg(format!("{name}{NODE_SUFFIX}"))
                     .env("CARGO_TARGET_DIR", &workspace.target)
                     .current_dir(workspace.interop());
+                if *host == Host::Workers {
+                    command.env("CONFORMANCE_HOST", "workers");
+                }
                 command
             }
         }
@@ -114,8 +163,8 @@ impl Suite {
     fn count(&self, ran: &Output) -> Counts {
         match self {
             Self::Cargo(..) => counts::of_cargo(&ran.text),
-            Self::Conformance => counts::of_conformance(&ran.text),
-            Self::Node(_) => counts::of_node(&ran.text),
+            Self::Conformance(_) => counts::of_conformance(&ran.text),
+            Self::Node(..) => counts::of_node(&ran.text),
         }
     }
 }
@@ -144,3 +193,11 @@ fn from_root<'a>(workspace: &Workspace, path: &'a Path) -> &'a Path {
 }
 
 const NODE_SUFFIX: &str = ".test.mjs";
+const WORKERS_PREFIX: &str = "workers-";
+/// The files that say the same of any host.
+const BOTH_HOSTS: [&str; 4] = [
+    "oidc-provider",
+    "partysocket",
+    "partysocket-refusals",
+    "partysocket-scenarios",
+];

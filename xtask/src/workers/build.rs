@@ -12,7 +12,7 @@ use crate::setup::{self, WASM};
 use crate::{Result, workspace::Workspace};
 
 /// What was built.
-pub(super) struct Built {
+pub(crate) struct Built {
     module: usize,
     script: usize,
     /// Module and script, compressed by gzip.
@@ -29,7 +29,7 @@ impl fmt::Display for Built {
     }
 }
 
-pub(super) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
+pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
     let source = workspace.root.join("examples").join(example);
     let wrangler = Wrangler::read(&source)?;
     setup::wasm_target()?;

@@ -13,7 +13,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use crate::Result;
+use crate::test;
 use crate::workspace::Workspace;
+
+pub(crate) use self::build::build;
 
 /// What to do.
 #[derive(clap::Subcommand)]
@@ -34,6 +37,8 @@ pub(crate) enum Command {
         #[arg(long, default_value = "data")]
         data: PathBuf,
     },
+    /// Runs the suites of `cargo xtask test` that are about Workers.
+    Test,
 }
 
 /// Runs a command.
@@ -52,6 +57,13 @@ pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<ExitCode> 
             listen,
             data,
         } => Err(runtime::serve(workspace, example, *listen, data)),
+        Command::Test => test::run(
+            workspace,
+            &test::Options {
+                only: vec!["workers".to_owned()],
+                without_node: false,
+            },
+        ),
     }
 }
 
