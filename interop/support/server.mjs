@@ -20,17 +20,22 @@ export class Server {
   #program;
   #environment;
   #folder;
+  #data;
 
-  constructor(environment, folder) {
+  constructor(environment, folder, data) {
     this.#environment = environment;
     this.#folder = folder;
+    this.#data = data;
   }
 
-  /** @param {{issuer: string}} options the issuer whose tokens it accepts */
-  static async start({ issuer }) {
+  /**
+   * @param {{issuer: string, data?: string}} options the issuer whose tokens it accepts,
+   *   and a data folder that is not to be removed at the end
+   */
+  static async start({ issuer, data }) {
     const folder = await mkdtemp(path.join(tmpdir(), 'interop-'));
     const environment = { OIDC_ISSUER_URL: issuer, OIDC_AUDIENCE: AUDIENCE };
-    const server = new Server(environment, folder);
+    const server = new Server(environment, folder, data ?? path.join(folder, 'data'));
     try {
       await server.#listen('127.0.0.1:0');
     } catch (error) {
@@ -65,8 +70,7 @@ export class Server {
   }
 
   async #listen(address) {
-    const data = path.join(this.#folder, 'data');
-    const command = [...COMMAND, '--listen', address, '--data', data];
+    const command = [...COMMAND, '--listen', address, '--data', this.#data];
     const { program, match } = await Program.start(command, {
       env: this.#environment,
       ready: /http:\/\/127\.0\.0\.1:(\d+)|"port":(\d+)/,

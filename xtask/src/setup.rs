@@ -76,9 +76,17 @@ pub(crate) fn node() -> std::result::Result<(), String> {
     }
 }
 
-/// The packages of the Node suites, exactly as locked.
+/// The packages of the Node suites, exactly as locked. wrangler's are apart: it asks
+/// for other versions of what the npm original asks for.
 pub(crate) fn npm_packages(workspace: &Workspace) -> Result<()> {
-    let folder = workspace.interop();
+    let interop = workspace.interop();
+    for folder in [interop.join("wrangler"), interop] {
+        npm_ci(&folder)?;
+    }
+    Ok(())
+}
+
+fn npm_ci(folder: &Path) -> Result<()> {
     let modified = |path: PathBuf| std::fs::metadata(path).and_then(|file| file.modified());
     let locked = modified(folder.join("package-lock.json"))?;
     // npm writes this copy of the lock when an installation is complete.
