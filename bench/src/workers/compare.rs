@@ -56,7 +56,8 @@ pub(super) async fn run(
         .start()
         .await?;
     let mut outcomes = Vec::new();
-    for (load, connections, settle) in LOADS {
+    let wanted = |load| options.only.is_empty() || options.only.contains(&load);
+    for (load, connections, settle) in LOADS.into_iter().filter(|(load, ..)| wanted(*load)) {
         let size = Size {
             connections,
             rooms: 1,

@@ -8,6 +8,7 @@ mod workerd;
 use std::fs;
 use std::path::PathBuf;
 
+use crate::load::Load;
 use crate::{Result, machine};
 
 use self::compare::Contender;
@@ -37,6 +38,9 @@ pub(crate) struct Options {
     /// The Rust worker's module, for its size.
     #[arg(long)]
     wasm: Option<PathBuf>,
+    /// Measures only these loads.
+    #[arg(long, value_name = "LOAD")]
+    only: Vec<Load>,
     /// How often each is measured; the table has the medians.
     #[arg(long, default_value_t = 3)]
     rounds: usize,

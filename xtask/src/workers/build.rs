@@ -1,7 +1,7 @@
 //! A Worker from its crate: the wasm module, its bindings, and the shim.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wasm_bindgen_cli_support::Bindgen;
 
@@ -30,8 +30,7 @@ impl fmt::Display for Built {
 }
 
 pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
-    let source = workspace.root.join("examples").join(example);
-    let wrangler = Wrangler::read(&source)?;
+    let wrangler = Wrangler::read(&source(workspace, example))?;
     setup::wasm_target()?;
     let package = format!("{example}-worker");
     run(&mut workspace.cargo(&[
@@ -77,6 +76,16 @@ pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
         compressed: compressed(&folder.join("index_bg.wasm"))?
             + compressed(&folder.join("index.js"))?,
     })
+}
+
+/// The folder of a Worker's `wrangler.jsonc`: of an example, or at the root.
+fn source(workspace: &Workspace, name: &str) -> PathBuf {
+    let example = workspace.root.join("examples").join(name);
+    if example.exists() {
+        example
+    } else {
+        workspace.root.join(name)
+    }
 }
 
 /// The one script: bindings that can be made anew for a fresh memory, the shim, and
