@@ -20,12 +20,13 @@ use serde_json::json as value;
 use wasm_bindgen::JsValue;
 
 use crate::failure::{Failure, internal_error};
-use crate::js::{self, error_text, random_id, settled};
+use crate::handoff::{self, HandOff};
+use crate::http as to_http;
+use crate::js::{self, random_id};
 use crate::parties::Site;
 use crate::party::{AnyParty, limited};
 use crate::room_cell::refuse;
-use crate::time::{Sleep, now};
-use crate::{handoff, http as to_http};
+use crate::time::now;
 
 /// A request as the platform gives it.
 pub(crate) struct Incoming {
@@ -119,7 +120,10 @@ impl Incoming {
         let handoff = handoff::write(&head, lobby.attachments(), false, None);
         let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
         let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
-        hand_off(&self.env, party, room, &handoff, false, body).await
+        let Room { binding, name } = room;
+        Ok(js::hand_off(
+            &self.env, binding, name, &handoff, false, body,
+        ))
     }
 
     async fn connect(
@@ -147,18 +151,8 @@ impl Incoming {
         let (head, ()) = handshake.into_parts();
         let handoff = handoff::write(&head, lobby.attachments(), true, protocol.clone());
         let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
-        match hand_off(&self.env, party, room, &handoff, true, None).await {
-            Err(answer) if answer.status().is_server_error() => {
-                let close = match answer.status() {
-                    StatusCode::SERVICE_UNAVAILABLE => {
-                        Close::new(Close::TRY_AGAIN_LATER, "try again later")
-                    }
-                    _ => Close::new(Close::INTERNAL_ERROR, "Internal server error"),
-                };
-                refused(Refusal::closing(*answer, close))
-            }
-            outcome => outcome,
-        }
+        let Room { binding, name } = room;
+        Ok(js::hand_off(&self.env, binding, name, &handoff, true, None))
     }
 
     async fn fallback(self) -> Response {
@@ -167,41 +161,41 @@ impl Incoming {
     }
 }
 
-/// Hands a request to its room's object. What the platform says may be tried
-/// again is tried again; nothing of it has run then.
-async fn hand_off(
-    env: &JsValue,
-    party: &dyn AnyParty,
-    room: &Room,
-    handoff: &str,
-    is_upgrade: bool,
-    body: Option<Uint8Array>,
-) -> Result<JsValue, Box<Response>> {
-    let mut attempt = 0;
-    loop {
-        attempt += 1;
-        let sent = js::hand_off(
-            env,
-            &room.binding,
-            &room.name,
-            handoff,
-            is_upgrade,
-            body.clone(),
-        );
-        let thrown = match settled(sent).await {
-            Ok(response) => return Ok(response),
-            Err(thrown) => thrown,
-        };
-        if is(&thrown, "overloaded") {
-            tracing::warn!(party = %party.name(), "a room's object is overloaded");
-            return Err(Box::new(unavailable()));
+/// The answer to a request that did not reach its room's object.
+pub(crate) fn room_failed(
+    site: &Site,
+    handoff: &HandOff,
+    binding: &str,
+    room: &str,
+    error: &str,
+    is_overloaded: bool,
+) -> JsValue {
+    let index = site.bindings.iter().position(|held| held == binding);
+    let Some(party) = index.map(|index| &site.parties[index]) else {
+        return to_http::response(internal_error(&random_id()));
+    };
+    let (answer, close) = if is_overloaded {
+        tracing::warn!(party = %party.name(), "a room's object is overloaded");
+        let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
+        (unavailable(), close)
+    } else {
+        let failure = Failure::Hook(partyserver::Error::msg(error.to_owned()));
+        let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
+        (failure.to_response(party.name(), room), close)
+    };
+    let finish = |mut answer: Response| {
+        if let Some(cors) = party.cors() {
+            let origin = handoff.origin.as_deref();
+            let origin = origin.and_then(|origin| HeaderValue::from_str(origin).ok());
+            cors.apply(origin.as_ref(), answer.headers_mut());
         }
-        if attempt == MAX_ATTEMPTS || !is(&thrown, "retryable") {
-            let error = partyserver::Error::msg(error_text(&thrown));
-            return Err(failed(&error, party, room));
-        }
-        Sleep::new(RETRY * attempt).await;
+        answer
+    };
+    if handoff.is_upgrade {
+        let refusal = Refusal::closing(answer, close);
+        return refuse(refusal, handoff.protocol.as_deref(), finish);
     }
+    to_http::response(finish(answer))
 }
 
 /// The whole body of a request, read before its room is entered: a client that
@@ -221,10 +215,6 @@ async fn whole(body: Body) -> Result<Bytes, Box<Response>> {
 fn failed(error: &partyserver::Error, party: &dyn AnyParty, room: &Room) -> Box<Response> {
     let error = partyserver::Error::msg(error.to_string());
     Box::new(Failure::Hook(error).to_response(party.name(), &room.name))
-}
-
-fn is(thrown: &JsValue, property: &str) -> bool {
-    js_sys::Reflect::get(thrown, &property.into()).is_ok_and(|value| value.is_truthy())
 }
 
 /// Headers that speak between the hosts' own parts; a client's are dropped.
@@ -278,5 +268,3 @@ fn unavailable() -> Response {
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_FALLBACK_BODY: usize = 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
-const MAX_ATTEMPTS: u32 = 3;
-const RETRY: Duration = Duration::from_millis(100);

@@ -17,7 +17,7 @@ use crate::handoff::HandOff;
 use crate::js::{self, Socket, error_text, random_id};
 use crate::parties::{Parties, Site};
 use crate::room_cell::AnyRoom;
-use crate::task::Task;
+use crate::task;
 use crate::{http as to_http, log};
 
 /// Why a Worker can't serve. One line, for the operator.
@@ -76,16 +76,10 @@ fn misconfigured(problem: &str) -> JsValue {
     to_http::response(internal_error(&id))
 }
 
-/// Answers a request to the Worker.
+/// Answers a request to the Worker. `request` is given where it has a body.
 #[wasm_bindgen(js_name = workerFetch)]
-pub fn worker_fetch(
-    env: JsValue,
-    method: String,
-    url: String,
-    headers: String,
-    request: JsValue,
-) -> Task {
-    Task::new(
+pub fn worker_fetch(env: JsValue, method: String, url: String, headers: String, request: JsValue) {
+    task::offer(
         async move {
             let site = match site(&env) {
                 Ok(site) => site,
@@ -109,11 +103,22 @@ pub fn worker_fetch(
     )
 }
 
-/// The text of the panic that has just ended a task; `undefined` when it was none:
-/// then nothing in this memory can be relied on.
-#[wasm_bindgen(js_name = panicText)]
-pub fn panic_text() -> Option<String> {
-    log::take_panic()
+/// The answer to a request that the platform could not bring to its room's object.
+#[wasm_bindgen(js_name = roomFailed)]
+pub fn room_failed(
+    handoff: &str,
+    binding: &str,
+    room: &str,
+    error: &str,
+    is_overloaded: bool,
+) -> JsValue {
+    let site = SITE.with(|site| site.get().cloned());
+    match (site, HandOff::read(handoff)) {
+        (Some(Ok(site)), Some(handoff)) => {
+            edge::room_failed(&site, &handoff, binding, room, error, is_overloaded)
+        }
+        _ => misconfigured("a request was handed over that this Worker did not make"),
+    }
 }
 
 /// A room in a Durable Object.
@@ -136,7 +141,7 @@ impl RoomObject {
     }
 
     /// Answers a request that the Worker hands over.
-    pub fn fetch(&self, handoff: Option<String>, body: Option<Uint8Array>) -> Task {
+    pub fn fetch(&self, handoff: Option<String>, body: Option<Uint8Array>) {
         let room = self.room.clone();
         let handoff = handoff.as_deref().and_then(HandOff::read);
         match (room, handoff) {
@@ -153,7 +158,7 @@ impl RoomObject {
     }
 
     /// Handles a message.
-    pub fn message(&self, socket: JsValue, data: JsValue) -> Task {
+    pub fn message(&self, socket: JsValue, data: JsValue) {
         let socket: Socket = socket.unchecked_into();
         match &self.room {
             Ok(room) => Rc::clone(room).message(socket, data),
@@ -162,7 +167,7 @@ impl RoomObject {
     }
 
     /// Handles the end of a socket.
-    pub fn closed(&self, socket: JsValue, code: u16, reason: String, clean: bool) -> Task {
+    pub fn closed(&self, socket: JsValue, code: u16, reason: String, clean: bool) {
         let event = if clean {
             CloseEvent::clean(code, reason)
         } else {
@@ -172,20 +177,20 @@ impl RoomObject {
     }
 
     /// Handles the break of a socket.
-    pub fn broken(&self, socket: JsValue, error: &JsValue) -> Task {
+    pub fn broken(&self, socket: JsValue, error: &JsValue) {
         let error = Error::msg(error_text(error));
         self.ended(socket, CloseEvent::abnormal(), Some(error))
     }
 
     /// Handles the platform's alarm.
-    pub fn alarm(&self) -> Task {
+    pub fn alarm(&self) {
         match &self.room {
             Ok(room) => Rc::clone(room).alarm(),
             Err(problem) => answered(misconfigured(problem)),
         }
     }
 
-    fn ended(&self, socket: JsValue, event: CloseEvent, error: Option<Error>) -> Task {
+    fn ended(&self, socket: JsValue, event: CloseEvent, error: Option<Error>) {
         let socket: Socket = socket.unchecked_into();
         match &self.room {
             Ok(room) => Rc::clone(room).closed(socket, event, error),
@@ -204,6 +209,6 @@ fn room(class: &str, state: DurableObjectState, env: &JsValue) -> Result<Rc<dyn 
     Ok(Rc::clone(party).room(Arc::from(room), state))
 }
 
-fn answered(answer: JsValue) -> Task {
-    Task::new(std::future::ready(answer), |_| JsValue::NULL)
+fn answered(answer: JsValue) {
+    task::offer(std::future::ready(answer), |_| JsValue::NULL)
 }

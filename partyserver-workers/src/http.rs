@@ -14,7 +14,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::js;
-use crate::task::Task;
+use crate::task;
 
 /// Headers from the shim's form: a name and a value on each pair of lines. A
 /// value that HTTP does not allow is left out.
@@ -33,8 +33,12 @@ pub(crate) fn headers(head: &str) -> HeaderMap {
     headers
 }
 
-/// The body of a request, read when it is asked for.
+/// The body of a request, read when it is asked for. Without one there is no
+/// `request`.
 pub(crate) fn body(request: &JsValue, max: usize) -> Body {
+    if request.is_undefined() {
+        return Body::empty();
+    }
     let request = request.clone();
     let read = async move {
         let read = js::settled(Ok(js::body(&request, max as f64))).await;
@@ -106,17 +110,17 @@ pub struct Chunks(Rc<RefCell<Option<Body>>>);
 
 #[wasm_bindgen]
 impl Chunks {
-    /// The next chunk; `null` at the end, a string when the body broke.
-    pub fn next(&self) -> Task {
+    /// Offers the next chunk; `false` at the end, a string when the body broke.
+    pub fn next(&self) {
         let slot = Rc::clone(&self.0);
         let next = async move {
             let Some(mut body) = slot.take() else {
-                return JsValue::NULL;
+                return JsValue::FALSE;
             };
             loop {
                 let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
                 match frame {
-                    None => return JsValue::NULL,
+                    None => return JsValue::FALSE,
                     Some(Err(error)) => return JsValue::from_str(&error.to_string()),
                     Some(Ok(frame)) => {
                         if let Ok(bytes) = frame.into_data() {
@@ -127,6 +131,6 @@ impl Chunks {
                 }
             }
         };
-        Task::new(next, |_| JsValue::from_str("the body's stream failed"))
+        task::offer(next, |_| JsValue::from_str("the body's stream failed"))
     }
 }

@@ -53,8 +53,9 @@ extern "C" {
     /// The whole body of a request: its bytes, or `null` when it is longer.
     #[wasm_bindgen(js_name = partyserverBody)]
     pub(crate) fn body(request: &JsValue, max: f64) -> Promise;
-    /// A request to the object of a room.
-    #[wasm_bindgen(catch, js_name = partyserverHandOff)]
+    /// A request to the object of a room: a promise of its answer, or of that of
+    /// `room_failed`.
+    #[wasm_bindgen(js_name = partyserverHandOff)]
     pub(crate) fn hand_off(
         env: &JsValue,
         binding: &str,
@@ -62,7 +63,7 @@ extern "C" {
         handoff: &str,
         is_upgrade: bool,
         body: Option<Uint8Array>,
-    ) -> Result<Promise, JsValue>;
+    ) -> JsValue;
     /// The names of the bindings that are namespaces of Durable Objects.
     #[wasm_bindgen(js_name = partyserverNamespaces)]
     pub(crate) fn namespaces(env: &JsValue) -> Vec<String>;

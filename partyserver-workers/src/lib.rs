@@ -39,7 +39,7 @@ mod task;
 mod time;
 mod turns;
 
-pub use entry::{ConfigError, Env, RoomObject, panic_text, serve, worker_fetch};
+pub use entry::{ConfigError, Env, RoomObject, room_failed, serve, worker_fetch};
 pub use http::Chunks;
 pub use parties::Parties;
-pub use task::{Task, spawn};
+pub use task::{Task, begin, panicked, spawn};

@@ -153,7 +153,8 @@ impl ObjectRoom {
     pub(crate) fn open(&self) -> Vec<Arc<Conn>> {
         // Asking a connection may end it, so the list is not borrowed then.
         let mut open = self.connections.borrow().clone();
-        open.retain(|conn| conn.is_admitted());
+        let now = time::now_millis();
+        open.retain(|conn| conn.is_admitted_at(now));
         open
     }
 

@@ -24,17 +24,17 @@ use crate::js::{self, Socket, random_id};
 use crate::party::{Party, limited};
 use crate::room::ObjectRoom;
 use crate::socket::Conn;
-use crate::task::{self, Task};
+use crate::task;
 use crate::time::now_millis;
 use crate::turns::Turn;
 use crate::{http as to_http, socket};
 
 /// A room of any server.
 pub(crate) trait AnyRoom {
-    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) -> Task;
-    fn message(self: Rc<Self>, socket: Socket, data: JsValue) -> Task;
-    fn closed(self: Rc<Self>, socket: Socket, event: CloseEvent, error: Option<Error>) -> Task;
-    fn alarm(self: Rc<Self>) -> Task;
+    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue);
+    fn message(self: Rc<Self>, socket: Socket, data: JsValue);
+    fn closed(self: Rc<Self>, socket: Socket, event: CloseEvent, error: Option<Error>);
+    fn alarm(self: Rc<Self>);
     /// Hands over posted events until there are none.
     fn drain(self: Rc<Self>) -> BoxFuture<'static, ()>;
 }
@@ -258,13 +258,13 @@ struct Joined {
 }
 
 impl<S: Server> AnyRoom for RoomCell<S> {
-    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) -> Task {
+    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) {
         let turn = self.room.turns.turn();
         let (held, cell) = (Rc::clone(&turn), Rc::clone(&self));
         let origin = handoff.origin.clone();
         if !handoff.is_upgrade {
             let panic_origin = origin.clone();
-            return Task::new(
+            return task::offer(
                 async move {
                     let mut answer = self.request(&turn, handoff, body).await;
                     self.party.apply_cors(origin.as_deref(), &mut answer);
@@ -282,7 +282,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         let panic_joined = Rc::clone(&joined);
         let protocol = handoff.protocol.clone();
         let panic_protocol = protocol.clone();
-        Task::new(
+        task::offer(
             async move {
                 let outcome = self.connect(&turn, handoff, &joined, object).await;
                 self.answer_upgrade(outcome, &joined, protocol.as_deref())
@@ -295,7 +295,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         )
     }
 
-    fn message(self: Rc<Self>, socket: Socket, data: JsValue) -> Task {
+    fn message(self: Rc<Self>, socket: Socket, data: JsValue) {
         let turn = self.room.turns.turn();
         let (held, cell, from) = (Rc::clone(&turn), Rc::clone(&self), socket.clone());
         let work = async move {
@@ -328,7 +328,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             }
             JsValue::NULL
         };
-        Task::new(work, move |panic| {
+        task::offer(work, move |panic| {
             held.end();
             let connection = cell.room.find(&from).map(|conn| conn.handle());
             let id = cell.log(&Failure::Panicked(panic), connection.as_ref());
@@ -339,7 +339,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         })
     }
 
-    fn closed(self: Rc<Self>, socket: Socket, event: CloseEvent, error: Option<Error>) -> Task {
+    fn closed(self: Rc<Self>, socket: Socket, event: CloseEvent, error: Option<Error>) {
         let turn = self.room.turns.turn();
         let (held, cell, ended) = (Rc::clone(&turn), Rc::clone(&self), socket.clone());
         answer_close(&socket, &event);
@@ -372,7 +372,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             }
             JsValue::NULL
         };
-        Task::new(work, move |panic| {
+        task::offer(work, move |panic| {
             held.end();
             let conn = cell.room.find(&ended);
             let connection = conn.as_ref().map(|conn| conn.handle());
@@ -384,7 +384,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         })
     }
 
-    fn alarm(self: Rc<Self>) -> Task {
+    fn alarm(self: Rc<Self>) {
         let turn = self.room.turns.turn();
         let (held, cell) = (Rc::clone(&turn), Rc::clone(&self));
         let work = async move {
@@ -405,7 +405,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             self.room.settle_deadlines().await;
             JsValue::NULL
         };
-        Task::new(work, move |panic| {
+        task::offer(work, move |panic| {
             held.end();
             cell.log(&Failure::Panicked(panic), None);
             let room = Arc::clone(&cell.room);

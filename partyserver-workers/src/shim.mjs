@@ -8,55 +8,65 @@ const HANDOFF = "x-partyserver-secret-handoff";
 // all objects begin anew in another.
 let engine;
 
-function begin() {
-  const bound = bind();
-  const stack = bound.raw.__stack_pointer;
-  return { ...bound, top: stack.value, isBroken: false };
-}
-
-const current = () => (engine ??= begin());
+const current = () => (engine ??= { ...bind(), isBroken: false });
 
 // Whose event is being handled: what tasks are begun for.
 let context;
 
+// Runs one step of the module in the context that it belongs to.
+function step(next, code) {
+  const outer = context;
+  const { own } = next;
+  const stack = own.raw.__stack_pointer.value;
+  context = next;
+  try {
+    return code(own.glue);
+  } catch (trap) {
+    return recover(own, stack, trap);
+  } finally {
+    context = outer;
+  }
+}
+
+// Begins what the module makes of an event. What needs not wait is answered at once,
+// the rest by a promise; `null` when the module has trapped.
+function begin(next, event) {
+  const answer = step(next, (glue) => {
+    event(glue);
+    return glue.begin();
+  });
+  return answer instanceof next.own.glue.Task ? drive(next, answer) : answer;
+}
+
 // Drives a task to its answer, always in the context that it was begun in.
-async function drive(own, ctx, task) {
-  let isWoken = false;
+async function drive(next, task) {
   let resolve;
-  const wake = () => {
+  let isWoken = task.listen(() => {
     isWoken = true;
     resolve?.();
-  };
+  });
   for (;;) {
-    isWoken = false;
-    const outer = context;
-    context = { own, ctx };
-    try {
-      const answer = task.poll(wake);
-      if (answer !== undefined) {
-        task.free();
-        return answer;
-      }
-    } catch (trap) {
-      return recover(own, task, trap);
-    } finally {
-      context = outer;
-    }
     if (!isWoken) await new Promise((woken) => (resolve = woken));
     resolve = undefined;
+    isWoken = false;
+    const answer = step(next, () => task.poll());
+    if (answer === undefined) continue;
+    // After a panic it is still borrowed, and left to itself.
+    if (task.isOver()) task.free();
+    return answer;
   }
 }
 
 // A panic leaves the memory as it was at a known point: the task is over, and what
 // it held is given back. After any other trap nothing can be relied on.
-function recover(own, task, trap) {
-  own.raw.__stack_pointer.value = own.top;
-  const text = own.isBroken ? undefined : own.glue.panicText();
-  if (text !== undefined) return task.panicked(text);
+function recover(own, stack, trap) {
+  own.raw.__stack_pointer.value = stack;
+  const answer = own.isBroken ? undefined : own.glue.panicked();
+  if (answer !== undefined) return answer;
   own.isBroken = true;
   if (engine === own) engine = undefined;
   console.error("the module has trapped; its rooms begin anew", trap);
-  return undefined;
+  return null;
 }
 
 const failed = () => new Response("Internal server error", { status: 500 });
@@ -69,22 +79,19 @@ function headOf(headers) {
 
 export default {
   async fetch(request, env, ctx) {
-    const own = current();
-    const task = own.glue.workerFetch(
-      env,
-      request.method,
-      request.url,
-      headOf(request.headers),
-      request,
+    const { method, url, headers, body } = request;
+    const answer = begin({ own: current(), ctx }, (glue) =>
+      glue.workerFetch(env, method, url, headOf(headers), body === null ? undefined : request),
     );
-    return (await drive(own, ctx, task)) ?? failed();
+    return (await answer) ?? failed();
   },
 };
 
 class DurableRoom {
   #ctx;
   #env;
-  #own;
+  // The module that the room is in, for this object.
+  #context;
   #room;
   #sockets = new Set();
 
@@ -93,83 +100,72 @@ class DurableRoom {
     this.#env = env;
   }
 
-  // The room in the present module.
-  #begin() {
-    if (this.#own === undefined || this.#own.isBroken) {
+  // Begins an event of the room, in the present module.
+  #begin(event) {
+    if (this.#context === undefined || this.#context.own.isBroken) {
       // These sockets were the lost room's.
       for (const socket of this.#sockets) socket.close(1011, "");
       this.#sockets.clear();
-      this.#own = current();
-      this.#room = new this.#own.glue.RoomObject(
-        this.constructor.party,
-        this.#ctx,
-        this.#env,
-        this,
+      this.#context = { own: current(), ctx: this.#ctx };
+      this.#room = step(
+        this.#context,
+        (glue) => new glue.RoomObject(this.constructor.party, this.#ctx, this.#env, this),
       );
     }
-    return this.#room;
-  }
-
-  #drive(event) {
-    const room = this.#begin();
-    return drive(this.#own, this.#ctx, event(room));
+    return begin(this.#context, () => event(this.#room));
   }
 
   async fetch(request) {
     const handoff = request.headers.get(HANDOFF) ?? undefined;
     const body = request.body ? new Uint8Array(await request.arrayBuffer()) : undefined;
-    return (await this.#drive((room) => room.fetch(handoff, body))) ?? failed();
+    return (await this.#begin((room) => room.fetch(handoff, body))) ?? failed();
   }
 
-  async webSocketMessage(socket, data) {
-    await this.#drive((room) => room.message(socket, data));
+  webSocketMessage(socket, data) {
+    return this.#begin((room) => room.message(socket, data));
   }
 
-  async webSocketClose(socket, code, reason, wasClean) {
-    await this.#drive((room) => room.closed(socket, code, reason, wasClean));
+  webSocketClose(socket, code, reason, wasClean) {
+    return this.#begin((room) => room.closed(socket, code, reason, wasClean));
   }
 
-  async webSocketError(socket, error) {
-    await this.#drive((room) => room.broken(socket, error));
+  webSocketError(socket, error) {
+    return this.#begin((room) => room.broken(socket, error));
   }
 
-  async alarm() {
-    await this.#drive((room) => room.alarm());
+  alarm() {
+    return this.#begin((room) => room.alarm());
   }
 
   // A socket that does not hibernate.
   listen(socket) {
     this.#sockets.add(socket);
     socket.binaryType = "arraybuffer";
-    const on = (type, handle) =>
-      socket.addEventListener(type, (event) =>
-        handle(event).catch((error) => console.error(error)),
-      );
-    on("message", ({ data }) => this.webSocketMessage(socket, data));
-    on("close", ({ code, reason, wasClean }) => {
+    socket.addEventListener("message", ({ data }) => this.webSocketMessage(socket, data));
+    socket.addEventListener("close", ({ code, reason, wasClean }) => {
       this.#sockets.delete(socket);
-      return this.webSocketClose(socket, code, reason, wasClean);
+      this.webSocketClose(socket, code, reason, wasClean);
     });
-    on("error", ({ error }) => {
+    socket.addEventListener("error", ({ error }) => {
       this.#sockets.delete(socket);
-      return this.webSocketError(socket, error);
+      this.webSocketError(socket, error);
     });
   }
 }
 
 // What the module asks of the platform.
 
-function partyserverSpawn(task) {
+function partyserverSpawn() {
   if (context === undefined) return false;
-  const { own, ctx } = context;
-  ctx.waitUntil(drive(own, ctx, task));
+  const spawned = begin(context, () => {});
+  if (spawned instanceof Promise) context.ctx.waitUntil(spawned);
   return true;
 }
 
 function partyserverRespond(status, head, body) {
   const lines = head.split("\n");
-  const headers = new Headers();
-  for (let i = 0; i + 1 < lines.length; i += 2) headers.append(lines[i], lines[i + 1]);
+  const headers = [];
+  for (let i = 0; i + 1 < lines.length; i += 2) headers.push([lines[i], lines[i + 1]]);
   return new Response(body, { status, headers });
 }
 
@@ -197,13 +193,25 @@ async function partyserverBody(request, max) {
   return whole;
 }
 
-function partyserverHandOff(env, binding, room, handoff, isUpgrade, body) {
+// The answer of a room's object. What the platform says may be tried again is tried
+// again: nothing of it has run then.
+async function partyserverHandOff(env, binding, room, handoff, isUpgrade, body) {
+  const { own } = context;
   const namespace = env[binding];
   const headers = { [HANDOFF]: handoff };
   if (isUpgrade) headers.upgrade = "websocket";
-  const method = body === undefined ? "GET" : "POST";
-  const object = namespace.get(namespace.idFromName(room));
-  return object.fetch("http://room/", { method, headers, body });
+  const init = { method: body === undefined ? "GET" : "POST", headers, body };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await namespace.get(namespace.idFromName(room)).fetch("http://room/", init);
+    } catch (error) {
+      const isOverloaded = Boolean(error.overloaded);
+      if (isOverloaded || !error.retryable || attempt === 3) {
+        return own.glue.roomFailed(handoff, binding, room, String(error), isOverloaded);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 100 * attempt));
+    }
+  }
 }
 
 function partyserverNamespaces(env) {
@@ -211,12 +219,12 @@ function partyserverNamespaces(env) {
 }
 
 function partyserverStream(chunks) {
-  const { own, ctx } = context;
+  const own = context;
   return new ReadableStream({
     async pull(controller) {
-      const chunk = await drive(own, ctx, chunks.next());
+      const chunk = await begin(own, () => chunks.next());
       if (chunk instanceof Uint8Array) controller.enqueue(chunk);
-      else if (chunk === null) controller.close();
+      else if (chunk === false) controller.close();
       else controller.error(new Error(chunk ?? "the module has trapped"));
     },
   });

@@ -86,16 +86,18 @@ impl Conn {
     /// Whether it is among the room's connections and a frame of it may be
     /// handled.
     pub(crate) fn is_admitted(&self) -> bool {
-        self.end_if_past_deadline();
-        self.is_open.get()
+        self.is_admitted_at(now_millis())
     }
 
-    /// Ends it when its deadline has passed; returns whether it is open.
-    pub(crate) fn end_if_past_deadline(&self) {
-        let due = self.deadline.borrow().clone();
-        if let Some(due) = due.filter(|due| now_millis() >= due.at) {
+    /// The same at a time that is known. One that is past its deadline is ended.
+    pub(crate) fn is_admitted_at(&self, now: u64) -> bool {
+        let is_due = |held: &Deadline| now >= held.at;
+        if self.deadline.borrow().as_ref().is_some_and(is_due)
+            && let Some(due) = self.deadline()
+        {
             self.end(&due.close);
         }
+        self.is_open.get()
     }
 
     /// The socket has ended. Returns whether the room has yet to be told.
@@ -104,11 +106,8 @@ impl Conn {
         !self.is_told.replace(true)
     }
 
-    /// Sends what [`encode`] made.
+    /// Sends what [`encode`] made, to one that was just found admitted.
     pub(crate) fn send_encoded(&self, encoded: &JsValue) -> Result<(), SendError> {
-        if !self.is_admitted() {
-            return Err(SendError);
-        }
         self.socket.send(encoded).map_err(|_| SendError)
     }
 
@@ -139,7 +138,11 @@ impl ConnectionPort for Conn {
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
-        self.send_encoded(&encode(message))
+        if self.is_admitted() {
+            self.send_encoded(&encode(message))
+        } else {
+            Err(SendError)
+        }
     }
 
     fn close(&self, close: Close) {

@@ -17,7 +17,12 @@ use serde_json::json as value;
 struct Room;
 
 impl Server for Room {
-    async fn on_message(&mut self, cx: &Context, from: &Connection, message: Message) -> Result<()> {
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
         match message.as_text() {
             Ok(text) if text.starts_with("b:") => cx.room().broadcast(message),
             _ => from.send(message)?,
