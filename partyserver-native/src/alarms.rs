@@ -77,6 +77,15 @@ impl Alarms {
         entry.is_some_and(|entry| entry.id == alarm.id && entry.stage != Stage::Waiting)
     }
 
+    /// How many are running.
+    fn at_work(&self) -> usize {
+        let at_work = self.lock();
+        let running = at_work
+            .values()
+            .filter(|entry| entry.stage != Stage::Waiting);
+        running.count()
+    }
+
     /// How long to wait before the next try of an alarm that failed, when there
     /// is to be one.
     fn retry_pause(&self, room: &RoomName) -> Option<Duration> {
@@ -131,24 +140,36 @@ async fn start_due(weak: &Weak<Inner>) -> Option<Duration> {
     if server.host.is_stopping() {
         return None;
     }
-    let alarms = match server.host.store.next_alarms(MAX_AT_ONCE).await {
+    let at_work = server.host.alarms.at_work();
+    let places = MAX_AT_WORK.saturating_sub(at_work).min(MAX_AT_ONCE);
+    // Those at work are due too, and are not to stand before the others.
+    let alarms = match server.host.store.next_alarms(at_work + places).await {
         Ok(alarms) => alarms,
         Err(error) => {
             tracing::warn!(%error, "the alarms can't be read");
             return Some(RETRY);
         }
     };
+    let mut left = places;
     for alarm in alarms {
+        if left == 0 {
+            break;
+        }
         let now = server.host.clock.now();
         if alarm.at > now {
             return Some(alarm.at.duration_since(now).unwrap_or_default());
         }
         if server.host.alarms.begin(&alarm) {
             tokio::spawn(run_one(Weak::clone(weak), alarm));
+            left -= 1;
         }
     }
-    // What runs says so when it ends.
-    Some(LONGEST_PAUSE)
+    // There may be more, unless there are no places; what ends says so.
+    Some(if left < places {
+        Duration::ZERO
+    } else {
+        LONGEST_PAUSE
+    })
 }
 
 /// Runs an alarm and stores what comes of it. Until that is stored the room's
@@ -216,7 +237,10 @@ impl StoreFailures {
     }
 }
 
+/// How many are read and started at once.
 const MAX_AT_ONCE: usize = 64;
+/// How many run at once. Each is a room in memory.
+const MAX_AT_WORK: usize = 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const UNSERVED_PAUSE: Duration = Duration::from_secs(60 * 60);
 const RETRY: Duration = Duration::from_secs(2);

@@ -61,3 +61,37 @@ async fn a_store_that_fails_does_not_make_an_alarm_run_again() {
     .await;
     assert_eq!(counting.runs(), 2, "each ran once");
 }
+
+/// Alarms of its slow rooms run until the test ends.
+struct Slow(Counting);
+
+impl Server for Slow {
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        self.0.on_request(cx, request).await
+    }
+
+    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
+        self.0.on_alarm(cx).await?;
+        if cx.room().name().starts_with("slow") {
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_alarms_hold_up_no_other() {
+    let counting = Counting::default();
+    let server = {
+        let counting = counting.clone();
+        TestServer::start(Parties::new().party("slow", move || Slow(counting.clone()))).await
+    };
+    for room in 0..200 {
+        server.get(&format!("/parties/slow/slow-{room}")).await;
+    }
+    until("the slow ones run", || counting.runs() == 200).await;
+    for room in 0..3 {
+        server.get(&format!("/parties/slow/quick-{room}")).await;
+    }
+    until("the quick ones run", || counting.runs() == 203).await;
+}
