@@ -1,7 +1,7 @@
 //! One timer for the alarms of all rooms.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use partyserver::StorageError;
@@ -13,7 +13,7 @@ use crate::store::{Alarm, RoomName};
 /// Told when an alarm was set or removed, or has run.
 #[derive(Default)]
 pub(crate) struct Alarms {
-    changed: Notify,
+    changed: Arc<Notify>,
     /// The alarms at work: running now, or failed and to be tried again.
     at_work: Mutex<HashMap<RoomName, AtWork>>,
 }
@@ -121,15 +121,18 @@ enum Next {
     Again,
 }
 
-/// Runs due alarms until the server stops.
+/// Runs due alarms until the server stops. A server that nobody holds any more
+/// is not held here either while nothing is due.
 pub(crate) async fn run(server: Weak<Inner>) {
+    let Some(changed) = server
+        .upgrade()
+        .map(|server| Arc::clone(&server.host.alarms.changed))
+    else {
+        return;
+    };
     while let Some(pause) = start_due(&server).await {
-        let Some(server) = server.upgrade() else {
-            return;
-        };
-        let changed = server.host.alarms.changed.notified();
         // The wait is bounded so that a clock that jumps is noticed.
-        let _ = tokio::time::timeout(pause.min(LONGEST_PAUSE), changed).await;
+        let _ = tokio::time::timeout(pause.min(LONGEST_PAUSE), changed.notified()).await;
     }
 }
 
