@@ -214,6 +214,10 @@ impl ConnectionPort for Conn {
         // The record stays in memory for as long as the socket is open.
     }
 
+    fn is_admitted(&self) -> bool {
+        self.is_admitted()
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         match self.queue(message) {
             Queued::Yes => Ok(()),

@@ -250,20 +250,16 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let connection = conn.handle();
-            let guard = Arc::clone(&conn);
             let slot = self.wait().await;
-            let outcome = self
-                .turn(slot, |instance| {
-                    Box::pin(async move {
-                        // It may have been closed while it waited for its turn.
-                        if guard.is_admitted() {
-                            instance.message(&guard.handle(), message).await
-                        } else {
-                            Ok(())
-                        }
-                    })
-                })
-                .await;
+            // It may have been closed while it waited: then it wakes nobody.
+            if !conn.is_admitted() {
+                return;
+            }
+            let from = connection.clone();
+            let turn = self.turn(slot, move |instance| {
+                Box::pin(async move { instance.message(&from, message).await })
+            });
+            let outcome = turn.await;
             if let Err(id) = self.log(outcome, Some(&connection)) {
                 connection.close(Close::INTERNAL_ERROR, id);
             }

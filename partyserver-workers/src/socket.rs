@@ -138,6 +138,10 @@ impl ConnectionPort for Conn {
         self.store();
     }
 
+    fn is_admitted(&self) -> bool {
+        self.is_admitted()
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         self.send_encoded(&encode(message))
     }

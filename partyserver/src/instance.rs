@@ -103,7 +103,8 @@ impl<S: Server> Instance<S> {
         self.close_on_error(&cx, connection, outcome).await
     }
 
-    /// Hands a message of a connection to the room.
+    /// Hands a message of a connection to the room, unless the connection has
+    /// ended by the time that the room has started.
     ///
     /// # Errors
     /// The hook's own, or that of `on_start`. The connection is closed with
@@ -111,6 +112,7 @@ impl<S: Server> Instance<S> {
     pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
         let cx = Context::for_connection(self.room.clone(), connection.clone());
         let outcome = match self.start().await {
+            Ok(()) if !connection.is_admitted() => return Ok(()),
             Ok(()) => self.server.on_message(&cx, connection, message).await,
             Err(error) => Err(error),
         };
@@ -204,4 +206,58 @@ fn checked_tags(tags: Vec<String>) -> Result<Vec<String>> {
         return Err(TagError.into());
     }
     Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testing::TestRoom;
+
+    /// Starts slowly, and once there are connections closes some of them.
+    struct Starting;
+
+    impl Server for Starting {
+        async fn on_start(&mut self, cx: &Context) -> Result<()> {
+            cx.room().sleep(Duration::from_secs(2)).await;
+            for connection in cx.room().connections_tagged("closed") {
+                connection.close(4001, "not any more");
+            }
+            Ok(())
+        }
+
+        async fn on_connect(
+            &mut self,
+            cx: &Context,
+            connection: &Connection,
+            _: &Handshake,
+        ) -> Result<()> {
+            if connection.id() == "expires" {
+                let close = Close::new(3000, "token expired");
+                connection.close_at(cx.now() + Duration::from_secs(1), close);
+            }
+            Ok(())
+        }
+
+        async fn on_message(&mut self, cx: &Context, from: &Connection, _: Message) -> Result<()> {
+            cx.room().broadcast(format!("handled one of {}", from.id()));
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_of_a_socket_that_ended_while_the_room_started_is_not_handled() {
+        let mut room = TestRoom::new("starting", "a", || Starting);
+        let watcher = room.connect("/?_pk=watcher").await.unwrap();
+        for (id, code) in [("closed", 4001), ("expires", 3000)] {
+            let socket = room.connect(&format!("/?_pk={id}")).await.unwrap();
+            room.hibernate();
+            room.send(&socket, "late").await.unwrap();
+            assert_eq!(socket.closed().map(|close| close.code()), Some(code));
+        }
+        assert!(watcher.received().is_empty());
+        room.send(&watcher, "in time").await.unwrap();
+        assert_eq!(watcher.received(), ["handled one of watcher".into()]);
+    }
 }

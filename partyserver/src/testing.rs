@@ -438,6 +438,11 @@ impl ConnectionPort for MemorySocket {
         // The record stays in memory.
     }
 
+    fn is_admitted(&self) -> bool {
+        self.end_if_due();
+        lock(&self.state).closed.is_none()
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         self.end_if_due();
         let mut state = lock(&self.state);

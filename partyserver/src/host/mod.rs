@@ -60,6 +60,9 @@ pub trait ConnectionPort: MaybeSend + MaybeSync {
     fn record(&self) -> &ConnectionRecord;
     /// The record's state was replaced: store it where that is needed.
     fn record_changed(&self);
+    /// Whether a frame of it may still be handled: it has not ended and is not
+    /// past its deadline.
+    fn is_admitted(&self) -> bool;
     /// Queues a message.
     ///
     /// # Errors
