@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use http::StatusCode;
-use partyserver::host::{ConnectionRecord, may_share, requested_id};
+use partyserver::host::{ConnectionRecord, failure_text, may_share, requested_id};
 use partyserver::instance::{Connecting, Instance};
 use partyserver::{
     Attachments, BoxFuture, Close, CloseEvent, Connection, Error, Handshake, Hibernation, Message,
@@ -141,13 +141,10 @@ impl<S: Server> RoomCell<S> {
             (Some(conn), Some(failure)) => {
                 let connection = conn.handle();
                 let id = failure.log(&name.party, &name.room, Some(&connection));
-                connection.close(Close::INTERNAL_ERROR, id);
+                connection.close(Close::INTERNAL_ERROR, failure_text(&id));
                 Ok(conn)
             }
-            (None, Some(failure)) => Err(Refusal::closing(
-                failure.to_response(&name.party, &name.room),
-                Close::new(Close::INTERNAL_ERROR, "Internal server error"),
-            )),
+            (None, Some(failure)) => Err(failure.to_refusal(&name.party, &name.room)),
             (None, None) => unreachable!("a turn that admits makes a connection"),
         }
     }
@@ -261,7 +258,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             });
             let outcome = turn.await;
             if let Err(id) = self.log(outcome, Some(&connection)) {
-                connection.close(Close::INTERNAL_ERROR, id);
+                connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             }
         })
     }

@@ -24,7 +24,7 @@ use partyserver::{
 };
 use tokio::sync::{Semaphore, watch};
 
-use crate::failure::{self, Failure};
+use crate::failure;
 use crate::inbound::Inbound;
 use crate::limits::Limits;
 use crate::party::AnyParty;
@@ -232,7 +232,7 @@ impl PartyService {
         let handshake = match party.before_connect(&lobby, handshake).await {
             Ok(ConnectGate::Admit(handshake)) => handshake,
             Ok(ConnectGate::Refuse(refusal)) => return Err(refusal),
-            Err(failure) => return Err(failed(&failure, name, room)),
+            Err(failure) => return Err(failure.to_refusal(name, room)),
         };
         let place = Arc::clone(&self.0.sockets)
             .try_acquire_owned()
@@ -308,11 +308,6 @@ fn content_length(parts: &Parts) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-fn failed(failure: &Failure, party: &str, room: &str) -> Refusal {
-    let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
-    Refusal::closing(failure.to_response(party, room), close)
 }
 
 fn at_capacity() -> Refusal {

@@ -168,13 +168,18 @@ async fn a_failure_is_answered_with_an_id_alone() {
     ] {
         let (status, body) = server.get(path).await;
         assert_eq!(status, 500);
-        let id = body.strip_prefix("Internal server error (").unwrap();
-        let id = id.strip_suffix(')').unwrap();
-        assert!(id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()));
+        assert_is_an_id_alone(&body);
         let (room, _) = path.rsplit_once('/').unwrap();
         let again = server.get(&format!("{room}/x")).await;
         assert_eq!(again, (200, next.to_owned()), "{path}");
     }
+}
+
+fn assert_is_an_id_alone(text: &str) {
+    let id = text.strip_prefix("Internal server error (");
+    let id = id.and_then(|id| id.strip_suffix(')')).expect(text);
+    let is_id = id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit());
+    assert!(is_id, "{text}");
 }
 
 #[tokio::test]
@@ -184,10 +189,13 @@ async fn a_failure_closes_its_socket_and_no_other() {
     for what in ["error", "panic", "endless"] {
         let mut socket = server.open("/parties/short/a").await;
         socket.send(WsMessage::text(what)).await.unwrap();
-        assert_eq!(closed(&mut socket).await.0, 1011, "{what}");
         // Likewise where the connection is new.
-        let mut socket = server.open(&format!("/parties/short/a/{what}")).await;
-        assert_eq!(closed(&mut socket).await.0, 1011, "{what}");
+        let mut fresh = server.open(&format!("/parties/short/a/{what}")).await;
+        for socket in [&mut socket, &mut fresh] {
+            let (code, reason) = closed(socket).await;
+            assert_eq!(code, 1011, "{what}");
+            assert_is_an_id_alone(&reason);
+        }
     }
     bystander.send(WsMessage::text("?")).await.unwrap();
     assert!(next_text(&mut bystander).await.ends_with(" 1"));

@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
-use partyserver::host::upgrade;
+use partyserver::host::{failed, upgrade};
 use partyserver::router::Route;
 use partyserver::{
     Body, Close, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate,
@@ -19,7 +19,7 @@ use partyserver::{
 use serde_json::json as value;
 use wasm_bindgen::JsValue;
 
-use crate::failure::{Failure, internal_error};
+use crate::failure::Failure;
 use crate::js::{self, error_text, random_id, settled};
 use crate::parties::Site;
 use crate::party::{AnyParty, limited};
@@ -117,9 +117,10 @@ impl Incoming {
         let (head, body) = request.into_parts();
         let body = whole(body).await?;
         let handoff = handoff::write(&head, lobby.attachments(), false, None);
-        let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
+        let handoff = handoff.map_err(|error| in_http(broken(&error.into(), party, room)))?;
         let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
-        hand_off(&self.env, party, room, &handoff, false, body).await
+        let answer = hand_off(&self.env, party, room, &handoff, false, body).await;
+        answer.map_err(in_http)
     }
 
     async fn connect(
@@ -138,27 +139,16 @@ impl Incoming {
         let handshake = match party.before_connect(&lobby, handshake).await {
             Ok(ConnectGate::Admit(handshake)) => handshake,
             Ok(ConnectGate::Refuse(refusal)) => return refused(refusal),
-            Err(failure) => {
-                let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
-                let answer = failure.to_response(party.name(), &room.name);
-                return refused(Refusal::closing(answer, close));
-            }
+            Err(failure) => return refused(failure.to_refusal(party.name(), &room.name)),
         };
         let (head, ()) = handshake.into_parts();
         let handoff = handoff::write(&head, lobby.attachments(), true, protocol.clone());
-        let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
-        match hand_off(&self.env, party, room, &handoff, true, None).await {
-            Err(answer) if answer.status().is_server_error() => {
-                let close = match answer.status() {
-                    StatusCode::SERVICE_UNAVAILABLE => {
-                        Close::new(Close::TRY_AGAIN_LATER, "try again later")
-                    }
-                    _ => Close::new(Close::INTERNAL_ERROR, "Internal server error"),
-                };
-                refused(Refusal::closing(*answer, close))
-            }
-            outcome => outcome,
-        }
+        let handoff = handoff.map_err(|error| broken(&error.into(), party, room));
+        let handed = match handoff {
+            Ok(handoff) => hand_off(&self.env, party, room, &handoff, true, None).await,
+            Err(refusal) => Err(refusal),
+        };
+        handed.or_else(|refusal| refused(*refusal))
     }
 
     async fn fallback(self) -> Response {
@@ -176,7 +166,7 @@ async fn hand_off(
     handoff: &str,
     is_upgrade: bool,
     body: Option<Uint8Array>,
-) -> Result<JsValue, Box<Response>> {
+) -> Result<JsValue, Box<Refusal>> {
     let mut attempt = 0;
     loop {
         attempt += 1;
@@ -194,11 +184,11 @@ async fn hand_off(
         };
         if is(&thrown, "overloaded") {
             tracing::warn!(party = %party.name(), "a room's object is overloaded");
-            return Err(Box::new(unavailable()));
+            return Err(overloaded());
         }
         if attempt == MAX_ATTEMPTS || !is(&thrown, "retryable") {
             let error = partyserver::Error::msg(error_text(&thrown));
-            return Err(failed(&error, party, room));
+            return Err(broken(&error, party, room));
         }
         Sleep::new(RETRY * attempt).await;
     }
@@ -218,9 +208,13 @@ async fn whole(body: Body) -> Result<Bytes, Box<Response>> {
     Err(Box::new(text(status, why)))
 }
 
-fn failed(error: &partyserver::Error, party: &dyn AnyParty, room: &Room) -> Box<Response> {
+fn broken(error: &partyserver::Error, party: &dyn AnyParty, room: &Room) -> Box<Refusal> {
     let error = partyserver::Error::msg(error.to_string());
-    Box::new(Failure::Hook(error).to_response(party.name(), &room.name))
+    Box::new(Failure::Hook(error).to_refusal(party.name(), &room.name))
+}
+
+fn in_http(refusal: Box<Refusal>) -> Box<Response> {
+    Box::new(refusal.into_response())
 }
 
 fn is(thrown: &JsValue, property: &str) -> bool {
@@ -252,7 +246,7 @@ fn readiness(site: &Site) -> Response {
         }
     }
     let answer = json(&value!({ "ready": reasons.is_empty(), "reasons": reasons }));
-    let mut answer = answer.unwrap_or_else(|_| internal_error(&random_id()));
+    let mut answer = answer.unwrap_or_else(|_| failed(&random_id()));
     if !reasons.is_empty() {
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -267,12 +261,13 @@ fn too_large() -> Response {
     text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
 }
 
-fn unavailable() -> Response {
+fn overloaded() -> Box<Refusal> {
     let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "The room is overloaded");
     answer
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    answer
+    let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
+    Box::new(Refusal::closing(answer, close))
 }
 
 const MAX_HEAD: usize = 64 * 1024;

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::attachments::Attachments;
-use crate::close::{Close, CloseEvent};
+use crate::close::CloseEvent;
 use crate::connection::Connection;
 use crate::connection_id::is_valid_tag;
 use crate::context::Context;
@@ -92,7 +92,8 @@ impl<S: Server> Instance<S> {
     /// Tells the room of a connection that has joined.
     ///
     /// # Errors
-    /// The hook's own. The connection is closed with 1011 then.
+    /// The hook's own. The host logs it and closes the connection with 1011 and
+    /// the id of the log line.
     pub async fn connected(
         &mut self,
         connection: &Connection,
@@ -100,15 +101,15 @@ impl<S: Server> Instance<S> {
     ) -> Result<()> {
         let cx = Context::for_connection(self.room.clone(), connection.clone());
         let outcome = self.server.on_connect(&cx, connection, handshake).await;
-        self.close_on_error(&cx, connection, outcome).await
+        self.report(&cx, outcome).await
     }
 
     /// Hands a message of a connection to the room, unless the connection has
     /// ended by the time that the room has started.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`. The connection is closed with
-    /// 1011 then.
+    /// The hook's own, or that of `on_start`. The host closes the connection as
+    /// after [`Instance::connected`].
     pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
         let cx = Context::for_connection(self.room.clone(), connection.clone());
         let outcome = match self.start().await {
@@ -116,7 +117,7 @@ impl<S: Server> Instance<S> {
             Ok(()) => self.server.on_message(&cx, connection, message).await,
             Err(error) => Err(error),
         };
-        self.close_on_error(&cx, connection, outcome).await
+        self.report(&cx, outcome).await
     }
 
     /// Tells the room that a connection has ended, after `error` where there
@@ -172,18 +173,6 @@ impl<S: Server> Instance<S> {
         Ok(())
     }
 
-    async fn close_on_error(
-        &mut self,
-        cx: &Context,
-        connection: &Connection,
-        outcome: Result<()>,
-    ) -> Result<()> {
-        if outcome.is_err() {
-            connection.close(Close::INTERNAL_ERROR, "");
-        }
-        self.report(cx, outcome).await
-    }
-
     async fn report<T>(&mut self, cx: &Context, outcome: Result<T>) -> Result<T> {
         if let Err(error) = &outcome {
             self.server.on_exception(cx, error).await;
@@ -213,6 +202,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::close::Close;
     use crate::testing::TestRoom;
 
     /// Starts slowly, and once there are connections closes some of them.
