@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use hyper::upgrade::Upgraded;
@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use crate::sending::Sending;
 use crate::tcp::Tcp;
 
 /// A stream that was HTTP before, with the bytes that HTTP had read too far.
@@ -18,6 +19,9 @@ pub(crate) struct Io {
     unread: Bytes,
     stream: Stream,
     last_read: Instant,
+    /// Messages that go out before anything else is written, as far as they
+    /// were begun.
+    pub(crate) sending: Sending,
 }
 
 enum Stream {
@@ -42,12 +46,29 @@ impl Io {
             unread,
             stream,
             last_read: Instant::now(),
+            sending: Sending::default(),
         }
     }
 
     /// When the client's bytes last arrived, be it a part of a frame.
     pub(crate) fn last_read(&self) -> Instant {
         self.last_read
+    }
+
+    /// Writes messages, once. [`Io::sending`] must not be empty.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => self.sending.poll_write(Pin::new(stream), cx),
+            Stream::Other(stream) => self.sending.poll_write(Pin::new(stream), cx),
+        }
+    }
+
+    /// A frame of the WebSocket stream never comes into the midst of a message.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => self.sending.poll_finish(Pin::new(stream), cx),
+            Stream::Other(stream) => self.sending.poll_finish(Pin::new(stream), cx),
+        }
     }
 
     /// Ends our half, then throws away what the client still sends, at most
@@ -95,6 +116,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_finish(cx))?;
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Other(stream) => Pin::new(stream).poll_write(cx, bytes),
@@ -106,6 +128,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_finish(cx))?;
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Other(stream) => Pin::new(stream).poll_write_vectored(cx, slices),

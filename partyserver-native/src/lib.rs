@@ -40,6 +40,7 @@ mod party;
 mod refused;
 mod room;
 mod room_cell;
+mod sending;
 mod serve;
 mod service;
 mod shutdown;

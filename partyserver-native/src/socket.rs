@@ -23,8 +23,8 @@ use tokio_websockets::{
     Error as WsError, Limits as FrameLimits, Message as WsMessage, ServerBuilder, WebSocketStream,
 };
 
-use crate::connection::{Conn, Next};
-use crate::frames::{close_event, close_message, from_wire, to_wire};
+use crate::connection::Conn;
+use crate::frames::{close_event, close_message, from_wire};
 use crate::io::Io;
 use crate::limits::Limits;
 use crate::party::AnyRoom;
@@ -238,43 +238,42 @@ impl Socket {
     /// Writes what is queued, until the client stops taking it.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
         while matches!(self.phase, Phase::Open) {
-            let mut stream = Pin::new(&mut self.stream);
-            match stream.as_mut().poll_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                // The queue has its limit, and a deadline must be seen even by
-                // a client that reads nothing.
-                Poll::Pending if self.conn.is_admitted() => return Ok(()),
-                Poll::Pending => {
-                    match self.conn.close_if_drained() {
-                        Some(close) => {
-                            stream.start_send(close_message(&close))?;
-                            self.close(&close);
-                        }
-                        None => {
-                            let limit = Instant::now() + self.limits.close_time;
-                            self.give_up.get_or_insert(limit);
-                        }
-                    }
-                    return Ok(());
-                }
+            // Looked at before each write: a deadline must be seen even with a
+            // client that reads nothing.
+            let io = self.stream.get_mut();
+            if let Some(close) = self.conn.fill(&mut io.sending) {
+                Pin::new(&mut self.stream).start_send(close_message(&close))?;
+                self.close(&close);
+                break;
             }
-            match self.conn.next() {
-                Next::Message(message) => {
-                    stream.start_send(to_wire(message))?;
-                    self.is_flushed = false;
+            if io.sending.is_empty() {
+                break;
+            }
+            // Pings and their answers are the stream's own to write. One that was
+            // begun must be whole before a message.
+            let is_blocked = self.poll_flush(cx)?.is_pending()
+                || self.stream.get_mut().poll_send(cx)?.is_pending();
+            if is_blocked {
+                if !self.conn.is_admitted() {
+                    let limit = Instant::now() + self.limits.close_time;
+                    self.give_up.get_or_insert(limit);
                 }
-                Next::Close(close) => {
-                    stream.start_send(close_message(&close))?;
-                    self.close(&close);
-                }
-                Next::Nothing => break,
+                return Ok(());
             }
         }
-        if !self.is_flushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+        // What the client does not take now waits.
+        let _ = self.poll_flush(cx)?;
+        Ok(())
+    }
+
+    /// Writes what was given to the stream.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        if !self.is_flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.is_flushed = true;
             self.unsent_pongs = 0;
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     fn close(&mut self, close: &Close) {
@@ -348,7 +347,7 @@ impl Socket {
             if self.timer.as_mut().poll(cx).is_pending() {
                 return None;
             }
-            // The deadline may be due: `next` then has its close frame.
+            // The deadline may be due: `fill` then has its close frame.
             if matches!(self.phase, Phase::Open) && !self.conn.is_admitted() {
                 cx.waker().wake_by_ref();
                 return None;
