@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use partyserver::Close;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_websockets::{Limits as FrameLimits, ServerBuilder};
 
 use crate::frames::close_message;
@@ -80,30 +81,36 @@ impl Drop for Place {
 pub(crate) async fn refuse(upgrade: OnUpgrade, close: Close, limits: Limits, place: Place) {
     let dismiss = async {
         let Ok(upgraded) = upgrade.await else { return };
+        // Bytes are counted where they are read, whatever frames they make: then
+        // the stream is at its end.
+        let (reading, writing) = tokio::io::split(Io::new(upgraded));
+        let stream = tokio::io::join(reading.take(MAX_DISCARDED), writing);
         let mut socket = ServerBuilder::new()
-            .limits(FrameLimits::default().max_payload_len(Some(MAX_DISCARDED)))
-            .serve(Io::new(upgraded));
+            .limits(FrameLimits::default().max_payload_len(Some(MAX_LOOKED_AT)))
+            .serve(stream);
         if socket.send(close_message(&close)).await.is_err() {
             return;
         }
-        let mut left = MAX_DISCARDED;
         while let Some(Ok(message)) = socket.next().await {
-            let length = message.as_payload().len() + FRAME_HEAD;
-            if message.is_close() || length > left {
+            if message.is_close() {
                 break;
             }
-            left -= length;
         }
-        socket.into_inner().end(left).await;
+        let mut stream = socket.into_inner();
+        if stream.shutdown().await.is_ok() {
+            // Closing a stream with unread bytes would reset it.
+            let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+        }
     };
     // Past the time limit the stream is dropped, which is the end too.
     let _ = tokio::time::timeout(limits.close_time, dismiss).await;
     drop(place);
 }
 
-const MAX_DISCARDED: usize = 256 * 1024;
-/// The least that a client's frame takes beside its payload.
-const FRAME_HEAD: usize = 6;
+const MAX_DISCARDED: u64 = 256 * 1024;
+/// A message that is larger is not looked into for a close frame behind it; so
+/// much of one is held in memory.
+const MAX_LOOKED_AT: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
