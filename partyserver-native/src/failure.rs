@@ -68,6 +68,13 @@ pub(crate) fn outside_rooms(panic: &(dyn Any + Send)) -> Response {
     failed(&id)
 }
 
+/// What a room is told of the end of a socket whose task panicked.
+pub(crate) fn in_a_socket(panic: &(dyn Any + Send)) -> Error {
+    let panic = escaped(&panic_text(panic));
+    tracing::error!(panic, "serving a socket panicked; the socket is closed");
+    Error::msg(panic)
+}
+
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

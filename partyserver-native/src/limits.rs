@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Limits of a server. A setter returns the limits again, so calls can be
-/// chained.
+/// chained. A time of more than a year counts as a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) max_head: usize,
@@ -55,7 +55,7 @@ impl Limits {
     /// it is closed. Default: 10 s.
     #[must_use]
     pub fn with_head_time(mut self, time: Duration) -> Self {
-        self.head_time = time;
+        self.head_time = bounded(time);
         self
     }
 
@@ -63,7 +63,7 @@ impl Limits {
     /// by 408. Default: 30 s.
     #[must_use]
     pub fn with_body_time(mut self, time: Duration) -> Self {
-        self.body_time = time;
+        self.body_time = bounded(time);
         self
     }
 
@@ -71,7 +71,7 @@ impl Limits {
     /// its connection is closed. Default: 30 s.
     #[must_use]
     pub fn with_write_time(mut self, time: Duration) -> Self {
-        self.write_time = time;
+        self.write_time = bounded(time);
         self
     }
 
@@ -105,8 +105,8 @@ impl Limits {
     /// last message, and nothing is read, does not count. Default: 25 s and 60 s.
     #[must_use]
     pub fn with_ping(mut self, interval: Duration, limit: Duration) -> Self {
-        self.ping_interval = interval;
-        self.pong_time = limit;
+        self.ping_interval = bounded(interval);
+        self.pong_time = bounded(limit);
         self
     }
 
@@ -114,7 +114,7 @@ impl Limits {
     /// end the connection too; then it is dropped. Default: 5 s.
     #[must_use]
     pub fn with_close_time(mut self, time: Duration) -> Self {
-        self.close_time = time;
+        self.close_time = bounded(time);
         self
     }
 
@@ -122,7 +122,7 @@ impl Limits {
     /// server stops. Default: 10 s.
     #[must_use]
     pub fn with_shutdown_time(mut self, time: Duration) -> Self {
-        self.shutdown_time = time;
+        self.shutdown_time = bounded(time);
         self
     }
 
@@ -133,6 +133,11 @@ impl Limits {
     pub(crate) fn max_connections_as_permits(&self) -> u32 {
         as_permits(self.max_connections)
     }
+}
+
+/// Times are added to instants, which end some day.
+fn bounded(time: Duration) -> Duration {
+    time.min(Duration::from_secs(365 * 24 * 60 * 60))
 }
 
 /// Semaphores hold a part of 32 bits.

@@ -68,7 +68,10 @@ impl<S: Server> RoomCell<S> {
             let outcome = body(&mut instance).await;
             (instance, outcome)
         };
-        let turn = AssertUnwindSafe(tokio::time::timeout(self.options().turn_limit(), turn));
+        let limit = self.options().turn_limit();
+        // Awaited in there, so that a turn that is cut off is dropped in there
+        // too: what it drops can panic.
+        let turn = AssertUnwindSafe(async { tokio::time::timeout(limit, turn).await });
         let outcome = turn.catch_unwind().await;
         self.last_turn.store(self.party.millis(), Ordering::Relaxed);
         match outcome {

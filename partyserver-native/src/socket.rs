@@ -7,12 +7,13 @@
 //! back-pressure on a client that sends faster than its room works.
 
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::{Sink, Stream};
+use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::OnUpgrade;
 use partyserver::{BoxFuture, Close, CloseEvent, Error, loggable};
 use tokio::io::AsyncWriteExt;
@@ -24,6 +25,7 @@ use tokio_websockets::{
 };
 
 use crate::connection::Conn;
+use crate::failure;
 use crate::frames::{close_event, close_message, from_wire};
 use crate::io::Io;
 use crate::limits::Limits;
@@ -55,22 +57,12 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn AnyRoom
         connection = loggable(&record.id),
         "a socket joined"
     );
-    let ended = match tokio::time::timeout(limits.head_time, upgrade).await {
-        Ok(Ok(upgraded)) => {
-            let max_message = room.max_message();
-            let stream = ServerBuilder::new()
-                .limits(FrameLimits::default().max_payload_len(Some(max_message)))
-                .serve(Io::new(upgraded));
-            Socket::new(stream, Arc::clone(&conn), Arc::clone(&room), limits)
-                .run()
-                .await
-        }
-        // The client has gone, or the answer never reached it.
-        Ok(Err(_)) | Err(_) => Ended {
-            event: CloseEvent::abnormal(),
-            error: None,
-        },
-    };
+    // Whatever happens in there, the connection leaves its room.
+    let served = AssertUnwindSafe(serve(upgrade, &conn, &room, limits)).catch_unwind();
+    let ended = served.await.unwrap_or_else(|panic| Ended {
+        event: CloseEvent::abnormal(),
+        error: Some(failure::in_a_socket(&*panic)),
+    });
     conn.gone();
     tracing::debug!(
         party = &*record.party,
@@ -83,6 +75,26 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn AnyRoom
     );
     room.closed(conn.handle(), ended.event, ended.error).await;
     drop(place);
+}
+
+async fn serve(
+    upgrade: OnUpgrade,
+    conn: &Arc<Conn>,
+    room: &Arc<dyn AnyRoom>,
+    limits: Limits,
+) -> Ended {
+    let Ok(Ok(upgraded)) = tokio::time::timeout(limits.head_time, upgrade).await else {
+        // The client has gone, or the answer never reached it.
+        return Ended {
+            event: CloseEvent::abnormal(),
+            error: None,
+        };
+    };
+    let stream = ServerBuilder::new()
+        .limits(FrameLimits::default().max_payload_len(Some(room.max_message())))
+        .serve(Io::new(upgraded));
+    let socket = Socket::new(stream, Arc::clone(conn), Arc::clone(room), limits);
+    socket.run().await
 }
 
 /// How a socket ended.

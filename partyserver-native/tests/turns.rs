@@ -47,9 +47,22 @@ impl Actor {
             "panic" => panic!("as asked"),
             "error" => return Err(Error::msg("as asked")),
             "endless" => std::future::pending().await,
+            "bomb" => {
+                let _bomb = Bomb;
+                std::future::pending().await
+            }
             _ => {}
         }
         Ok(format!("{} {}", self.starts, self.events))
+    }
+}
+
+/// Panics when it is dropped: with a turn that is cut off.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as asked");
     }
 }
 
@@ -165,6 +178,7 @@ async fn a_failure_is_answered_with_an_id_alone() {
         // A panic or a turn without end makes it anew.
         ("/parties/actor/panic/panic", "1 1"),
         ("/parties/short/endless/endless", "1 1"),
+        ("/parties/short/bomb/bomb", "1 1"),
     ] {
         let (status, body) = server.get(path).await;
         assert_eq!(status, 500);
@@ -186,7 +200,7 @@ fn assert_is_an_id_alone(text: &str) {
 async fn a_failure_closes_its_socket_and_no_other() {
     let (server, _) = start().await;
     let mut bystander = server.open("/parties/short/a").await;
-    for what in ["error", "panic", "endless"] {
+    for what in ["error", "panic", "endless", "bomb"] {
         let mut socket = server.open("/parties/short/a").await;
         socket.send(WsMessage::text(what)).await.unwrap();
         // Likewise where the connection is new.
