@@ -171,11 +171,22 @@ impl Socket {
         let outcome = poll_fn(|cx| self.poll(cx)).await;
         // It is no longer in the room, however long the rest takes.
         self.conn.gone();
-        let limit = self.limits.close_time;
         let turn = self.turn.take();
-        let ended = match outcome {
+        // The turn goes on meanwhile: its room must not wait for this client.
+        let (ended, ()) = tokio::join!(self.end(outcome), async {
+            if let Some(turn) = turn {
+                turn.await;
+            }
+        });
+        ended
+    }
+
+    /// Does what is left to do for the client, which is dropped if it does not
+    /// let us.
+    async fn end(self, outcome: Outcome) -> Ended {
+        let limit = self.limits.close_time;
+        match outcome {
             Outcome::ClosedByClient(event) => {
-                // A client that does not take the answer is dropped.
                 let _ = tokio::time::timeout(limit, self.answer_close(&event)).await;
                 Ended { event, error: None }
             }
@@ -193,11 +204,7 @@ impl Socket {
                 let _ = tokio::time::timeout(limit, stream.shutdown()).await;
                 ended
             }
-        };
-        if let Some(turn) = turn {
-            turn.await;
         }
-        ended
     }
 
     /// Answers the client's close frame with the same code and reason.

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use partyserver_native::{Clock, Parties, PartyService};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_websockets::{ClientBuilder, MaybeTlsStream, WebSocketStream};
 use tower_service::Service as _;
@@ -113,6 +113,15 @@ impl Clock for TestClock {
 /// server would that it is mounted in. It takes so many bytes at a time.
 pub(crate) fn mounted(service: &PartyService, width: usize) -> DuplexStream {
     let (client, stream) = tokio::io::duplex(width);
+    mount(service, stream);
+    client
+}
+
+/// Serves a stream, as another server would that the service is mounted in.
+pub(crate) fn mount(
+    service: &PartyService,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
     let service = service.clone();
     tokio::spawn(async move {
         let service = hyper::service::service_fn(move |request| service.clone().call(request));
@@ -122,7 +131,6 @@ pub(crate) fn mounted(service: &PartyService, width: usize) -> DuplexStream {
         // A connection that breaks is its client's business.
         let _ = connection.await;
     });
-    client
 }
 
 /// The next text; pings are answered by reading on.
