@@ -5,7 +5,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::request::Parts;
@@ -24,7 +23,7 @@ use crate::inbound::{AllowedHosts, Inbound};
 use crate::limits::Limits;
 use crate::party::{AnyParty, Party};
 use crate::room::Host;
-use crate::service::{Fallback, Inner, PartyService, PeerAddress, Rewrite};
+use crate::service::{Fallback, Inner, OnLoopback, PartyService, PeerAddress, Rewrite};
 use crate::store::{Store, StoreError};
 use crate::sweep;
 use crate::tcp::Tcp;
@@ -221,7 +220,6 @@ impl Parties {
             rewrite: self.rewrite,
             refused: Arc::default(),
             sockets: Arc::new(Semaphore::new(self.limits.max_sockets_as_permits() as usize)),
-            is_loopback: false.into(),
             stopping: watch::Sender::new(false),
         });
         tokio::spawn(alarms::run(Arc::downgrade(&inner)));
@@ -298,7 +296,6 @@ impl PartyService {
         let is_loopback = listener
             .local_addr()
             .is_ok_and(|address| address.ip().is_loopback());
-        self.0.is_loopback.store(is_loopback, Ordering::Relaxed);
         let places = self.0.limits.max_connections_as_permits() as usize;
         let places = Arc::new(Semaphore::new(places));
         let mut stop = std::pin::pin!(stop);
@@ -313,7 +310,7 @@ impl PartyService {
             };
             let service = self.clone();
             tokio::spawn(async move {
-                service.serve_connection(stream).await;
+                service.serve_connection(stream, is_loopback).await;
                 drop(place);
             });
         }
@@ -328,12 +325,15 @@ impl PartyService {
 
     /// Serves one connection until it ends, is upgraded, or the server stops
     /// and its running request has been answered.
-    async fn serve_connection(self, (stream, peer): (TcpStream, SocketAddr)) {
+    async fn serve_connection(self, (stream, peer): (TcpStream, SocketAddr), is_loopback: bool) {
         let mut stopping = self.0.stopping.subscribe();
         let limits = self.0.limits;
         let stream = Tcp::new(stream, Arc::clone(&self.0.host), limits);
         let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
+            if is_loopback {
+                request.extensions_mut().insert(OnLoopback);
+            }
             self.clone().call(request)
         });
         let connection = http1::Builder::new()

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -44,6 +43,10 @@ pub struct PartyService(pub(crate) Arc<Inner>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// The request came by a listener on loopback.
+#[derive(Clone, Copy)]
+pub(crate) struct OnLoopback;
+
 pub(crate) struct Inner {
     pub(crate) host: Arc<Host>,
     pub(crate) parties: Vec<Box<dyn AnyParty>>,
@@ -56,7 +59,6 @@ pub(crate) struct Inner {
     pub(crate) refused: Arc<Refused>,
     /// A permit for each further socket.
     pub(crate) sockets: Arc<Semaphore>,
-    pub(crate) is_loopback: AtomicBool,
     pub(crate) stopping: watch::Sender<bool>,
 }
 
@@ -106,7 +108,7 @@ impl PartyService {
             .extensions
             .get()
             .map(|PeerAddress(peer)| peer.ip().to_canonical());
-        let is_loopback = server.is_loopback.load(Ordering::Relaxed);
+        let is_loopback = parts.extensions.get::<OnLoopback>().is_some();
         let client = match server.inbound.admit(&mut parts, peer, is_loopback) {
             Ok(client) => client,
             Err(refusal) => return *refusal,
