@@ -13,6 +13,7 @@ pub struct Limits {
     pub(crate) write_time: Duration,
     pub(crate) max_sockets: usize,
     pub(crate) max_connections: usize,
+    max_connections_per_address: Option<usize>,
     pub(crate) max_refused: usize,
     pub(crate) max_refused_per_address: usize,
     pub(crate) ping_interval: Duration,
@@ -31,6 +32,7 @@ impl Limits {
             write_time: Duration::from_secs(30),
             max_sockets: 20_000,
             max_connections: 40_000,
+            max_connections_per_address: None,
             max_refused: 1024,
             max_refused_per_address: 32,
             ping_interval: Duration::from_secs(25),
@@ -75,19 +77,36 @@ impl Limits {
         self
     }
 
-    /// How many WebSockets the server holds. A further one is refused with 1013,
-    /// or 503. Default: 20,000.
+    /// How many WebSockets the server holds, at most three quarters of the TCP
+    /// connections: the rest is for requests and refusals. A further one is
+    /// refused with 1013, or 503. Default: 20,000.
     #[must_use]
     pub fn with_max_sockets(mut self, count: usize) -> Self {
         self.max_sockets = count;
         self
     }
 
-    /// How many TCP connections are open at once. Further ones wait to be
-    /// accepted. Default: 40,000.
+    /// How many TCP connections are open at once, with and without a WebSocket.
+    /// Further ones wait to be accepted. Default: 40,000.
+    ///
+    /// At its start a server raises the process's limit of open files to what it
+    /// may be. Where that is too low there are fewer connections, and the log
+    /// says so: 512 files, or half of a limit below 1,024, are kept for the store
+    /// and for what else the program opens.
     #[must_use]
     pub fn with_max_connections(mut self, count: usize) -> Self {
         self.max_connections = count;
+        self
+    }
+
+    /// How many of them one address has; with IPv6, one network of 64 bits. A
+    /// further one is answered by 503. Loopback and the trusted proxies, whose
+    /// connections are other clients', have no such limit; a proxy elsewhere
+    /// that is not among the trusted ones has it. Default: a quarter of the
+    /// connections.
+    #[must_use]
+    pub fn with_max_connections_per_address(mut self, count: usize) -> Self {
+        self.max_connections_per_address = Some(count);
         self
     }
 
@@ -126,6 +145,20 @@ impl Limits {
         self
     }
 
+    pub(crate) fn max_connections_per_address(&self) -> usize {
+        let quarter = (self.max_connections / 4).max(1);
+        self.max_connections_per_address.unwrap_or(quarter)
+    }
+
+    /// These limits, where that is more than so many connections can be had
+    /// lowered to that.
+    pub(crate) fn lowered_to(mut self, connections: usize) -> Self {
+        self.max_connections = self.max_connections.min(connections).max(1);
+        let most = self.max_connections - self.max_connections / 4;
+        self.max_sockets = self.max_sockets.min(most);
+        self
+    }
+
     pub(crate) fn max_sockets_as_permits(&self) -> u32 {
         as_permits(self.max_sockets)
     }
@@ -149,5 +182,23 @@ fn as_permits(count: usize) -> u32 {
 impl Default for Limits {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_lowered_to_what_can_be_had() {
+        let default = Limits::new();
+        assert_eq!(default.lowered_to(usize::MAX), default);
+        assert_eq!(default.max_connections_per_address(), 10_000);
+        let few = default.lowered_to(512);
+        assert_eq!((few.max_connections, few.max_sockets), (512, 384));
+        assert_eq!(few.max_connections_per_address(), 128);
+        let own = default.with_max_connections_per_address(3).lowered_to(1);
+        assert_eq!((own.max_connections, own.max_sockets), (1, 1));
+        assert_eq!(own.max_connections_per_address(), 3);
     }
 }

@@ -27,7 +27,8 @@ use crate::failure;
 use crate::inbound::Inbound;
 use crate::limits::Limits;
 use crate::party::AnyParty;
-use crate::refused::{self, Refused};
+use crate::places::Places;
+use crate::refused;
 use crate::room::Host;
 use crate::socket::Arrival;
 use crate::{health, upgrade};
@@ -56,7 +57,11 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) fallback: Fallback,
     pub(crate) rewrite: Rewrite,
-    pub(crate) refused: Arc<Refused>,
+    pub(crate) refused: Arc<Places>,
+    /// A permit for each further connection of our own listeners.
+    pub(crate) connections: Arc<Semaphore>,
+    /// Those that count by their address.
+    pub(crate) by_address: Arc<Places>,
     /// A permit for each further socket.
     pub(crate) sockets: Arc<Semaphore>,
     pub(crate) stopping: watch::Sender<bool>,
@@ -212,13 +217,16 @@ impl PartyService {
         let Some(close) = refusal.close().cloned() else {
             return refusal.into_response();
         };
-        let Some(place) = self.0.refused.place(client, &self.0.limits) else {
+        let Some(place) = self.0.refused.take(client) else {
             return refusal.into_response();
         };
-        self.0
-            .host
-            .runtime
-            .spawn(refused::refuse(on_upgrade, close, self.0.limits, place));
+        self.0.host.runtime.spawn(refused::refuse(
+            on_upgrade,
+            close,
+            self.0.limits,
+            place,
+            self.0.stopping.subscribe(),
+        ));
         accepted.into_response()
     }
 
