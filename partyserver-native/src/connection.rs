@@ -11,6 +11,7 @@ use partyserver::{Close, Connection, Message, SendError};
 
 use crate::clock::Clock;
 use crate::connections::Connections;
+use crate::sending::Sending;
 
 /// One connection. Its socket's task takes from the queue what the room puts
 /// in; no lock is held longer than it takes to move a message.
@@ -31,6 +32,8 @@ struct Outbound {
     messages: VecDeque<Message>,
     bytes: usize,
     ending: Option<Close>,
+    /// Whether nothing more is sent but the close frame.
+    is_cut: bool,
     /// The close frame of the deadline.
     at_deadline: Option<Close>,
 }
@@ -42,13 +45,6 @@ pub(crate) enum Queued {
     Ended,
     /// The client reads too slowly: [`Conn::close_slow`] is due.
     Full,
-}
-
-/// What the socket's task shall write next.
-pub(crate) enum Next {
-    Message(Message),
-    Close(Close),
-    Nothing,
 }
 
 impl Conn {
@@ -102,30 +98,27 @@ impl Conn {
         }
     }
 
-    /// What to write next. Past the deadline that is its close frame, whatever
-    /// is queued.
-    pub(crate) fn next(&self) -> Next {
+    /// Gives what is queued to be sent, or takes back what must not be sent any
+    /// more. Returns the close frame once it is its turn.
+    pub(crate) fn fill(&self, sending: &mut Sending) -> Option<Close> {
         self.end_if_past_deadline();
         let mut outbound = self.lock();
-        if let Some(message) = outbound.messages.pop_front() {
+        if outbound.is_cut {
+            sending.cut();
+            return outbound.ending.clone();
+        }
+        while !sending.is_full()
+            && let Some(message) = outbound.messages.pop_front()
+        {
             outbound.bytes -= message.as_bytes().len();
-            if outbound.messages.is_empty() {
-                // Idle connections hold no buffer.
-                outbound.messages = VecDeque::new();
-            }
-            return Next::Message(message);
+            sending.push(message);
         }
-        outbound.ending.clone().map_or(Next::Nothing, Next::Close)
-    }
-
-    /// The close frame, when nothing is queued before it.
-    pub(crate) fn close_if_drained(&self) -> Option<Close> {
-        let outbound = self.lock();
-        if outbound.messages.is_empty() {
-            outbound.ending.clone()
-        } else {
-            None
+        if !outbound.messages.is_empty() {
+            return None;
         }
+        // Idle connections hold no buffer.
+        outbound.messages = VecDeque::new();
+        outbound.ending.clone().filter(|_| sending.is_empty())
     }
 
     pub(crate) fn queue(&self, message: &Message) -> Queued {
@@ -166,6 +159,7 @@ impl Conn {
         {
             let mut outbound = self.lock();
             if rest == Rest::Dropped {
+                outbound.is_cut = true;
                 outbound.messages = VecDeque::new();
                 outbound.bytes = 0;
             }
@@ -212,6 +206,10 @@ impl ConnectionPort for Conn {
 
     fn record_changed(&self) {
         // The record stays in memory for as long as the socket is open.
+    }
+
+    fn is_admitted(&self) -> bool {
+        self.is_admitted()
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {

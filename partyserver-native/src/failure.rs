@@ -3,7 +3,8 @@
 use std::any::Any;
 
 use http::StatusCode;
-use partyserver::{Connection, Error, Response, loggable, text};
+use partyserver::host::{failed, failed_upgrade};
+use partyserver::{Connection, Error, Refusal, Response, loggable, text};
 
 /// Why a turn has no outcome.
 #[derive(Debug)]
@@ -49,7 +50,12 @@ impl Failure {
         {
             return text(error.status(), "The request's body can't be used");
         }
-        internal_error(&self.log(party, room, None))
+        failed(&self.log(party, room, None))
+    }
+
+    /// The refusal of the upgrade that met the failure.
+    pub(crate) fn to_refusal(&self, party: &str, room: &str) -> Refusal {
+        failed_upgrade(&self.log(party, room, None))
     }
 }
 
@@ -59,14 +65,14 @@ pub(crate) fn outside_rooms(panic: &(dyn Any + Send)) -> Response {
     let id = random_id();
     let panic = escaped(&panic_text(panic));
     tracing::error!(%id, panic, "answering a request outside the rooms panicked");
-    internal_error(&id)
+    failed(&id)
 }
 
-fn internal_error(id: &str) -> Response {
-    text(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!("Internal server error ({id})"),
-    )
+/// What a room is told of the end of a socket whose task panicked.
+pub(crate) fn in_a_socket(panic: &(dyn Any + Send)) -> Error {
+    let panic = escaped(&panic_text(panic));
+    tracing::error!(panic, "serving a socket panicked; the socket is closed");
+    Error::msg(panic)
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -17,13 +17,6 @@ pub(crate) fn close_message(close: &Close) -> WsMessage {
     WsMessage::close(code, close.reason())
 }
 
-pub(crate) fn to_wire(message: Message) -> WsMessage {
-    match message {
-        Message::Text(text) => WsMessage::text(text.into_bytes()),
-        Message::Binary(bytes) => WsMessage::binary(bytes),
-    }
-}
-
 /// A message for the room; `None` for pings and pongs.
 pub(crate) fn from_wire(message: WsMessage) -> Option<Message> {
     let is_text = message.is_text();

@@ -100,6 +100,12 @@ impl Inbound {
         Ok(client)
     }
 
+    /// Whether other clients' connections come from this address: a proxy's, a
+    /// tunnel's.
+    pub(crate) fn speaks_for_others(&self, peer: IpAddr) -> bool {
+        peer.is_loopback() || self.trusted_proxies.contains(&peer)
+    }
+
     fn allows(&self, host: &str, is_loopback: bool) -> bool {
         match &self.hosts {
             AllowedHosts::Any => true,

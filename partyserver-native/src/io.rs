@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use hyper::upgrade::Upgraded;
@@ -11,17 +11,24 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::tcp::Tcp;
+use crate::sending::Sending;
+use crate::tcp::{ConnectionPlace, Tcp};
 
 /// A stream that was HTTP before, with the bytes that HTTP had read too far.
 pub(crate) struct Io {
     unread: Bytes,
     stream: Stream,
     last_read: Instant,
+    /// Messages that go out before anything else is written, as far as they
+    /// were begun.
+    pub(crate) sending: Sending,
 }
 
 enum Stream {
-    Tcp(TcpStream),
+    Tcp(
+        TcpStream,
+        #[expect(dead_code, reason = "kept while open")] ConnectionPlace,
+    ),
     /// A stream of another server that the service is mounted in.
     Other(TokioIo<Upgraded>),
 }
@@ -32,22 +39,42 @@ impl Io {
     pub(crate) fn new(upgraded: Upgraded) -> Self {
         let (unread, stream) = match upgraded.downcast::<TokioIo<Tcp>>() {
             // A copy, because the bytes given out share hyper's buffer.
-            Ok(parts) => (
-                Bytes::copy_from_slice(&parts.read_buf),
-                Stream::Tcp(parts.io.into_inner().into_stream()),
-            ),
+            Ok(parts) => {
+                let (stream, place) = parts.io.into_inner().into_parts();
+                (
+                    Bytes::copy_from_slice(&parts.read_buf),
+                    Stream::Tcp(stream, place),
+                )
+            }
             Err(upgraded) => (Bytes::new(), Stream::Other(TokioIo::new(upgraded))),
         };
         Self {
             unread,
             stream,
             last_read: Instant::now(),
+            sending: Sending::default(),
         }
     }
 
     /// When the client's bytes last arrived, be it a part of a frame.
     pub(crate) fn last_read(&self) -> Instant {
         self.last_read
+    }
+
+    /// Writes messages, once. [`Io::sending`] must not be empty.
+    pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream, _) => self.sending.poll_write(Pin::new(stream), cx),
+            Stream::Other(stream) => self.sending.poll_write(Pin::new(stream), cx),
+        }
+    }
+
+    /// A frame of the WebSocket stream never comes into the midst of a message.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream, _) => self.sending.poll_finish(Pin::new(stream), cx),
+            Stream::Other(stream) => self.sending.poll_finish(Pin::new(stream), cx),
+        }
     }
 
     /// Ends our half, then throws away what the client still sends, at most
@@ -79,7 +106,7 @@ impl AsyncRead for Io {
         }
         let before = buffer.filled().len();
         let outcome = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Tcp(stream, _) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Other(stream) => Pin::new(stream).poll_read(cx, buffer),
         };
         if buffer.filled().len() > before {
@@ -95,8 +122,9 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_finish(cx))?;
         match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Stream::Tcp(stream, _) => Pin::new(stream).poll_write(cx, bytes),
             Stream::Other(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
@@ -106,29 +134,30 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_finish(cx))?;
         match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Tcp(stream, _) => Pin::new(stream).poll_write_vectored(cx, slices),
             Stream::Other(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match &self.stream {
-            Stream::Tcp(stream) => stream.is_write_vectored(),
+            Stream::Tcp(stream, _) => stream.is_write_vectored(),
             Stream::Other(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Tcp(stream, _) => Pin::new(stream).poll_flush(cx),
             Stream::Other(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Tcp(stream, _) => Pin::new(stream).poll_shutdown(cx),
             Stream::Other(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }

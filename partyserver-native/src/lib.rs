@@ -1,6 +1,6 @@
 //! Rooms on one machine: a `partyserver` host on tokio, hyper and SQLite.
 //!
-//! A request goes one way through this crate: `serve` accepts it, `service`
+//! A request goes one way through this crate: `listen` accepts it, `service`
 //! checks and routes it, the party's gate decides on it, and `room` runs it in
 //! turn; `store` keeps what must not be lost. The host knows no OAuth.
 //!
@@ -29,6 +29,7 @@ mod alarms;
 mod clock;
 mod connection;
 mod connections;
+mod descriptors;
 mod failure;
 mod finish;
 mod frames;
@@ -36,10 +37,13 @@ mod health;
 mod inbound;
 mod io;
 mod limits;
+mod listen;
 mod party;
+mod places;
 mod refused;
 mod room;
 mod room_cell;
+mod sending;
 mod serve;
 mod service;
 mod shutdown;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Limits of a server. A setter returns the limits again, so calls can be
-/// chained.
+/// chained. A time of more than a year counts as a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub(crate) max_head: usize,
@@ -13,6 +13,7 @@ pub struct Limits {
     pub(crate) write_time: Duration,
     pub(crate) max_sockets: usize,
     pub(crate) max_connections: usize,
+    max_connections_per_address: Option<usize>,
     pub(crate) max_refused: usize,
     pub(crate) max_refused_per_address: usize,
     pub(crate) ping_interval: Duration,
@@ -31,6 +32,7 @@ impl Limits {
             write_time: Duration::from_secs(30),
             max_sockets: 20_000,
             max_connections: 40_000,
+            max_connections_per_address: None,
             max_refused: 1024,
             max_refused_per_address: 32,
             ping_interval: Duration::from_secs(25),
@@ -55,7 +57,7 @@ impl Limits {
     /// it is closed. Default: 10 s.
     #[must_use]
     pub fn with_head_time(mut self, time: Duration) -> Self {
-        self.head_time = time;
+        self.head_time = bounded(time);
         self
     }
 
@@ -63,7 +65,7 @@ impl Limits {
     /// by 408. Default: 30 s.
     #[must_use]
     pub fn with_body_time(mut self, time: Duration) -> Self {
-        self.body_time = time;
+        self.body_time = bounded(time);
         self
     }
 
@@ -71,23 +73,40 @@ impl Limits {
     /// its connection is closed. Default: 30 s.
     #[must_use]
     pub fn with_write_time(mut self, time: Duration) -> Self {
-        self.write_time = time;
+        self.write_time = bounded(time);
         self
     }
 
-    /// How many WebSockets the server holds. A further one is refused with 1013,
-    /// or 503. Default: 20,000.
+    /// How many WebSockets the server holds, at most three quarters of the TCP
+    /// connections: the rest is for requests and refusals. A further one is
+    /// refused with 1013, or 503. Default: 20,000.
     #[must_use]
     pub fn with_max_sockets(mut self, count: usize) -> Self {
         self.max_sockets = count;
         self
     }
 
-    /// How many TCP connections are open at once. Further ones wait to be
-    /// accepted. Default: 40,000.
+    /// How many TCP connections are open at once, with and without a WebSocket.
+    /// Further ones wait to be accepted. Default: 40,000.
+    ///
+    /// At its start a server raises the process's limit of open files to what it
+    /// may be. Where that is too low there are fewer connections, and the log
+    /// says so: 512 files, or half of a limit below 1,024, are kept for the store
+    /// and for what else the program opens.
     #[must_use]
     pub fn with_max_connections(mut self, count: usize) -> Self {
         self.max_connections = count;
+        self
+    }
+
+    /// How many of them one address has; with IPv6, one network of 64 bits. A
+    /// further one is answered by 503. Loopback and the trusted proxies, whose
+    /// connections are other clients', have no such limit; a proxy elsewhere
+    /// that is not among the trusted ones has it. Default: a quarter of the
+    /// connections.
+    #[must_use]
+    pub fn with_max_connections_per_address(mut self, count: usize) -> Self {
+        self.max_connections_per_address = Some(count);
         self
     }
 
@@ -105,8 +124,8 @@ impl Limits {
     /// last message, and nothing is read, does not count. Default: 25 s and 60 s.
     #[must_use]
     pub fn with_ping(mut self, interval: Duration, limit: Duration) -> Self {
-        self.ping_interval = interval;
-        self.pong_time = limit;
+        self.ping_interval = bounded(interval);
+        self.pong_time = bounded(limit);
         self
     }
 
@@ -114,7 +133,7 @@ impl Limits {
     /// end the connection too; then it is dropped. Default: 5 s.
     #[must_use]
     pub fn with_close_time(mut self, time: Duration) -> Self {
-        self.close_time = time;
+        self.close_time = bounded(time);
         self
     }
 
@@ -122,7 +141,21 @@ impl Limits {
     /// server stops. Default: 10 s.
     #[must_use]
     pub fn with_shutdown_time(mut self, time: Duration) -> Self {
-        self.shutdown_time = time;
+        self.shutdown_time = bounded(time);
+        self
+    }
+
+    pub(crate) fn max_connections_per_address(&self) -> usize {
+        let quarter = (self.max_connections / 4).max(1);
+        self.max_connections_per_address.unwrap_or(quarter)
+    }
+
+    /// These limits, where that is more than so many connections can be had
+    /// lowered to that.
+    pub(crate) fn lowered_to(mut self, connections: usize) -> Self {
+        self.max_connections = self.max_connections.min(connections).max(1);
+        let most = self.max_connections - self.max_connections / 4;
+        self.max_sockets = self.max_sockets.min(most);
         self
     }
 
@@ -135,6 +168,11 @@ impl Limits {
     }
 }
 
+/// Times are added to instants, which end some day.
+fn bounded(time: Duration) -> Duration {
+    time.min(Duration::from_secs(365 * 24 * 60 * 60))
+}
+
 /// Semaphores hold a part of 32 bits.
 fn as_permits(count: usize) -> u32 {
     let most = u32::MAX >> 4;
@@ -144,5 +182,23 @@ fn as_permits(count: usize) -> u32 {
 impl Default for Limits {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_lowered_to_what_can_be_had() {
+        let default = Limits::new();
+        assert_eq!(default.lowered_to(usize::MAX), default);
+        assert_eq!(default.max_connections_per_address(), 10_000);
+        let few = default.lowered_to(512);
+        assert_eq!((few.max_connections, few.max_sockets), (512, 384));
+        assert_eq!(few.max_connections_per_address(), 128);
+        let own = default.with_max_connections_per_address(3).lowered_to(1);
+        assert_eq!((own.max_connections, own.max_sockets), (1, 1));
+        assert_eq!(own.max_connections_per_address(), 3);
     }
 }

@@ -223,7 +223,8 @@ async fn guarded<T>(
     options: &PartyOptions,
     hook: impl Future<Output = Result<T, Error>> + Send,
 ) -> Result<T, Failure> {
-    let hook = AssertUnwindSafe(tokio::time::timeout(options.turn_limit(), hook));
+    let limit = options.turn_limit();
+    let hook = AssertUnwindSafe(async { tokio::time::timeout(limit, hook).await });
     match hook.catch_unwind().await {
         Ok(Ok(outcome)) => outcome.map_err(Failure::Hook),
         Ok(Err(_)) => Err(Failure::TimedOut),

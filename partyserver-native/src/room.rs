@@ -127,7 +127,7 @@ impl RoomPort for NativeRoom {
     fn set_alarm(&self, at: Option<SystemTime>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
             self.host.store.set_alarm(self.name.clone(), at).await?;
-            self.host.alarms.changed();
+            self.host.alarms.set_anew(&self.name);
             Ok(())
         })
     }

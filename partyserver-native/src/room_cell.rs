@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use http::StatusCode;
-use partyserver::host::{ConnectionRecord, may_share, requested_id};
+use partyserver::host::{ConnectionRecord, failure_text, may_share, requested_id};
 use partyserver::instance::{Connecting, Instance};
 use partyserver::{
     Attachments, BoxFuture, Close, CloseEvent, Connection, Error, Handshake, Hibernation, Message,
@@ -68,7 +68,10 @@ impl<S: Server> RoomCell<S> {
             let outcome = body(&mut instance).await;
             (instance, outcome)
         };
-        let turn = AssertUnwindSafe(tokio::time::timeout(self.options().turn_limit(), turn));
+        let limit = self.options().turn_limit();
+        // Awaited in there, so that a turn that is cut off is dropped in there
+        // too: what it drops can panic.
+        let turn = AssertUnwindSafe(async { tokio::time::timeout(limit, turn).await });
         let outcome = turn.catch_unwind().await;
         self.last_turn.store(self.party.millis(), Ordering::Relaxed);
         match outcome {
@@ -141,13 +144,10 @@ impl<S: Server> RoomCell<S> {
             (Some(conn), Some(failure)) => {
                 let connection = conn.handle();
                 let id = failure.log(&name.party, &name.room, Some(&connection));
-                connection.close(Close::INTERNAL_ERROR, id);
+                connection.close(Close::INTERNAL_ERROR, failure_text(&id));
                 Ok(conn)
             }
-            (None, Some(failure)) => Err(Refusal::closing(
-                failure.to_response(&name.party, &name.room),
-                Close::new(Close::INTERNAL_ERROR, "Internal server error"),
-            )),
+            (None, Some(failure)) => Err(failure.to_refusal(&name.party, &name.room)),
             (None, None) => unreachable!("a turn that admits makes a connection"),
         }
     }
@@ -250,22 +250,18 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             let connection = conn.handle();
-            let guard = Arc::clone(&conn);
             let slot = self.wait().await;
-            let outcome = self
-                .turn(slot, |instance| {
-                    Box::pin(async move {
-                        // It may have been closed while it waited for its turn.
-                        if guard.is_admitted() {
-                            instance.message(&guard.handle(), message).await
-                        } else {
-                            Ok(())
-                        }
-                    })
-                })
-                .await;
+            // It may have been closed while it waited: then it wakes nobody.
+            if !conn.is_admitted() {
+                return;
+            }
+            let from = connection.clone();
+            let turn = self.turn(slot, move |instance| {
+                Box::pin(async move { instance.message(&from, message).await })
+            });
+            let outcome = turn.await;
             if let Err(id) = self.log(outcome, Some(&connection)) {
-                connection.close(Close::INTERNAL_ERROR, id);
+                connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             }
         })
     }

@@ -2,32 +2,27 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use http::request::Parts;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use partyserver::router::Router;
 use partyserver::{PartyOptions, PartyRegistry, Request, Response, Server, text};
-use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
-use tower_service::Service;
 
 use crate::alarms::{self, Alarms};
 use crate::clock::{Clock, SystemClock};
+use crate::descriptors;
 use crate::inbound::{AllowedHosts, Inbound};
 use crate::limits::Limits;
 use crate::party::{AnyParty, Party};
+use crate::places::Places;
 use crate::room::Host;
-use crate::service::{Fallback, Inner, PartyService, PeerAddress, Rewrite};
+use crate::service::{Fallback, Inner, PartyService, Rewrite};
 use crate::store::{Store, StoreError};
 use crate::sweep;
-use crate::tcp::Tcp;
 
 /// The parties of a server and how they are served.
 pub struct Parties {
@@ -190,6 +185,7 @@ impl Parties {
             Some(folder) => Store::open(folder)?,
             None => Store::temporary()?,
         };
+        let limits = fitting(self.limits);
         let host = Arc::new(Host {
             store,
             clock: self.clock,
@@ -216,12 +212,13 @@ impl Parties {
             names,
             router: self.router,
             inbound: self.inbound,
-            limits: self.limits,
+            limits,
             fallback: self.fallback,
             rewrite: self.rewrite,
-            refused: Arc::default(),
-            sockets: Arc::new(Semaphore::new(self.limits.max_sockets_as_permits() as usize)),
-            is_loopback: false.into(),
+            refused: Places::new(limits.max_refused, limits.max_refused_per_address),
+            connections: permits(limits.max_connections_as_permits()),
+            by_address: Places::new(usize::MAX, limits.max_connections_per_address()),
+            sockets: permits(limits.max_sockets_as_permits()),
             stopping: watch::Sender::new(false),
         });
         tokio::spawn(alarms::run(Arc::downgrade(&inner)));
@@ -292,88 +289,6 @@ impl Default for Parties {
     }
 }
 
-impl PartyService {
-    /// Serves on a listener until `stop` is ready, then stops gracefully.
-    pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
-        let is_loopback = listener
-            .local_addr()
-            .is_ok_and(|address| address.ip().is_loopback());
-        self.0.is_loopback.store(is_loopback, Ordering::Relaxed);
-        let places = self.0.limits.max_connections_as_permits() as usize;
-        let places = Arc::new(Semaphore::new(places));
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let place = tokio::select! {
-                () = &mut stop => break,
-                place = Arc::clone(&places).acquire_owned() => place,
-            };
-            let stream = tokio::select! {
-                () = &mut stop => break,
-                stream = accept(&listener) => stream,
-            };
-            let service = self.clone();
-            tokio::spawn(async move {
-                service.serve_connection(stream).await;
-                drop(place);
-            });
-        }
-        drop(listener);
-        let all = self.0.limits.max_connections_as_permits();
-        self.stop_within(async {
-            // Places are never closed, so this waits until all are free.
-            let _ = places.acquire_many(all).await;
-        })
-        .await;
-    }
-
-    /// Serves one connection until it ends, is upgraded, or the server stops
-    /// and its running request has been answered.
-    async fn serve_connection(self, (stream, peer): (TcpStream, SocketAddr)) {
-        let mut stopping = self.0.stopping.subscribe();
-        let limits = self.0.limits;
-        let stream = Tcp::new(stream, Arc::clone(&self.0.host), limits);
-        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(PeerAddress(peer));
-            self.clone().call(request)
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head_time)
-            .max_buf_size(limits.max_head)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades();
-        let mut connection = std::pin::pin!(connection);
-        // A connection that breaks is its client's business.
-        tokio::select! {
-            _ = &mut connection => return,
-            _ = stopping.wait_for(|stopping| *stopping) => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        let _ = connection.await;
-    }
-}
-
-/// Accepts, however often that fails: without descriptors it pauses.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut is_logged = false;
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                // Small frames must not wait for one another.
-                let _ = stream.set_nodelay(true);
-                return (stream, peer);
-            }
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                if !std::mem::replace(&mut is_logged, true) {
-                    tracing::error!(%error, "accepting connections fails; trying on");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 /// Ready at SIGTERM or Ctrl-C: for [`Parties::serve_on`]. From the call on the
 /// signals no longer end the process by themselves. Must be called inside a
 /// tokio runtime.
@@ -402,4 +317,22 @@ pub fn stop_signal() -> impl Future<Output = ()> + Send {
     }
 }
 
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What can be had of the limits, which the log says when it is less.
+fn fitting(limits: Limits) -> Limits {
+    let open_files = descriptors::raise();
+    let most = open_files.map_or(usize::MAX, descriptors::for_clients);
+    let fitting = limits.lowered_to(most);
+    if fitting != limits {
+        tracing::warn!(
+            open_files,
+            connections = fitting.max_connections,
+            sockets = fitting.max_sockets,
+            "fewer connections than the limits say"
+        );
+    }
+    fitting
+}
+
+fn permits(count: u32) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(count as usize))
+}

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -24,11 +23,12 @@ use partyserver::{
 };
 use tokio::sync::{Semaphore, watch};
 
-use crate::failure::{self, Failure};
+use crate::failure;
 use crate::inbound::Inbound;
 use crate::limits::Limits;
 use crate::party::AnyParty;
-use crate::refused::{self, Refused};
+use crate::places::Places;
+use crate::refused;
 use crate::room::Host;
 use crate::socket::Arrival;
 use crate::{health, upgrade};
@@ -44,6 +44,10 @@ pub struct PartyService(pub(crate) Arc<Inner>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// The request came by a listener on loopback.
+#[derive(Clone, Copy)]
+pub(crate) struct OnLoopback;
+
 pub(crate) struct Inner {
     pub(crate) host: Arc<Host>,
     pub(crate) parties: Vec<Box<dyn AnyParty>>,
@@ -53,10 +57,13 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) fallback: Fallback,
     pub(crate) rewrite: Rewrite,
-    pub(crate) refused: Arc<Refused>,
+    pub(crate) refused: Arc<Places>,
+    /// A permit for each further connection of our own listeners.
+    pub(crate) connections: Arc<Semaphore>,
+    /// Those that count by their address.
+    pub(crate) by_address: Arc<Places>,
     /// A permit for each further socket.
     pub(crate) sockets: Arc<Semaphore>,
-    pub(crate) is_loopback: AtomicBool,
     pub(crate) stopping: watch::Sender<bool>,
 }
 
@@ -106,7 +113,7 @@ impl PartyService {
             .extensions
             .get()
             .map(|PeerAddress(peer)| peer.ip().to_canonical());
-        let is_loopback = server.is_loopback.load(Ordering::Relaxed);
+        let is_loopback = parts.extensions.get::<OnLoopback>().is_some();
         let client = match server.inbound.admit(&mut parts, peer, is_loopback) {
             Ok(client) => client,
             Err(refusal) => return *refusal,
@@ -210,13 +217,16 @@ impl PartyService {
         let Some(close) = refusal.close().cloned() else {
             return refusal.into_response();
         };
-        let Some(place) = self.0.refused.place(client, &self.0.limits) else {
+        let Some(place) = self.0.refused.take(client) else {
             return refusal.into_response();
         };
-        self.0
-            .host
-            .runtime
-            .spawn(refused::refuse(on_upgrade, close, self.0.limits, place));
+        self.0.host.runtime.spawn(refused::refuse(
+            on_upgrade,
+            close,
+            self.0.limits,
+            place,
+            self.0.stopping.subscribe(),
+        ));
         accepted.into_response()
     }
 
@@ -232,7 +242,7 @@ impl PartyService {
         let handshake = match party.before_connect(&lobby, handshake).await {
             Ok(ConnectGate::Admit(handshake)) => handshake,
             Ok(ConnectGate::Refuse(refusal)) => return Err(refusal),
-            Err(failure) => return Err(failed(&failure, name, room)),
+            Err(failure) => return Err(failure.to_refusal(name, room)),
         };
         let place = Arc::clone(&self.0.sockets)
             .try_acquire_owned()
@@ -308,11 +318,6 @@ fn content_length(parts: &Parts) -> Option<u64> {
         .ok()?
         .parse()
         .ok()
-}
-
-fn failed(failure: &Failure, party: &str, room: &str) -> Refusal {
-    let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
-    Refusal::closing(failure.to_response(party, room), close)
 }
 
 fn at_capacity() -> Refusal {

@@ -7,12 +7,13 @@
 //! back-pressure on a client that sends faster than its room works.
 
 use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::{Sink, Stream};
+use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::OnUpgrade;
 use partyserver::{BoxFuture, Close, CloseEvent, Error, loggable};
 use tokio::io::AsyncWriteExt;
@@ -23,8 +24,9 @@ use tokio_websockets::{
     Error as WsError, Limits as FrameLimits, Message as WsMessage, ServerBuilder, WebSocketStream,
 };
 
-use crate::connection::{Conn, Next};
-use crate::frames::{close_event, close_message, from_wire, to_wire};
+use crate::connection::Conn;
+use crate::failure;
+use crate::frames::{close_event, close_message, from_wire};
 use crate::io::Io;
 use crate::limits::Limits;
 use crate::party::AnyRoom;
@@ -55,22 +57,12 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn AnyRoom
         connection = loggable(&record.id),
         "a socket joined"
     );
-    let ended = match tokio::time::timeout(limits.head_time, upgrade).await {
-        Ok(Ok(upgraded)) => {
-            let max_message = room.max_message();
-            let stream = ServerBuilder::new()
-                .limits(FrameLimits::default().max_payload_len(Some(max_message)))
-                .serve(Io::new(upgraded));
-            Socket::new(stream, Arc::clone(&conn), Arc::clone(&room), limits)
-                .run()
-                .await
-        }
-        // The client has gone, or the answer never reached it.
-        Ok(Err(_)) | Err(_) => Ended {
-            event: CloseEvent::abnormal(),
-            error: None,
-        },
-    };
+    // Whatever happens in there, the connection leaves its room.
+    let served = AssertUnwindSafe(serve(upgrade, &conn, &room, limits)).catch_unwind();
+    let ended = served.await.unwrap_or_else(|panic| Ended {
+        event: CloseEvent::abnormal(),
+        error: Some(failure::in_a_socket(&*panic)),
+    });
     conn.gone();
     tracing::debug!(
         party = &*record.party,
@@ -83,6 +75,26 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn AnyRoom
     );
     room.closed(conn.handle(), ended.event, ended.error).await;
     drop(place);
+}
+
+async fn serve(
+    upgrade: OnUpgrade,
+    conn: &Arc<Conn>,
+    room: &Arc<dyn AnyRoom>,
+    limits: Limits,
+) -> Ended {
+    let Ok(Ok(upgraded)) = tokio::time::timeout(limits.head_time, upgrade).await else {
+        // The client has gone, or the answer never reached it.
+        return Ended {
+            event: CloseEvent::abnormal(),
+            error: None,
+        };
+    };
+    let stream = ServerBuilder::new()
+        .limits(FrameLimits::default().max_payload_len(Some(room.max_message())))
+        .serve(Io::new(upgraded));
+    let socket = Socket::new(stream, Arc::clone(conn), Arc::clone(room), limits);
+    socket.run().await
 }
 
 /// How a socket ended.
@@ -159,11 +171,22 @@ impl Socket {
         let outcome = poll_fn(|cx| self.poll(cx)).await;
         // It is no longer in the room, however long the rest takes.
         self.conn.gone();
-        let limit = self.limits.close_time;
         let turn = self.turn.take();
-        let ended = match outcome {
+        // The turn goes on meanwhile: its room must not wait for this client.
+        let (ended, ()) = tokio::join!(self.end(outcome), async {
+            if let Some(turn) = turn {
+                turn.await;
+            }
+        });
+        ended
+    }
+
+    /// Does what is left to do for the client, which is dropped if it does not
+    /// let us.
+    async fn end(self, outcome: Outcome) -> Ended {
+        let limit = self.limits.close_time;
+        match outcome {
             Outcome::ClosedByClient(event) => {
-                // A client that does not take the answer is dropped.
                 let _ = tokio::time::timeout(limit, self.answer_close(&event)).await;
                 Ended { event, error: None }
             }
@@ -181,11 +204,7 @@ impl Socket {
                 let _ = tokio::time::timeout(limit, stream.shutdown()).await;
                 ended
             }
-        };
-        if let Some(turn) = turn {
-            turn.await;
         }
-        ended
     }
 
     /// Answers the client's close frame with the same code and reason.
@@ -238,43 +257,42 @@ impl Socket {
     /// Writes what is queued, until the client stops taking it.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
         while matches!(self.phase, Phase::Open) {
-            let mut stream = Pin::new(&mut self.stream);
-            match stream.as_mut().poll_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                // The queue has its limit, and a deadline must be seen even by
-                // a client that reads nothing.
-                Poll::Pending if self.conn.is_admitted() => return Ok(()),
-                Poll::Pending => {
-                    match self.conn.close_if_drained() {
-                        Some(close) => {
-                            stream.start_send(close_message(&close))?;
-                            self.close(&close);
-                        }
-                        None => {
-                            let limit = Instant::now() + self.limits.close_time;
-                            self.give_up.get_or_insert(limit);
-                        }
-                    }
-                    return Ok(());
-                }
+            // Looked at before each write: a deadline must be seen even with a
+            // client that reads nothing.
+            let io = self.stream.get_mut();
+            if let Some(close) = self.conn.fill(&mut io.sending) {
+                Pin::new(&mut self.stream).start_send(close_message(&close))?;
+                self.close(&close);
+                break;
             }
-            match self.conn.next() {
-                Next::Message(message) => {
-                    stream.start_send(to_wire(message))?;
-                    self.is_flushed = false;
+            if io.sending.is_empty() {
+                break;
+            }
+            // Pings and their answers are the stream's own to write. One that was
+            // begun must be whole before a message.
+            let is_blocked = self.poll_flush(cx)?.is_pending()
+                || self.stream.get_mut().poll_send(cx)?.is_pending();
+            if is_blocked {
+                if !self.conn.is_admitted() {
+                    let limit = Instant::now() + self.limits.close_time;
+                    self.give_up.get_or_insert(limit);
                 }
-                Next::Close(close) => {
-                    stream.start_send(close_message(&close))?;
-                    self.close(&close);
-                }
-                Next::Nothing => break,
+                return Ok(());
             }
         }
-        if !self.is_flushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+        // What the client does not take now waits.
+        let _ = self.poll_flush(cx)?;
+        Ok(())
+    }
+
+    /// Writes what was given to the stream.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
+        if !self.is_flushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.is_flushed = true;
             self.unsent_pongs = 0;
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     fn close(&mut self, close: &Close) {
@@ -348,7 +366,7 @@ impl Socket {
             if self.timer.as_mut().poll(cx).is_pending() {
                 return None;
             }
-            // The deadline may be due: `next` then has its close frame.
+            // The deadline may be due: `fill` then has its close frame.
             if matches!(self.phase, Phase::Open) && !self.conn.is_admitted() {
                 cx.waker().wake_by_ref();
                 return None;

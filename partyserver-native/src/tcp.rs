@@ -10,14 +10,17 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
 use crate::limits::Limits;
+use crate::places::Place;
 use crate::room::Host;
 
 /// A stream as it was accepted, and its limits.
 pub(crate) struct Tcp {
     stream: TcpStream,
+    place: ConnectionPlace,
     host: Arc<Host>,
     limits: Limits,
     /// Runs while the client takes nothing.
@@ -34,10 +37,23 @@ struct Linger {
     left: usize,
 }
 
+/// The place of a connection, kept for as long as its stream is open.
+pub(crate) struct ConnectionPlace {
+    pub(crate) _in_all: OwnedSemaphorePermit,
+    /// `None` for addresses that are not counted.
+    pub(crate) _of_address: Option<Place>,
+}
+
 impl Tcp {
-    pub(crate) fn new(stream: TcpStream, host: Arc<Host>, limits: Limits) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        place: ConnectionPlace,
+        host: Arc<Host>,
+        limits: Limits,
+    ) -> Self {
         Self {
             stream,
+            place,
             host,
             limits,
             stalled: None,
@@ -45,9 +61,9 @@ impl Tcp {
         }
     }
 
-    /// The stream, for the protocol that comes after HTTP.
-    pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream
+    /// The stream and its place, for the protocol that comes after HTTP.
+    pub(crate) fn into_parts(self) -> (TcpStream, ConnectionPlace) {
+        (self.stream, self.place)
     }
 
     /// The outcome of a write, with its time limited.

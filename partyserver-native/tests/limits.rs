@@ -156,6 +156,27 @@ async fn a_connection_that_is_idle_gives_up_its_place() {
 }
 
 #[tokio::test]
+async fn sockets_are_among_the_connections_and_leave_a_quarter_of_them() {
+    let limits = Limits::new().with_max_connections(4);
+    let server = TestServer::start(parties().limits(limits)).await;
+    let first = server.open("/parties/lengths/a").await;
+    let _second = server.open("/parties/lengths/a").await;
+    let _third = server.open("/parties/lengths/a").await;
+    let mut fourth = server.open("/parties/lengths/a").await;
+    assert_eq!(closed(&mut fourth).await.0, 1013);
+    drop(fourth);
+    assert_eq!(server.get("/parties/lengths/a").await.0, 200);
+    let idle = server.tcp().await;
+    let answer = server.get("/parties/lengths/a");
+    let mut answer = std::pin::pin!(answer);
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut answer).await;
+    assert!(early.is_err(), "all four are open");
+    drop(first);
+    assert_eq!(answer.await.0, 200);
+    drop(idle);
+}
+
+#[tokio::test]
 async fn messages() {
     let server = TestServer::start(parties()).await;
     let mut socket = server.open("/parties/small/a").await;

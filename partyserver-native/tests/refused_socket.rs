@@ -10,7 +10,7 @@ use futures_util::SinkExt;
 use partyserver::*;
 use partyserver_native::{Limits, Parties};
 use support::{TestServer, close_frame, closing, frame, handshake, rest, text as next_text, until};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_websockets::Message as WsMessage;
 
 /// Refuses at the gate or in the room, as the query says; counts what runs.
@@ -113,12 +113,62 @@ async fn one_that_sends_on_and_on_is_dropped() {
     // Only the amount can end it: the time limit is beyond the test's.
     let limits = Limits::new().with_close_time(Duration::from_secs(600));
     let (server, _) = start(limits).await;
-    let mut refused = server.upgrade("/parties/picky/a?gate").await;
-    let much = frame(2, &[0; 60_000]);
-    let flood = async { while refused.write_all(&much).await.is_ok() {} };
-    tokio::time::timeout(Duration::from_secs(10), flood)
-        .await
-        .expect("it is cut off");
+    let fragment = |opcode, payload: &[u8]| {
+        let mut fragment = frame(opcode, payload);
+        fragment[0] &= 0x7f;
+        fragment
+    };
+    for (what, first, on) in [
+        ("large messages", vec![], frame(2, &[0; 60_000])),
+        ("small messages", vec![], frame(2, b"x").repeat(1000)),
+        ("pings", vec![], frame(9, b"").repeat(1000)),
+        (
+            "a message of empty fragments",
+            fragment(1, b""),
+            fragment(0, b"").repeat(1000),
+        ),
+        ("no frames", vec![], vec![0xff; 1000]),
+    ] {
+        let mut refused = server.upgrade("/parties/picky/a?gate").await;
+        refused.write_all(&first).await.unwrap();
+        let flood = async { while refused.write_all(&on).await.is_ok() {} };
+        let flood = tokio::time::timeout(Duration::from_secs(10), flood).await;
+        flood.expect(what);
+    }
+}
+
+#[tokio::test]
+async fn one_may_send_256_kib_and_no_more() {
+    let limits = Limits::new().with_close_time(Duration::from_secs(600));
+    let (server, _) = start(limits).await;
+    let mut much = frame(2, &[0; 122]).repeat(2048);
+    assert_eq!(much.len(), 256 * 1024);
+    let last = much.pop().unwrap();
+    // What came with the handshake counts too.
+    let (mut refused, _) = server
+        .upgrade_with("/parties/picky/a?gate", &much[..1000])
+        .await;
+    refused.write_all(&much[1000..]).await.unwrap();
+    let mut received = vec![0; closing(1008, "no").len()];
+    refused.read_exact(&mut received).await.unwrap();
+    assert_eq!(received, closing(1008, "no"));
+    let early = tokio::time::timeout(Duration::from_millis(300), refused.read_u8()).await;
+    assert!(early.is_err(), "it is still open");
+    refused.write_all(&[last]).await.unwrap();
+    assert_eq!(rest(&mut refused).await, b"");
+}
+
+#[tokio::test]
+async fn one_is_let_go_at_its_own_close_frame_whatever_came_before() {
+    let limits = Limits::new().with_close_time(Duration::from_secs(600));
+    let (server, _) = start(limits).await;
+    for before in [frame(1, b"small"), frame(2, &[0; 60_000])] {
+        let mut refused = server.upgrade("/parties/picky/a?gate").await;
+        refused.write_all(&before).await.unwrap();
+        refused.write_all(&close_frame(1008, "no")).await.unwrap();
+        refused.shutdown().await.unwrap();
+        assert_eq!(rest(&mut refused).await, closing(1008, "no"));
+    }
 }
 
 #[tokio::test]

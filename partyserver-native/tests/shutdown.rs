@@ -148,6 +148,29 @@ async fn a_request_that_runs_is_answered_and_stored() {
 }
 
 #[tokio::test]
+async fn a_refused_socket_is_not_waited_for() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    let hour = Duration::from_secs(3600);
+    let limits = Limits::new()
+        .with_max_sockets(0)
+        .with_close_time(hour)
+        .with_shutdown_time(hour);
+    let parties = Parties::new().limits(limits).party("keeper", Keeper::new);
+    let serving = tokio::spawn(parties.serve_on(listener, async move { stopped.notified().await }));
+    let mut refused = tokio::net::TcpStream::connect(address).await.unwrap();
+    let request = handshake("/parties/keeper/a");
+    refused.write_all(request.as_bytes()).await.unwrap();
+    let head = support::read_head(&mut refused).await;
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    stop.notify_one();
+    let ended = tokio::time::timeout(Duration::from_secs(10), serving).await;
+    ended.expect("it stops").unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_turn_whose_client_has_left_may_still_write() {
     let folder = tempfile::tempdir().unwrap();
     let keeper = Keeper::new();

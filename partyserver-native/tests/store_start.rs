@@ -1,7 +1,10 @@
 //! A data folder that can't be served from stops the start, with one line that
 //! names it; one that a server has let go of can be served from again.
 
+mod support;
+
 use std::path::Path;
+use std::time::Duration;
 
 use partyserver::Server;
 use partyserver_native::{Parties, PartyService, ServeError, StoreError};
@@ -46,6 +49,16 @@ async fn a_folder_in_use_stops_the_start_until_the_other_server_has_stopped() {
     assert!(build(folder.path()).is_ok());
     // The first one is stopped, but still there.
     assert_eq!(first.sockets(), 0);
+}
+
+#[tokio::test]
+async fn a_folder_is_free_once_nobody_holds_its_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = build(folder.path()).unwrap();
+    // Its timers have begun to wait by then; nothing says so.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(server);
+    support::until("the folder is free", || build(folder.path()).is_ok()).await;
 }
 
 #[tokio::test]

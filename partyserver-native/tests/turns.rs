@@ -3,16 +3,21 @@
 
 mod support;
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use futures_util::SinkExt;
 use http::StatusCode;
 use partyserver::*;
-use partyserver_native::Parties;
-use support::{TestServer, closed, handshake, text as next_text, until};
-use tokio::io::AsyncWriteExt;
+use partyserver_native::{Limits, Parties};
+use support::{
+    TestServer, close_frame, closed, closing, frame, handshake, text as next_text, until,
+};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 use tokio::sync::Semaphore;
 use tokio_websockets::Message as WsMessage;
 
@@ -47,9 +52,22 @@ impl Actor {
             "panic" => panic!("as asked"),
             "error" => return Err(Error::msg("as asked")),
             "endless" => std::future::pending().await,
+            "bomb" => {
+                let _bomb = Bomb;
+                std::future::pending().await
+            }
             _ => {}
         }
         Ok(format!("{} {}", self.starts, self.events))
+    }
+}
+
+/// Panics when it is dropped: with a turn that is cut off.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("as asked");
     }
 }
 
@@ -68,6 +86,11 @@ impl Server for Actor {
     }
 
     async fn on_message(&mut self, cx: &Context, from: &Connection, m: Message) -> Result<()> {
+        if m.as_text()? == "close" {
+            self.events += 1;
+            from.close(4000, "");
+            return self.wait().await;
+        }
         let answer = self.play(m.as_text()?).await?;
         from.send(format!("{answer} {}", cx.room().connections().len()))?;
         Ok(())
@@ -102,7 +125,9 @@ async fn start() -> (TestServer, Stage) {
         }
     };
     let short = PartyOptions::new().with_turn_limit(Duration::from_millis(200));
+    let limits = Limits::new().with_close_time(Duration::from_secs(600));
     let parties = Parties::new()
+        .limits(limits)
         .party("actor", actor.clone())
         .party_with("short", short, actor);
     (TestServer::start(parties).await, stage)
@@ -165,29 +190,38 @@ async fn a_failure_is_answered_with_an_id_alone() {
         // A panic or a turn without end makes it anew.
         ("/parties/actor/panic/panic", "1 1"),
         ("/parties/short/endless/endless", "1 1"),
+        ("/parties/short/bomb/bomb", "1 1"),
     ] {
         let (status, body) = server.get(path).await;
         assert_eq!(status, 500);
-        let id = body.strip_prefix("Internal server error (").unwrap();
-        let id = id.strip_suffix(')').unwrap();
-        assert!(id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit()));
+        assert_is_an_id_alone(&body);
         let (room, _) = path.rsplit_once('/').unwrap();
         let again = server.get(&format!("{room}/x")).await;
         assert_eq!(again, (200, next.to_owned()), "{path}");
     }
 }
 
+fn assert_is_an_id_alone(text: &str) {
+    let id = text.strip_prefix("Internal server error (");
+    let id = id.and_then(|id| id.strip_suffix(')')).expect(text);
+    let is_id = id.len() == 16 && id.chars().all(|c| c.is_ascii_hexdigit());
+    assert!(is_id, "{text}");
+}
+
 #[tokio::test]
 async fn a_failure_closes_its_socket_and_no_other() {
     let (server, _) = start().await;
     let mut bystander = server.open("/parties/short/a").await;
-    for what in ["error", "panic", "endless"] {
+    for what in ["error", "panic", "endless", "bomb"] {
         let mut socket = server.open("/parties/short/a").await;
         socket.send(WsMessage::text(what)).await.unwrap();
-        assert_eq!(closed(&mut socket).await.0, 1011, "{what}");
         // Likewise where the connection is new.
-        let mut socket = server.open(&format!("/parties/short/a/{what}")).await;
-        assert_eq!(closed(&mut socket).await.0, 1011, "{what}");
+        let mut fresh = server.open(&format!("/parties/short/a/{what}")).await;
+        for socket in [&mut socket, &mut fresh] {
+            let (code, reason) = closed(socket).await;
+            assert_eq!(code, 1011, "{what}");
+            assert_is_an_id_alone(&reason);
+        }
     }
     bystander.send(WsMessage::text("?")).await.unwrap();
     assert!(next_text(&mut bystander).await.ends_with(" 1"));
@@ -204,6 +238,60 @@ async fn a_turn_that_has_begun_ends_without_its_client() {
     stage.go.add_permits(1);
     until("it ends", || stage.ended.load(Ordering::SeqCst) == 1).await;
     assert_eq!(server.get("/parties/actor/a/x").await.1, "1 2");
+}
+
+/// A stream that never takes its end.
+struct Endless(DuplexStream);
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Endless {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut task::Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut task::Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn a_turn_goes_on_while_its_socket_ends() {
+    let (server, stage) = start().await;
+    let (mut client, stream) = tokio::io::duplex(4096);
+    support::mount(&server.service, Endless(stream));
+    let request = handshake("/parties/actor/a");
+    client.write_all(request.as_bytes()).await.unwrap();
+    support::read_head(&mut client).await;
+    client.write_all(&frame(1, b"close")).await.unwrap();
+    let mut told = vec![0; closing(4000, "").len()];
+    client.read_exact(&mut told).await.unwrap();
+    assert_eq!(told, closing(4000, ""));
+    client.write_all(&close_frame(4000, "")).await.unwrap();
+    // The socket's task has seen it when all other tasks have had their turn.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    // The socket's end lasts as long as it may. The room is not held up by it.
+    assert_eq!(stage.begun.load(Ordering::SeqCst), 1);
+    stage.go.add_permits(1);
+    assert_eq!(server.get("/parties/actor/a/x").await.1, "1 3");
 }
 
 #[tokio::test]

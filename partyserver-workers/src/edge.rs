@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
-use partyserver::host::upgrade;
+use partyserver::host::{failed, upgrade};
 use partyserver::router::Route;
 use partyserver::{
     Body, Close, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate,
@@ -19,7 +19,7 @@ use partyserver::{
 use serde_json::json as value;
 use wasm_bindgen::JsValue;
 
-use crate::failure::{Failure, internal_error};
+use crate::failure::Failure;
 use crate::handoff::{self, HandOff};
 use crate::http as to_http;
 use crate::js::{self, random_id};
@@ -118,7 +118,7 @@ impl Incoming {
         let (head, body) = request.into_parts();
         let body = whole(body).await?;
         let handoff = handoff::write(&head, lobby.attachments(), false, None);
-        let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
+        let handoff = handoff.map_err(|error| in_http(broken(&error.into(), party, room)))?;
         let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
         let Room { binding, name } = room;
         Ok(js::hand_off(
@@ -142,15 +142,14 @@ impl Incoming {
         let handshake = match party.before_connect(&lobby, handshake).await {
             Ok(ConnectGate::Admit(handshake)) => handshake,
             Ok(ConnectGate::Refuse(refusal)) => return refused(refusal),
-            Err(failure) => {
-                let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
-                let answer = failure.to_response(party.name(), &room.name);
-                return refused(Refusal::closing(answer, close));
-            }
+            Err(failure) => return refused(failure.to_refusal(party.name(), &room.name)),
         };
         let (head, ()) = handshake.into_parts();
         let handoff = handoff::write(&head, lobby.attachments(), true, protocol.clone());
-        let handoff = handoff.map_err(|error| failed(&error.into(), party, room))?;
+        let handoff = match handoff {
+            Ok(handoff) => handoff,
+            Err(error) => return refused(broken(&error.into(), party, room)),
+        };
         let Room { binding, name } = room;
         Ok(js::hand_off(&self.env, binding, name, &handoff, true, None))
     }
@@ -172,16 +171,14 @@ pub(crate) fn room_failed(
 ) -> JsValue {
     let index = site.bindings.iter().position(|held| held == binding);
     let Some(party) = index.map(|index| &site.parties[index]) else {
-        return to_http::response(internal_error(&random_id()));
+        return to_http::response(failed(&random_id()));
     };
-    let (answer, close) = if is_overloaded {
+    let refusal = if is_overloaded {
         tracing::warn!(party = %party.name(), "a room's object is overloaded");
-        let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
-        (unavailable(), close)
+        overloaded()
     } else {
-        let failure = Failure::Hook(partyserver::Error::msg(error.to_owned()));
-        let close = Close::new(Close::INTERNAL_ERROR, "Internal server error");
-        (failure.to_response(party.name(), room), close)
+        let error = partyserver::Error::msg(error.to_owned());
+        Failure::Hook(error).to_refusal(party.name(), room)
     };
     let finish = |mut answer: Response| {
         if let Some(cors) = party.cors() {
@@ -192,10 +189,9 @@ pub(crate) fn room_failed(
         answer
     };
     if handoff.is_upgrade {
-        let refusal = Refusal::closing(answer, close);
         return refuse(refusal, handoff.protocol.as_deref(), finish);
     }
-    to_http::response(finish(answer))
+    to_http::response(finish(refusal.into_response()))
 }
 
 /// The whole body of a request, read before its room is entered: a client that
@@ -212,9 +208,13 @@ async fn whole(body: Body) -> Result<Bytes, Box<Response>> {
     Err(Box::new(text(status, why)))
 }
 
-fn failed(error: &partyserver::Error, party: &dyn AnyParty, room: &Room) -> Box<Response> {
+fn broken(error: &partyserver::Error, party: &dyn AnyParty, room: &Room) -> Refusal {
     let error = partyserver::Error::msg(error.to_string());
-    Box::new(Failure::Hook(error).to_response(party.name(), &room.name))
+    Failure::Hook(error).to_refusal(party.name(), &room.name)
+}
+
+fn in_http(refusal: Refusal) -> Box<Response> {
+    Box::new(refusal.into_response())
 }
 
 /// Headers that speak between the hosts' own parts; a client's are dropped.
@@ -242,7 +242,7 @@ fn readiness(site: &Site) -> Response {
         }
     }
     let answer = json(&value!({ "ready": reasons.is_empty(), "reasons": reasons }));
-    let mut answer = answer.unwrap_or_else(|_| internal_error(&random_id()));
+    let mut answer = answer.unwrap_or_else(|_| failed(&random_id()));
     if !reasons.is_empty() {
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
@@ -257,12 +257,13 @@ fn too_large() -> Response {
     text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
 }
 
-fn unavailable() -> Response {
+fn overloaded() -> Refusal {
     let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "The room is overloaded");
     answer
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    answer
+    let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
+    Refusal::closing(answer, close)
 }
 
 const MAX_HEAD: usize = 64 * 1024;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::Uint8Array;
+use partyserver::host::failed;
 use partyserver::router::kebab_case;
 use partyserver::{CloseEvent, Error};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -12,7 +13,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::DurableObjectState;
 
 use crate::edge::{self, Incoming};
-use crate::failure::{Failure, internal_error};
+use crate::failure::Failure;
 use crate::handoff::HandOff;
 use crate::js::{self, Socket, error_text, random_id};
 use crate::parties::{Parties, Site};
@@ -73,7 +74,7 @@ fn site(env: &JsValue) -> Result<Rc<Site>, String> {
 fn misconfigured(problem: &str) -> JsValue {
     let id = random_id();
     tracing::error!(%id, problem, "the configuration is wrong");
-    to_http::response(internal_error(&id))
+    to_http::response(failed(&id))
 }
 
 /// Answers a request to the Worker. `request` is given where it has a body.

@@ -1,7 +1,8 @@
 //! Failures of hooks: an id for the client, the cause for the log.
 
 use http::StatusCode;
-use partyserver::{Connection, Error, Response, loggable, text};
+use partyserver::host::{failed, failed_upgrade};
+use partyserver::{Connection, Error, Refusal, Response, loggable, text};
 
 use crate::js::random_id;
 
@@ -44,16 +45,13 @@ impl Failure<'_> {
         {
             return text(error.status(), "The request's body can't be used");
         }
-        internal_error(&self.log(party, room, None))
+        failed(&self.log(party, room, None))
     }
-}
 
-/// The answer to a request that nothing can be said of but an id.
-pub(crate) fn internal_error(id: &str) -> Response {
-    text(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        format!("Internal server error ({id})"),
-    )
+    /// The refusal of the upgrade that met the failure.
+    pub(crate) fn to_refusal(&self, party: &str, room: &str) -> Refusal {
+        failed_upgrade(&self.log(party, room, None))
+    }
 }
 
 /// An application's text on one line: it may quote what a client sent.

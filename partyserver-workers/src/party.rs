@@ -123,7 +123,7 @@ impl<S: Server> AnyParty for Party<S> {
     fn room(self: Rc<Self>, name: Arc<str>, state: DurableObjectState) -> Rc<dyn AnyRoom> {
         let props = self.options.props().cloned();
         let room = ObjectRoom::new(Arc::clone(&self.name), name, props, state);
-        RoomCell::new(self, room)
+        RoomCell::of(self, room)
     }
 }
 

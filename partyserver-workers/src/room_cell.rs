@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use http::StatusCode;
-use partyserver::host::{ConnectionRecord, may_share, requested_id};
+use partyserver::host::{ConnectionRecord, failure_text, may_share, requested_id};
 use partyserver::instance::{Connecting, Instance};
 use partyserver::{
     Attachments, BoxFuture, Close, CloseEvent, Connection, Error, Handshake, Hibernation,
@@ -47,7 +47,7 @@ pub(crate) struct RoomCell<S> {
 }
 
 impl<S: Server> RoomCell<S> {
-    pub(crate) fn new(party: Rc<Party<S>>, room: Arc<ObjectRoom>) -> Rc<dyn AnyRoom> {
+    pub(crate) fn of(party: Rc<Party<S>>, room: Arc<ObjectRoom>) -> Rc<dyn AnyRoom> {
         let cell: Rc<dyn AnyRoom> = Rc::new(Self {
             party,
             room: Arc::clone(&room),
@@ -171,13 +171,11 @@ impl<S: Server> RoomCell<S> {
         if let Some(joined) = joined.get() {
             let connection = joined.conn.handle();
             let id = self.log(failure, Some(&connection));
-            connection.close(Close::INTERNAL_ERROR, id);
+            connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             return Ok(());
         }
-        Err(Refusal::closing(
-            self.answer(failure),
-            Close::new(Close::INTERNAL_ERROR, "Internal server error"),
-        ))
+        let (party, room) = (self.room.party_name(), self.room.room_name());
+        Err(failure.to_refusal(&party, &room))
     }
 
     /// The 101 of a socket that joined, or was refused with a close frame; else
@@ -324,7 +322,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             if let Err(id) = self.log_outcome(outcome, connection.as_ref())
                 && let Some(connection) = connection
             {
-                connection.close(Close::INTERNAL_ERROR, id);
+                connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             }
             JsValue::NULL
         };
@@ -333,7 +331,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             let connection = cell.room.find(&from).map(|conn| conn.handle());
             let id = cell.log(&Failure::Panicked(panic), connection.as_ref());
             if let Some(connection) = connection {
-                connection.close(Close::INTERNAL_ERROR, id);
+                connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             }
             JsValue::NULL
         })

@@ -137,6 +137,10 @@ impl ConnectionPort for Conn {
         self.store();
     }
 
+    fn is_admitted(&self) -> bool {
+        self.is_admitted()
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         if self.is_admitted() {
             self.send_encoded(&encode(message))

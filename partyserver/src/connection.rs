@@ -120,6 +120,10 @@ impl Connection {
         self.0.revoke(close);
     }
 
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.0.is_admitted()
+    }
+
     fn record(&self) -> &ConnectionRecord {
         self.0.record()
     }

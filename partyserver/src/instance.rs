@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use crate::attachments::Attachments;
-use crate::close::{Close, CloseEvent};
+use crate::close::CloseEvent;
 use crate::connection::Connection;
 use crate::connection_id::is_valid_tag;
 use crate::context::Context;
@@ -92,7 +92,8 @@ impl<S: Server> Instance<S> {
     /// Tells the room of a connection that has joined.
     ///
     /// # Errors
-    /// The hook's own. The connection is closed with 1011 then.
+    /// The hook's own. The host logs it and closes the connection with 1011 and
+    /// the id of the log line.
     pub async fn connected(
         &mut self,
         connection: &Connection,
@@ -100,21 +101,23 @@ impl<S: Server> Instance<S> {
     ) -> Result<()> {
         let cx = Context::for_connection(self.room.clone(), connection.clone());
         let outcome = self.server.on_connect(&cx, connection, handshake).await;
-        self.close_on_error(&cx, connection, outcome).await
+        self.report(&cx, outcome).await
     }
 
-    /// Hands a message of a connection to the room.
+    /// Hands a message of a connection to the room, unless the connection has
+    /// ended by the time that the room has started.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`. The connection is closed with
-    /// 1011 then.
+    /// The hook's own, or that of `on_start`. The host closes the connection as
+    /// after [`Instance::connected`].
     pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
         let cx = Context::for_connection(self.room.clone(), connection.clone());
         let outcome = match self.start().await {
+            Ok(()) if !connection.is_admitted() => return Ok(()),
             Ok(()) => self.server.on_message(&cx, connection, message).await,
             Err(error) => Err(error),
         };
-        self.close_on_error(&cx, connection, outcome).await
+        self.report(&cx, outcome).await
     }
 
     /// Tells the room that a connection has ended, after `error` where there
@@ -170,18 +173,6 @@ impl<S: Server> Instance<S> {
         Ok(())
     }
 
-    async fn close_on_error(
-        &mut self,
-        cx: &Context,
-        connection: &Connection,
-        outcome: Result<()>,
-    ) -> Result<()> {
-        if outcome.is_err() {
-            connection.close(Close::INTERNAL_ERROR, "");
-        }
-        self.report(cx, outcome).await
-    }
-
     async fn report<T>(&mut self, cx: &Context, outcome: Result<T>) -> Result<T> {
         if let Err(error) = &outcome {
             self.server.on_exception(cx, error).await;
@@ -204,4 +195,59 @@ fn checked_tags(tags: Vec<String>) -> Result<Vec<String>> {
         return Err(TagError.into());
     }
     Ok(tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::close::Close;
+    use crate::testing::TestRoom;
+
+    /// Starts slowly, and once there are connections closes some of them.
+    struct Starting;
+
+    impl Server for Starting {
+        async fn on_start(&mut self, cx: &Context) -> Result<()> {
+            cx.room().sleep(Duration::from_secs(2)).await;
+            for connection in cx.room().connections_tagged("closed") {
+                connection.close(4001, "not any more");
+            }
+            Ok(())
+        }
+
+        async fn on_connect(
+            &mut self,
+            cx: &Context,
+            connection: &Connection,
+            _: &Handshake,
+        ) -> Result<()> {
+            if connection.id() == "expires" {
+                let close = Close::new(3000, "token expired");
+                connection.close_at(cx.now() + Duration::from_secs(1), close);
+            }
+            Ok(())
+        }
+
+        async fn on_message(&mut self, cx: &Context, from: &Connection, _: Message) -> Result<()> {
+            cx.room().broadcast(format!("handled one of {}", from.id()));
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_frame_of_a_socket_that_ended_while_the_room_started_is_not_handled() {
+        let mut room = TestRoom::new("starting", "a", || Starting);
+        let watcher = room.connect("/?_pk=watcher").await.unwrap();
+        for (id, code) in [("closed", 4001), ("expires", 3000)] {
+            let socket = room.connect(&format!("/?_pk={id}")).await.unwrap();
+            room.hibernate();
+            room.send(&socket, "late").await.unwrap();
+            assert_eq!(socket.closed().map(|close| close.code()), Some(code));
+        }
+        assert!(watcher.received().is_empty());
+        room.send(&watcher, "in time").await.unwrap();
+        assert_eq!(watcher.received(), ["handled one of watcher".into()]);
+    }
 }

@@ -190,7 +190,8 @@ impl<S: Server> TestRoom<S> {
             connection: Some(connection.clone()),
             state,
         };
-        self.instance().connected(&connection, &handshake).await?;
+        let outcome = self.instance().connected(&connection, &handshake).await;
+        closed_on_error(&connection, outcome)?;
         self.settle().await?;
         Ok(socket)
     }
@@ -207,7 +208,8 @@ impl<S: Server> TestRoom<S> {
             .clone()
             .filter(|_| socket.closed().is_none())
         {
-            self.instance().message(&connection, message.into()).await?;
+            let outcome = self.instance().message(&connection, message.into()).await;
+            closed_on_error(&connection, outcome)?;
         }
         self.settle().await
     }
@@ -438,6 +440,11 @@ impl ConnectionPort for MemorySocket {
         // The record stays in memory.
     }
 
+    fn is_admitted(&self) -> bool {
+        self.end_if_due();
+        lock(&self.state).closed.is_none()
+    }
+
     fn send(&self, message: &Message) -> Result<(), SendError> {
         self.end_if_due();
         let mut state = lock(&self.state);
@@ -526,6 +533,14 @@ impl SqlPort for NoSql {
         let error = StorageError::Unavailable("a test room has no SQL".into());
         Box::pin(std::future::ready(Err(error.into())))
     }
+}
+
+/// A host closes the connection whose hook failed.
+fn closed_on_error(connection: &Connection, outcome: Result<()>) -> Result<()> {
+    if outcome.is_err() {
+        connection.close(Close::INTERNAL_ERROR, "");
+    }
+    outcome
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,13 +1,15 @@
 //! A server in this process and a client for it.
 #![allow(dead_code, reason = "each test uses a part of it")]
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
-use partyserver_native::{Parties, PartyService};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use partyserver_native::{Clock, Parties, PartyService};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_websockets::{ClientBuilder, MaybeTlsStream, WebSocketStream};
+use tower_service::Service as _;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -86,6 +88,51 @@ impl TestServer {
     }
 }
 
+/// A wall clock that only the test moves.
+#[derive(Clone)]
+pub(crate) struct TestClock(Arc<Mutex<SystemTime>>);
+
+impl TestClock {
+    pub(crate) fn new() -> Self {
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        Self(Arc::new(Mutex::new(start)))
+    }
+
+    pub(crate) fn advance(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> SystemTime {
+        *self.0.lock().unwrap()
+    }
+}
+
+/// A client's end of a stream whose other end the service serves, as another
+/// server would that it is mounted in. It takes so many bytes at a time.
+pub(crate) fn mounted(service: &PartyService, width: usize) -> DuplexStream {
+    let (client, stream) = tokio::io::duplex(width);
+    mount(service, stream);
+    client
+}
+
+/// Serves a stream, as another server would that the service is mounted in.
+pub(crate) fn mount(
+    service: &PartyService,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) {
+    let service = service.clone();
+    tokio::spawn(async move {
+        let service = hyper::service::service_fn(move |request| service.clone().call(request));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
+            .with_upgrades();
+        // A connection that breaks is its client's business.
+        let _ = connection.await;
+    });
+}
+
 /// The next text; pings are answered by reading on.
 pub(crate) async fn text(socket: &mut Socket) -> String {
     loop {
@@ -136,7 +183,7 @@ pub(crate) fn closing(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// Everything up to the end of the stream.
-pub(crate) async fn rest(stream: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn rest(stream: &mut (impl AsyncRead + Unpin)) -> Vec<u8> {
     let mut rest = Vec::new();
     let read = stream.read_to_end(&mut rest);
     let read = tokio::time::timeout(Duration::from_secs(10), read).await;
@@ -144,7 +191,7 @@ pub(crate) async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     rest
 }
 
-async fn read_head(stream: &mut TcpStream) -> String {
+pub(crate) async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());

@@ -1,6 +1,7 @@
 //! The ports that a host implements, and what hosts have in common. Users of rooms
 //! never need them.
 
+mod answer;
 pub mod inbound;
 pub mod upgrade;
 
@@ -9,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+pub use self::answer::{failed, failed_upgrade, failure_text};
 use crate::close::Close;
 pub use crate::connection::ConnectionRecord;
 use crate::connection::{Connection, SendError};
@@ -60,6 +62,9 @@ pub trait ConnectionPort: MaybeSend + MaybeSync {
     fn record(&self) -> &ConnectionRecord;
     /// The record's state was replaced: store it where that is needed.
     fn record_changed(&self);
+    /// Whether a frame of it may still be handled: it has not ended and is not
+    /// past its deadline.
+    fn is_admitted(&self) -> bool;
     /// Queues a message.
     ///
     /// # Errors
