@@ -21,8 +21,8 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use crate::failure::escaped;
-use crate::log;
 use crate::turns::Turn;
+use crate::{log, time};
 
 type LocalFuture = Pin<Box<dyn Future<Output = JsValue>>>;
 
@@ -109,6 +109,7 @@ pub fn panicked() -> JsValue {
 impl Work {
     /// Polls once; gives itself back while there is no answer.
     fn poll(mut self) -> Result<JsValue, Self> {
+        time::forget_now();
         let last_words = self.last_words;
         POLLED.with_borrow_mut(|polled| {
             polled.push(Polled {

@@ -17,9 +17,26 @@ pub(crate) fn now() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(now_millis())
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since 1970. Asked of the platform once for each poll of a task,
+/// during which its clock stands still.
 pub(crate) fn now_millis() -> u64 {
-    js_sys::Date::now() as u64
+    match NOW.get() {
+        0 => {
+            NOW.set(js_sys::Date::now() as u64);
+            NOW.get()
+        }
+        now => now,
+    }
+}
+
+/// Time may have passed since it was last asked for.
+pub(crate) fn forget_now() {
+    NOW.set(0);
+}
+
+thread_local! {
+    /// 0 when it has to be asked for.
+    static NOW: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Milliseconds since 1970, rounded down: a deadline is never extended.
