@@ -2,6 +2,7 @@
 //! operations per second, memory per connection.
 //!
 //! `bench load` puts one load on a server that runs already, whatever it is made of.
+//! `bench native` measures the native host beside the least that does the same, and
 //! `bench workers` compares two workers on the same workerd binary. Linux only: the
 //! figures of the server process are read from `/proc`.
 
@@ -9,6 +10,8 @@ mod client;
 mod load;
 mod machine;
 mod measurement;
+mod native;
+mod serve;
 mod usage;
 mod workers;
 
@@ -22,6 +25,11 @@ use clap::Parser;
 enum Command {
     /// Puts one load on a running server and prints what it cost.
     Load(load::Options),
+    /// Measures rooms on the native host, and writes the tables.
+    Native(native::Options),
+    /// Runs a server that is measured, until it is killed.
+    #[command(subcommand)]
+    Serve(serve::Server),
     /// Compares a Rust worker with the npm package, and writes the table.
     Workers(workers::Options),
 }
@@ -33,6 +41,8 @@ type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 async fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Load(options) => load::run(&options).await,
+        Command::Native(options) => native::run(&options).await,
+        Command::Serve(server) => serve::run(server).await,
         Command::Workers(options) => workers::run(&options).await,
     };
     match done {

@@ -1,8 +1,9 @@
-//! The commands of this repository: `cargo xtask test`, `lint` and `setup`.
+//! The commands of this repository: `cargo xtask test`, `lint`, `bench` and `setup`.
 //!
 //! Each sets up what it needs, shows what the tools under it print, and ends with a
 //! table and one line of totals. The exit code is 0 only if everything passed.
 
+mod bench;
 mod lint;
 mod process;
 mod setup;
@@ -25,7 +26,9 @@ enum Command {
     Test(test::Options),
     /// Checks format, lints, documentation, dependencies, layering and packages.
     Lint(lint::Options),
-    /// Installs what the other two need, and changes nothing outside the checkout
+    /// Measures rooms on the native host, and writes `bench/RESULTS.md`.
+    Bench(bench::Options),
+    /// Installs what the others need, and changes nothing outside the checkout
     /// but the toolchain's wasm32 target.
     Setup,
     /// Builds the Workers of the examples and runs them on workerd.
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint(options) => lint::run(&workspace, &options),
         Command::Workers(command) => workers::run(&workspace, &command),
+        Command::Bench(options) => bench::run(&workspace, &options),
         Command::Setup => setup::all(&workspace).map(|()| ExitCode::SUCCESS),
     });
     done.unwrap_or_else(|error| {

@@ -23,6 +23,7 @@ impl Http {
     pub(crate) async fn connect(target: &Target) -> Result<Self> {
         let uri = target.request_uri("")?;
         let host = uri.host().ok_or("the URL has no host")?;
+        let token = target.token.as_deref().unwrap_or_default();
         let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -30,7 +31,7 @@ impl Http {
         tokio::spawn(connection);
         Ok(Self {
             target: target.clone(),
-            authorization: HeaderValue::try_from(format!("Bearer {}", target.token))?,
+            authorization: HeaderValue::try_from(format!("Bearer {token}"))?,
             host: HeaderValue::from_str(uri.authority().map_or(host, |value| value.as_str()))?,
             sender,
         })

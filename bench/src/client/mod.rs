@@ -2,6 +2,7 @@
 
 mod http;
 mod socket;
+pub(crate) mod wire;
 
 use ::http::Uri;
 
@@ -9,12 +10,13 @@ use crate::Result;
 
 pub(crate) use self::http::Http;
 pub(crate) use self::socket::Socket;
+pub(crate) use self::wire::Wire;
 
-/// A party of a server, and a token that it accepts.
+/// A party of a server, and a token that it accepts, where it asks for one.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     party: String,
-    token: String,
+    token: Option<String>,
 }
 
 impl Target {
@@ -23,7 +25,15 @@ impl Target {
     pub(crate) fn new(party: &str, token: &str) -> Self {
         Self {
             party: party.trim_end_matches('/').to_owned(),
-            token: token.to_owned(),
+            token: Some(token.to_owned()),
+        }
+    }
+
+    /// A party that asks for no token.
+    pub(crate) fn open(party: &str) -> Self {
+        Self {
+            party: party.trim_end_matches('/').to_owned(),
+            token: None,
         }
     }
 
@@ -41,7 +51,10 @@ impl Target {
     fn socket_uri(&self, room: &str) -> Result<Uri> {
         let uri = self.request_uri(room)?.to_string();
         let uri = uri.replacen("http", "ws", 1);
-        Ok(format!("{uri}?access_token={}", self.token).parse()?)
+        Ok(match &self.token {
+            Some(token) => format!("{uri}?access_token={token}").parse()?,
+            None => uri.parse()?,
+        })
     }
 }
 

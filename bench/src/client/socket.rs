@@ -33,6 +33,20 @@ impl Socket {
             .await
     }
 
+    /// Closes it, and waits for the server's close frame.
+    pub(crate) async fn close(mut self) -> Result<()> {
+        self.0.close().await?;
+        Ok(())
+    }
+
+    /// Waits for the close frame of a server that admits nobody.
+    pub(crate) async fn refused(mut self) -> Result<()> {
+        match self.0.next().await.transpose()? {
+            Some(message) if message.is_close() => self.close().await,
+            _ => Err("the socket was not refused".into()),
+        }
+    }
+
     pub(crate) async fn send(&mut self, text: &str) -> Result<()> {
         Ok(self.0.send(Message::text(text.to_owned())).await?)
     }

@@ -4,25 +4,25 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// What the workers of a load have left together.
-pub(super) struct Budget {
+pub(crate) struct Budget {
     end: Instant,
     operations: Cell<u64>,
 }
 
 impl Budget {
     /// Starts now.
-    pub(super) fn new(time: Duration, operations: Option<u64>) -> Self {
+    pub(crate) fn new(time: Duration, operations: Option<u64>) -> Self {
         Self {
             end: Instant::now() + time,
             operations: Cell::new(operations.unwrap_or(u64::MAX)),
         }
     }
 
-    pub(super) fn is_left(&self) -> bool {
+    pub(crate) fn is_left(&self) -> bool {
         self.operations.get() > 0 && Instant::now() < self.end
     }
 
-    pub(super) fn took(&self, operations: u64) {
+    pub(crate) fn took(&self, operations: u64) {
         self.operations
             .set(self.operations.get().saturating_sub(operations));
     }

@@ -4,9 +4,9 @@ use super::{Size, Worker};
 use crate::Result;
 use crate::client::{Socket, Target};
 
-pub(super) struct Echo(Socket);
+pub(crate) struct Echo(Socket);
 
-pub(super) async fn workers(target: &Target, size: Size) -> Result<Vec<Echo>> {
+pub(crate) async fn workers(target: &Target, size: Size) -> Result<Vec<Echo>> {
     let sockets = Socket::open_many(target, size.connections, size.rooms).await?;
     Ok(sockets.into_iter().map(Echo).collect())
 }

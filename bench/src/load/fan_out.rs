@@ -6,27 +6,41 @@ use super::{Size, Worker};
 use crate::Result;
 use crate::client::{Socket, Target};
 
-pub(super) struct FanOut {
+pub(crate) struct FanOut {
     members: Vec<Socket>,
+    /// Messages that are sent without waiting for the one before.
+    pub(crate) in_flight: u64,
     sent: u64,
 }
 
 /// A single worker: the next message is sent when the last member has the one before.
-pub(super) async fn workers(target: &Target, size: Size) -> Result<Vec<FanOut>> {
+pub(crate) async fn workers(target: &Target, size: Size) -> Result<Vec<FanOut>> {
     let members = Socket::open_many(target, size.connections, 1).await?;
-    Ok(vec![FanOut { members, sent: 0 }])
+    Ok(vec![FanOut {
+        members,
+        in_flight: 1,
+        sent: 0,
+    }])
 }
 
 impl Worker for FanOut {
     async fn step(&mut self) -> Result<u64> {
-        // The servers that this is meant for broadcast what begins so.
-        let text = format!("b:a short line of a chat, {:06}", self.sent % 1_000_000);
-        self.sent += 1;
+        let texts: Vec<_> = (self.sent..self.sent + self.in_flight)
+            .map(|number| format!("a short line of a chat, {:06}", number % 1_000_000))
+            .collect();
+        self.sent += self.in_flight;
         let sender = self.members.first_mut().ok_or("a room needs a member")?;
-        sender.send(&text).await?;
-        let text = text.trim_start_matches("b:");
+        for text in &texts {
+            // The servers that this is meant for broadcast what begins so.
+            sender.send(&format!("b:{text}")).await?;
+        }
         let members = self.members.iter_mut();
-        let received = try_join_all(members.map(|member| member.receive(text))).await?;
-        Ok(received.len() as u64)
+        let received = members.map(async |member| {
+            for text in &texts {
+                member.receive(text).await?;
+            }
+            Result::Ok(texts.len() as u64)
+        });
+        Ok(try_join_all(received).await?.into_iter().sum())
     }
 }

@@ -5,8 +5,8 @@
 
 mod budget;
 mod cold;
-mod echo;
-mod fan_out;
+pub(crate) mod echo;
+pub(crate) mod fan_out;
 mod get;
 mod idle;
 
@@ -19,7 +19,7 @@ use crate::Result;
 use crate::client::Target;
 use crate::measurement::{Measurement, Started};
 
-use self::budget::Budget;
+pub(crate) use self::budget::Budget;
 
 /// What is done to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,6 +54,19 @@ pub(crate) struct Size {
     /// For idle: seconds between the last handshake and the look at the memory.
     #[arg(long, default_value_t = 2)]
     pub(crate) settle: u64,
+}
+
+impl Size {
+    /// So many connections, spread over so many rooms.
+    pub(crate) fn of(connections: usize, rooms: usize) -> Self {
+        Self {
+            connections,
+            rooms,
+            seconds: 5,
+            operations: None,
+            settle: 2,
+        }
+    }
 }
 
 /// One load on one server.
@@ -107,7 +120,7 @@ impl Load {
 }
 
 /// What repeats an operation.
-trait Worker {
+pub(crate) trait Worker {
     /// Does it once, and returns as how many operations that counts.
     async fn step(&mut self) -> Result<u64>;
 }
@@ -125,8 +138,8 @@ async fn sustained<W: Worker>(
     started.finish(operations)
 }
 
-/// Returns how many operations were done.
-async fn spend<W: Worker>(workers: &mut [W], budget: &Budget) -> Result<u64> {
+/// Lets the workers work side by side; returns how many operations were done.
+pub(crate) async fn spend<W: Worker>(workers: &mut [W], budget: &Budget) -> Result<u64> {
     let done = try_join_all(workers.iter_mut().map(async |worker| {
         let mut done = 0;
         while budget.is_left() {
