@@ -26,7 +26,8 @@ enum Command {
     Test(test::Options),
     /// Checks format, lints, documentation, dependencies, layering and packages.
     Lint(lint::Options),
-    /// Measures rooms on the native host, and writes `bench/RESULTS.md`.
+    /// Measures rooms on the native host, and writes `bench/RESULTS.md`; `workers`
+    /// measures those on Workers.
     Bench(bench::Options),
     /// Installs what the others need, and changes nothing outside the checkout
     /// but the toolchain's wasm32 target.

@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// The Rust worker's module, for its size.
     #[arg(long)]
     wasm: Option<PathBuf>,
-    /// Measures only these loads.
+    /// Measures only these loads, and writes no table.
     #[arg(long, value_name = "LOAD")]
     only: Vec<Load>,
     /// How often each is measured; the table has the medians.
@@ -74,5 +74,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     };
     let text = table::render(&conditions, &outcomes, wasm.as_ref());
     print!("\n{text}");
+    if !options.only.is_empty() {
+        return Ok(());
+    }
     Ok(fs::write(&options.output, text)?)
 }

@@ -17,6 +17,7 @@ use crate::test;
 use crate::workspace::Workspace;
 
 pub(crate) use self::build::build;
+pub(crate) use self::runtime::workerd;
 
 /// What to do.
 #[derive(clap::Subcommand)]
@@ -68,6 +69,6 @@ pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<ExitCode> 
 }
 
 /// Where the built Worker of an example is.
-fn folder(workspace: &Workspace, example: &str) -> PathBuf {
+pub(crate) fn folder(workspace: &Workspace, example: &str) -> PathBuf {
     workspace.target.join("workers").join(example)
 }

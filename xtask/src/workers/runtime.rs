@@ -39,7 +39,7 @@ pub(super) fn serve(
 }
 
 /// The program in npm's package for this platform.
-fn workerd(workspace: &Workspace) -> Result<PathBuf, String> {
+pub(crate) fn workerd(workspace: &Workspace) -> Result<PathBuf, String> {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "64",
         "aarch64" => "arm64",
