@@ -38,6 +38,7 @@ mod context;
 mod identity;
 mod loop_guard;
 mod options;
+mod owner;
 mod owner_store;
 mod ownership;
 mod refusal;
@@ -47,10 +48,9 @@ pub use auth::{AuthHooks, WithAuth};
 pub use context::{AuthConnection, AuthContext, AuthRequest, NotAuthenticated};
 pub use identity::{Credentials, Identity};
 pub use options::{Anonymous, AuthOptions, AuthOptionsBuilder, RefreshToken, RefusalForm};
+pub use owner::{OwnerError, RoomOwnership};
 pub use owner_store::{Overwrite, OwnerStore, RoomStorage};
-pub use ownership::{
-    Claim, OwnerError, OwnershipHooks, OwnershipOptions, RoomOwnership, WithOwnership,
-};
+pub use ownership::{Claim, OwnershipHooks, OwnershipOptions, WithOwnership};
 pub use refusal::TOKEN_EXPIRED;
 pub use user_info::Refresh;
 

@@ -25,15 +25,15 @@ use oauth2_jwt_bearer::{Challenge, Error as TokenError};
 use partyserver::{
     Admission, Attachments, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error,
     Handshake, Lobby, MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response,
-    Result, Room, Server, loggable,
+    Result, Server, loggable,
 };
 use serde_json::Value;
 
 use crate::auth::AuthHooks;
 use crate::context::{Handle, NotAuthenticated, valid_identity};
-use crate::identity::Identity;
 use crate::options::{RefusalForm, Settings};
-use crate::owner_store::{Overwrite, OwnerStore, Ownership, RoomStorage};
+use crate::owner::{NOT_YOURS, Ownership, is_owner};
+use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
 use crate::refusal::{expired, from_challenge, in_form};
 
 /// A server that serves its room's owner alone. It can't be switched off by
@@ -55,7 +55,7 @@ pub struct OwnershipOptions {
 /// How a room gets its owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Claim {
-    /// By [`RoomOwnership::set_owner`] alone, in an `on_authenticated_*` hook
+    /// By [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner) alone, in an `on_authenticated_*` hook
     /// for example.
     #[default]
     Explicit,
@@ -87,43 +87,6 @@ pub trait OwnershipHooks: Server {
         let _ = (cx, handshake);
         async { Ok(Admission::Admit) }
     }
-}
-
-/// The owner of a room.
-pub trait RoomOwnership {
-    /// Makes a user the owner, atomically and durably: of any number of
-    /// simultaneous claims one wins. The same owner again is no error. When the
-    /// owner changed, every connection of anyone else is closed at once with
-    /// 1008.
-    ///
-    /// # Errors
-    /// [`OwnerError`]; then nothing changed.
-    fn set_owner(
-        &self,
-        owner: &str,
-        overwrite: Overwrite,
-    ) -> impl Future<Output = Result<(), OwnerError>> + MaybeSend;
-
-    /// The owner: a `sub`.
-    ///
-    /// # Errors
-    /// When the owner store can't be read.
-    fn owner(&self) -> impl Future<Output = Result<Option<String>>> + MaybeSend;
-}
-
-/// Why a room's owner was not set.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OwnerError {
-    /// The owner is empty: nobody can be it. The caller is at fault.
-    #[error("an owner can't be empty")]
-    Empty,
-    /// The room belongs to another user.
-    #[error("the room has another owner")]
-    AlreadyOwned,
-    /// The owner store failed.
-    #[error("the owner store failed: {0}")]
-    Store(Error),
 }
 
 impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
@@ -249,9 +212,9 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
         let room = cx.room();
         if room.locals().get::<Ownership>().is_none() {
+            let store = Arc::clone(&self.options.store);
             room.locals()
-                .insert(Ownership::new(Arc::clone(&self.options.store)));
-            room.locals().insert(Message403(self.options.message));
+                .insert(Ownership::new(store, self.options.message));
         }
         self.inner.on_start(cx).await
     }
@@ -338,57 +301,12 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
     }
 }
 
-impl RoomOwnership for Room {
-    async fn set_owner(&self, owner: &str, overwrite: Overwrite) -> Result<(), OwnerError> {
-        if owner.is_empty() {
-            return Err(OwnerError::Empty);
-        }
-        let ownership = Ownership::of(self);
-        let outcome = ownership.claim(self, owner, overwrite).await;
-        if outcome.map_err(OwnerError::Store)? != owner {
-            return Err(OwnerError::AlreadyOwned);
-        }
-        // Whoever is the owner by now is who may stay.
-        let owner = ownership.read(self).await.map_err(OwnerError::Store)?;
-        close_all_but(self, owner.as_deref());
-        Ok(())
-    }
-
-    async fn owner(&self) -> Result<Option<String>> {
-        Ownership::of(self).read(self).await
-    }
-}
-
-fn close_all_but(room: &Room, owner: Option<&str>) {
-    let message = room
-        .locals()
-        .get::<Message403>()
-        .map_or(NOT_YOURS, |message| message.0);
-    for connection in room.connections() {
-        let identity = connection.attachments().get::<Identity>();
-        let subject = identity
-            .as_ref()
-            .map_or("", |identity| identity.claims().subject());
-        if !is_owner(owner, subject) {
-            connection.revoke(Close::new(Close::POLICY, message));
-        }
-    }
-}
-
-/// Nothing equals nothing: without an owner or a subject there is no match.
-fn is_owner(owner: Option<&str>, subject: &str) -> bool {
-    !subject.is_empty() && owner == Some(subject)
-}
-
 fn settings(cx: &Context) -> Option<Arc<Settings>> {
     cx.attachments()
         .and_then(Attachments::get::<Handle>)?
         .0
         .clone()
 }
-
-/// What those who do not own the room are told.
-struct Message403(&'static str);
 
 impl OwnershipOptions {
     /// How a room gets its owner. Default: explicitly.
@@ -420,5 +338,3 @@ impl Default for OwnershipOptions {
         }
     }
 }
-
-const NOT_YOURS: &str = "This chat is not yours.";

@@ -1,0 +1,176 @@
+//! The owner of a room: who it is, and who is closed when that changes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use partyserver::{Close, Error, MaybeSend, Result, Room, loggable};
+
+use crate::identity::Identity;
+use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
+
+/// The owner of a room.
+pub trait RoomOwnership {
+    /// Makes a user the owner, atomically and durably: of any number of
+    /// simultaneous claims one wins. The same owner again is no error. When the
+    /// owner changed, every connection of anyone else is closed at once with
+    /// 1008.
+    ///
+    /// # Errors
+    /// [`OwnerError::Empty`] and [`OwnerError::AlreadyOwned`]; then nothing
+    /// changed. After [`OwnerError::Store`] the owner may have changed all the
+    /// same: every connection is closed but those of the user who is known to
+    /// be the owner.
+    fn set_owner(
+        &self,
+        owner: &str,
+        overwrite: Overwrite,
+    ) -> impl Future<Output = Result<(), OwnerError>> + MaybeSend;
+
+    /// The owner: a `sub`.
+    ///
+    /// # Errors
+    /// When the owner store can't be read.
+    fn owner(&self) -> impl Future<Output = Result<Option<String>>> + MaybeSend;
+}
+
+/// Why a room's owner was not set.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnerError {
+    /// The owner is empty: nobody can be it. The caller is at fault.
+    #[error("an owner can't be empty")]
+    Empty,
+    /// The room belongs to another user.
+    #[error("the room has another owner")]
+    AlreadyOwned,
+    /// The owner store failed.
+    #[error("the owner store failed: {0}")]
+    Store(Error),
+}
+
+impl RoomOwnership for Room {
+    async fn set_owner(&self, owner: &str, overwrite: Overwrite) -> Result<(), OwnerError> {
+        if owner.is_empty() {
+            return Err(OwnerError::Empty);
+        }
+        let outcome = Ownership::of(self).claim(self, owner, overwrite).await;
+        if outcome.map_err(OwnerError::Store)? != owner {
+            return Err(OwnerError::AlreadyOwned);
+        }
+        Ok(())
+    }
+
+    async fn owner(&self) -> Result<Option<String>> {
+        Ownership::of(self).read(self).await
+    }
+}
+
+/// A room's owner store, and the owner as it was last read.
+pub(crate) struct Ownership {
+    store: Arc<dyn OwnerStore>,
+    /// What those who do not own the room are told.
+    message: &'static str,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Counts changes, so that a slow read never hides a later change.
+    version: u64,
+    owner: Option<Option<String>>,
+}
+
+impl Ownership {
+    pub(crate) fn new(store: Arc<dyn OwnerStore>, message: &'static str) -> Self {
+        Self {
+            store,
+            message,
+            seen: Mutex::default(),
+        }
+    }
+
+    /// The ownership of a room: that of its `WithOwnership`, once it started.
+    pub(crate) fn of(room: &Room) -> Arc<Self> {
+        let default = || Arc::new(Self::new(Arc::new(RoomStorage), NOT_YOURS));
+        room.locals().get().unwrap_or_else(default)
+    }
+
+    /// The owner as the store has it now.
+    pub(crate) async fn read(&self, room: &Room) -> Result<Option<String>> {
+        let version = self.with(|seen| seen.version);
+        let owner = self.store.owner(room).await?;
+        self.with(|seen| {
+            if seen.version == version {
+                seen.owner = Some(owner.clone());
+            }
+        });
+        Ok(owner)
+    }
+
+    /// The owner as it was last read or changed in this process.
+    pub(crate) async fn last_seen(&self, room: &Room) -> Result<Option<String>> {
+        match self.with(|seen| seen.owner.clone()) {
+            Some(owner) => Ok(owner),
+            None => self.read(room).await,
+        }
+    }
+
+    /// Makes a claim, and closes everyone but the owner that it leaves the room
+    /// with. Returns that owner.
+    pub(crate) async fn claim(
+        &self,
+        room: &Room,
+        owner: &str,
+        overwrite: Overwrite,
+    ) -> Result<String> {
+        let before = self.with(|seen| seen.owner.clone()).flatten();
+        let outcome = self.store.claim(room, owner, overwrite).await;
+        self.with(|seen| {
+            seen.version += 1;
+            seen.owner = None;
+        });
+        // Whoever is the owner by now is who may stay.
+        let present = match (self.read(room).await, &outcome) {
+            (Ok(present), _) => present,
+            (Err(error), outcome) => {
+                tracing::warn!(
+                    party = room.party(),
+                    room = loggable(room.name()),
+                    error = loggable(&error.to_string()),
+                    "the owner can't be read after a claim"
+                );
+                match outcome {
+                    Ok(present) => Some(present.clone()),
+                    // A claim that failed may have been made all the same, but
+                    // without overwriting it took the room from nobody.
+                    Err(_) => before.filter(|before| overwrite == Overwrite::No || before == owner),
+                }
+            }
+        };
+        self.close_all_but(room, present.as_deref());
+        outcome
+    }
+
+    fn close_all_but(&self, room: &Room, owner: Option<&str>) {
+        for connection in room.connections() {
+            let identity = connection.attachments().get::<Identity>();
+            let subject = identity
+                .as_ref()
+                .map_or("", |identity| identity.claims().subject());
+            if !is_owner(owner, subject) {
+                connection.revoke(Close::new(Close::POLICY, self.message));
+            }
+        }
+    }
+
+    fn with<R>(&self, body: impl FnOnce(&mut Seen) -> R) -> R {
+        body(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Nothing equals nothing: without an owner or a subject there is no match.
+pub(crate) fn is_owner(owner: Option<&str>, subject: &str) -> bool {
+    !subject.is_empty() && owner == Some(subject)
+}
+
+/// What those who do not own a room are told by default.
+pub(crate) const NOT_YOURS: &str = "This chat is not yours.";
