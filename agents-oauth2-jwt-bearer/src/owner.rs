@@ -1,8 +1,9 @@
 //! The owner of a room: who it is, and who is closed when that changes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use partyserver::{Close, Error, MaybeSend, Result, Room, loggable};
+use futures_util::FutureExt;
+use partyserver::{BoxFuture, Close, Error, MaybeSend, Result, Room, loggable};
 
 use crate::identity::Identity;
 use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
@@ -12,7 +13,8 @@ pub trait RoomOwnership {
     /// Makes a user the owner, atomically and durably: of any number of
     /// simultaneous claims one wins. The same owner again is no error. When the
     /// owner changed, every connection of anyone else is closed at once with
-    /// 1008.
+    /// 1008. What was begun is done to the end, even when the returned future is
+    /// dropped.
     ///
     /// # Errors
     /// [`OwnerError::Empty`] and [`OwnerError::AlreadyOwned`]; then nothing
@@ -116,12 +118,34 @@ impl Ownership {
 
     /// Makes a claim, and closes everyone but the owner that it leaves the room
     /// with. Returns that owner.
+    ///
+    /// Once begun it runs to its end, even when the returned future is dropped
+    /// because its turn is over or its client has gone: a claim that is made is
+    /// always followed by its consequences.
     pub(crate) async fn claim(
-        &self,
+        self: &Arc<Self>,
         room: &Room,
         owner: &str,
         overwrite: Overwrite,
     ) -> Result<String> {
+        let outcome = Arc::new(Mutex::new(None));
+        let work = {
+            let (this, outcome) = (Arc::clone(self), Arc::clone(&outcome));
+            let (room, owner) = (room.clone(), owner.to_owned());
+            async move {
+                let done = this.claim_now(&room, &owner, overwrite).await;
+                *lock(&outcome) = Some(done);
+            }
+        };
+        // Whoever is there drives it: the caller, or else the room.
+        let work = (Box::pin(work) as BoxFuture<'static, ()>).shared();
+        room.spawn(work.clone());
+        work.await;
+        let outcome = lock(&outcome).take();
+        outcome.unwrap_or_else(|| Err(Error::msg("the claim has no outcome")))
+    }
+
+    async fn claim_now(&self, room: &Room, owner: &str, overwrite: Overwrite) -> Result<String> {
         let before = self.with(|seen| seen.owner.clone()).flatten();
         let outcome = self.store.claim(room, owner, overwrite).await;
         self.with(|seen| {
@@ -163,8 +187,13 @@ impl Ownership {
     }
 
     fn with<R>(&self, body: impl FnOnce(&mut Seen) -> R) -> R {
-        body(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+        body(&mut lock(&self.seen))
     }
+}
+
+/// What is behind these locks is replaced whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Nothing equals nothing: without an owner or a subject there is no match.

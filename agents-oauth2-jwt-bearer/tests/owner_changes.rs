@@ -1,5 +1,7 @@
 //! A room that may have changed hands keeps nobody who may not own it.
 
+mod support;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,16 +9,38 @@ use agents_oauth2_jwt_bearer::{
     AuthHooks, AuthOptions, Claim, Overwrite, OwnerError, OwnerStore, OwnershipHooks,
     OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
 };
+use futures_util::FutureExt;
 use local_issuer::LocalIssuer;
 use partyserver::testing::{TestRoom, TestSocket};
-use partyserver::{BoxFuture, Close, Error, Result, Room, Server};
+use partyserver::{
+    BoxFuture, Close, Context, Error, PartyOptions, Request, Response, Result, Room, Server,
+};
+use partyserver_native::Parties;
+use support::TestServer;
+use tokio::sync::Semaphore;
 
-struct Quiet;
-impl Server for Quiet {}
-impl AuthHooks for Quiet {}
-impl OwnershipHooks for Quiet {}
+/// Gives the room to bob at each request.
+struct Generous;
+impl Server for Generous {
+    async fn on_request(&mut self, cx: &Context, _: Request) -> Result<Response> {
+        cx.room().set_owner("bob", Overwrite::Yes).await?;
+        Ok(Response::default())
+    }
+}
+impl AuthHooks for Generous {}
+impl OwnershipHooks for Generous {}
 
-type Owned = WithAuth<WithOwnership<Quiet>>;
+type Owned = WithAuth<WithOwnership<Generous>>;
+
+fn generous(options: &AuthOptions, owners: &Elsewhere) -> Owned {
+    let ownership = OwnershipOptions::default()
+        .claim(Claim::FirstUser)
+        .store(owners.clone());
+    WithAuth::new(
+        WithOwnership::with_options(Generous, ownership),
+        options.clone(),
+    )
+}
 
 /// Owners outside of the room, with failures on demand.
 #[derive(Clone, Default)]
@@ -27,6 +51,8 @@ struct State {
     owner: Option<String>,
     read: Outcome,
     claim: Outcome,
+    /// Holds up the answer to a claim that was made.
+    answers: Option<Arc<Semaphore>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -62,17 +88,23 @@ impl OwnerStore for Elsewhere {
         overwrite: Overwrite,
     ) -> BoxFuture<'a, Result<String>> {
         Box::pin(async move {
-            let mut state = self.0.lock().unwrap();
-            if state.claim == Outcome::Fails {
+            let (outcome, owner, answers) = {
+                let mut state = self.0.lock().unwrap();
+                if state.claim == Outcome::Fails {
+                    return Err(Error::msg("no answer"));
+                }
+                if state.owner.is_none() || overwrite == Overwrite::Yes {
+                    state.owner = Some(owner.to_owned());
+                }
+                (state.claim, state.owner.clone(), state.answers.clone())
+            };
+            if let Some(answers) = answers {
+                answers.acquire().await?.forget();
+            }
+            if outcome == Outcome::FailsAfterwards {
                 return Err(Error::msg("no answer"));
             }
-            if state.owner.is_none() || overwrite == Overwrite::Yes {
-                state.owner = Some(owner.to_owned());
-            }
-            if state.claim == Outcome::FailsAfterwards {
-                return Err(Error::msg("no answer"));
-            }
-            Ok(state.owner.clone().unwrap())
+            Ok(owner.unwrap())
         })
     }
 }
@@ -92,13 +124,7 @@ impl Stage {
         let options = options.leeway(Duration::ZERO).build().unwrap();
         let store = Elsewhere::default();
         let owners = store.clone();
-        let mut room = TestRoom::new("owned", "a", move || {
-            let ownership = OwnershipOptions::default()
-                .claim(Claim::FirstUser)
-                .store(owners.clone());
-            let owned = WithOwnership::with_options(Quiet, ownership);
-            WithAuth::new(owned, options.clone())
-        });
+        let mut room = TestRoom::new("owned", "a", move || generous(&options, &owners));
         let alice = room.connect(&path(&issuer, "alice")).await.unwrap();
         assert_eq!(alice.closed(), None);
         Self {
@@ -152,4 +178,42 @@ async fn a_store_that_fails_leaves_nobody_who_may_not_be_the_owner() {
         let expected = if stays { None } else { not_yours() };
         assert_eq!(closed, expected, "{owner} {overwrite:?}");
     }
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_does_not_keep_the_former_owner_in() {
+    let mut stage = Stage::new().await;
+    let answers = Arc::new(Semaphore::new(0));
+    stage
+        .store
+        .set(|state| state.answers = Some(Arc::clone(&answers)));
+    let handle = stage.room.room();
+    {
+        let gift = handle.set_owner("bob", Overwrite::Yes);
+        assert!(gift.now_or_never().is_none(), "the claim is under way");
+    }
+    answers.add_permits(1);
+    stage.room.advance(Duration::ZERO).await.unwrap();
+    assert_eq!(stage.alice.closed(), not_yours());
+}
+
+#[tokio::test]
+async fn a_turn_that_runs_out_does_not_keep_the_former_owner_in() {
+    let store = Elsewhere::default();
+    let owners = store.clone();
+    let server = TestServer::start(move |options| {
+        let short = PartyOptions::new().with_turn_limit(Duration::from_millis(200));
+        Parties::new().party_with("owned", short, move || generous(&options, &owners))
+    })
+    .await;
+    let token = server.issuer.token().sign();
+    let mut alice = server.open("/parties/owned/a", Some(&token)).await;
+    let answers = Arc::new(Semaphore::new(0));
+    store.set(|state| state.answers = Some(Arc::clone(&answers)));
+    // The turn is over before the claim is answered.
+    assert_eq!(server.get("/parties/owned/a", Some(&token)).await, 500);
+    answers.add_permits(1);
+    let closed = tokio::time::timeout(Duration::from_secs(5), support::closed(&mut alice)).await;
+    let not_yours = (1008, "This chat is not yours.".to_owned());
+    assert_eq!(closed.expect("in time"), not_yours);
 }
