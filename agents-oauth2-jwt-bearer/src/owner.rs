@@ -62,7 +62,7 @@ impl RoomOwnership for Room {
     }
 
     async fn owner(&self) -> Result<Option<String>> {
-        Ownership::of(self).read(self).await
+        Ownership::of(self).store.owner(self).await
     }
 }
 
@@ -96,15 +96,18 @@ impl Ownership {
         room.locals().get().unwrap_or_else(default)
     }
 
-    /// The owner as the store has it now.
+    /// The owner as the store has it now. When that is news, everyone else is
+    /// closed: something other than a claim may have changed it.
     pub(crate) async fn read(&self, room: &Room) -> Result<Option<String>> {
         let version = self.with(|seen| seen.version);
         let owner = self.store.owner(room).await?;
-        self.with(|seen| {
-            if seen.version == version {
-                seen.owner = Some(owner.clone());
-            }
+        let is_news = self.with(|seen| {
+            // After a claim meanwhile, what that claim reads is what counts.
+            seen.version == version && seen.owner.replace(owner.clone()).as_ref() != Some(&owner)
         });
+        if is_news {
+            self.close_all_but(room, owner.as_deref());
+        }
         Ok(owner)
     }
 
@@ -147,31 +150,36 @@ impl Ownership {
 
     async fn claim_now(&self, room: &Room, owner: &str, overwrite: Overwrite) -> Result<String> {
         let before = self.with(|seen| seen.owner.clone()).flatten();
+        // Until the claim is answered the store alone knows.
+        self.forget();
         let outcome = self.store.claim(room, owner, overwrite).await;
+        self.forget();
+        // Whoever is the owner by now is who may stay.
+        if let Err(error) = self.read(room).await {
+            tracing::warn!(
+                party = room.party(),
+                room = loggable(room.name()),
+                error = loggable(&error.to_string()),
+                "the owner can't be read after a claim"
+            );
+            let known = match &outcome {
+                Ok(owner) => Some(owner.as_str()),
+                // A claim that failed may have been made all the same, but
+                // without overwriting it took the room from nobody.
+                Err(_) => before
+                    .as_deref()
+                    .filter(|before| overwrite == Overwrite::No || *before == owner),
+            };
+            self.close_all_but(room, known);
+        }
+        outcome
+    }
+
+    fn forget(&self) {
         self.with(|seen| {
             seen.version += 1;
             seen.owner = None;
         });
-        // Whoever is the owner by now is who may stay.
-        let present = match (self.read(room).await, &outcome) {
-            (Ok(present), _) => present,
-            (Err(error), outcome) => {
-                tracing::warn!(
-                    party = room.party(),
-                    room = loggable(room.name()),
-                    error = loggable(&error.to_string()),
-                    "the owner can't be read after a claim"
-                );
-                match outcome {
-                    Ok(present) => Some(present.clone()),
-                    // A claim that failed may have been made all the same, but
-                    // without overwriting it took the room from nobody.
-                    Err(_) => before.filter(|before| overwrite == Overwrite::No || before == owner),
-                }
-            }
-        };
-        self.close_all_but(room, present.as_deref());
-        outcome
     }
 
     fn close_all_but(&self, room: &Room, owner: Option<&str>) {

@@ -4,6 +4,12 @@ use partyserver::{BoxFuture, Result, Room, Update};
 
 /// Keeps the owners of rooms. The default keeps them in the room's storage
 /// under `owner`; implement it to keep them elsewhere.
+///
+/// The store is asked at each request and upgrade, and when a room wakes. An
+/// owner that was changed in the store itself, not by
+/// [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner), is noticed
+/// then, and everyone else is closed; until then the former owner's connections
+/// go on. Call `set_owner` with the new owner where that must be at once.
 pub trait OwnerStore: Send + Sync + 'static {
     /// The owner of a room.
     fn owner<'a>(&'a self, room: &'a Room) -> BoxFuture<'a, Result<Option<String>>>;

@@ -216,6 +216,10 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
             room.locals()
                 .insert(Ownership::new(store, self.options.message));
         }
+        // The room may have changed hands while it slept.
+        if !room.connections().is_empty() {
+            Ownership::of(room).read(room).await?;
+        }
         self.inner.on_start(cx).await
     }
 

@@ -114,7 +114,7 @@ struct Stage {
     store: Elsewhere,
     room: TestRoom<Owned>,
     alice: TestSocket,
-    _issuer: LocalIssuer,
+    issuer: LocalIssuer,
 }
 
 impl Stage {
@@ -131,7 +131,7 @@ impl Stage {
             store,
             room,
             alice,
-            _issuer: issuer,
+            issuer,
         }
     }
 }
@@ -193,6 +193,35 @@ async fn a_caller_that_goes_does_not_keep_the_former_owner_in() {
         assert!(gift.now_or_never().is_none(), "the claim is under way");
     }
     answers.add_permits(1);
+    stage.room.advance(Duration::ZERO).await.unwrap();
+    assert_eq!(stage.alice.closed(), not_yours());
+}
+
+#[tokio::test]
+async fn an_owner_that_was_changed_in_the_store_is_noticed() {
+    for owner in [None, Some("bob")] {
+        for visitor in ["alice", "bob", "carol"] {
+            let mut stage = Stage::new().await;
+            stage
+                .store
+                .set(|state| state.owner = owner.map(str::to_owned));
+            let path = path(&stage.issuer, visitor);
+            let socket = stage.room.connect(&path).await.unwrap();
+            // Without an owner it was nobody's room, and is the next visitor's.
+            assert_eq!(stage.alice.closed(), not_yours(), "{visitor} came");
+            let is_admitted = owner.is_none_or(|owner| owner == visitor);
+            let expected = if is_admitted { None } else { not_yours() };
+            assert_eq!(socket.closed(), expected, "{visitor}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_owner_that_changed_while_the_room_slept_is_noticed() {
+    let mut stage = Stage::new().await;
+    stage.room.hibernate();
+    stage.store.set(|state| state.owner = Some("bob".into()));
+    stage.room.room().post(&"wake up").unwrap();
     stage.room.advance(Duration::ZERO).await.unwrap();
     assert_eq!(stage.alice.closed(), not_yours());
 }
