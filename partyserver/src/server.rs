@@ -94,8 +94,10 @@ pub trait Server: MaybeSend + MaybeSync + Sized + 'static {
     }
 
     /// Tags of a new connection, beside its id: at most 9, each 1 to 256
-    /// characters, else the upgrade fails with 500. They are the same after a
-    /// hibernation; the hook does not run again. Default: none.
+    /// characters, else the upgrade fails with 500. By these alone
+    /// [`Room::connections_tagged`](crate::Room::connections_tagged) finds it.
+    /// They are the same after a hibernation; the hook does not run again.
+    /// Default: none.
     fn connection_tags(
         &mut self,
         cx: &Context,
