@@ -58,7 +58,7 @@ mod sql;
 mod storage;
 pub mod testing;
 
-pub use attachments::{Attachment, Attachments, Lifetime, Principal};
+pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};
 pub use close::{Close, CloseEvent};
 pub use connection::{Connection, SendError};
