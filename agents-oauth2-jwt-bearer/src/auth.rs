@@ -27,8 +27,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use oauth2_jwt_bearer::{
     AccessToken, Claims, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
     VerifiedToken, extract, has_query_token, without_query_token,
@@ -41,10 +41,10 @@ use partyserver::{
 };
 use serde_json::Value;
 
-use crate::context::{CameInQuery, Handle, NotAuthenticated, valid_identity};
+use crate::context::{Handle, NotAuthenticated, valid_identity};
 use crate::identity::{Credentials, Identity};
 use crate::options::{Anonymous, AuthOptions, RefreshToken, Settings};
-use crate::refusal::{expired, protect_query_token, refusal, response};
+use crate::refusal::{expired, refusal, response};
 
 /// A server whose every request, connection and message carries a verified
 /// identity. It can't be switched off by what the inner server does.
@@ -133,20 +133,23 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         }
     }
 
+    /// The inner server's own. A URL with a token is kept out of caches and of
+    /// `Referer` headers (RFC 6750 section 2.3).
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        let mut headers = self.inner.answer_headers(uri);
+        if has_query_token(uri) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
+        headers
+    }
+
     async fn on_before_request(&self, lobby: &Lobby, mut request: Request) -> Result<RequestGate> {
-        let is_in_query = has_query_token(request.uri());
         let settings = self.settings();
-        let gate = match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
-            Ok(()) => self.inner.on_before_request(lobby, request).await?,
-            Err(Refused { error, .. }) => RequestGate::Answer(response(settings, &error)),
-        };
-        Ok(match gate {
-            RequestGate::Answer(mut response) if is_in_query => {
-                protect_query_token(response.headers_mut());
-                RequestGate::Answer(response)
-            }
-            gate => gate,
-        })
+        match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
+            Ok(()) => self.inner.on_before_request(lobby, request).await,
+            Err(Refused { error, .. }) => Ok(RequestGate::Answer(response(settings, &error))),
+        }
     }
 
     async fn on_before_connect(
@@ -154,11 +157,10 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         lobby: &Lobby,
         mut handshake: Handshake,
     ) -> Result<ConnectGate> {
-        let is_in_query = has_query_token(handshake.uri());
         let settings = self.settings();
         let outcome = authenticate(settings, lobby, &mut handshake, RequestKind::Upgrade).await;
-        let mut gate = match outcome {
-            Ok(()) => self.inner.on_before_connect(lobby, handshake).await?,
+        match outcome {
+            Ok(()) => self.inner.on_before_connect(lobby, handshake).await,
             Err(Refused { error, token }) => {
                 let is_loop = error == TokenError::Expired
                     && token.is_some_and(|token| {
@@ -167,15 +169,9 @@ impl<S: AuthHooks> Server for WithAuth<S> {
                             .loop_guard
                             .is_loop(&token, id.as_deref(), lobby.now())
                     });
-                ConnectGate::Refuse(refusal(settings, &error, is_loop))
+                Ok(ConnectGate::Refuse(refusal(settings, &error, is_loop)))
             }
-        };
-        if let ConnectGate::Refuse(refusal) = &mut gate
-            && is_in_query
-        {
-            protect_query_token(refusal.response_mut().headers_mut());
         }
-        Ok(gate)
     }
 
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
@@ -248,17 +244,10 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     }
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        let is_in_query = cx
-            .attachments()
-            .is_some_and(|all| all.get::<CameInQuery>().is_some());
-        let mut response = match self.check(cx) {
-            Ok(()) => self.answer(cx, request).await?,
-            Err(error) => response(self.settings(), &error),
-        };
-        if is_in_query {
-            protect_query_token(response.headers_mut());
+        match self.check(cx) {
+            Ok(()) => self.answer(cx, request).await,
+            Err(error) => Ok(response(self.settings(), &error)),
         }
-        Ok(response)
     }
 
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
@@ -302,7 +291,7 @@ async fn authenticate<B>(
     kind: RequestKind,
 ) -> Result<(), Refused> {
     let found = extract(request.headers(), request.uri(), kind, settings.query_token);
-    let take = |headers: &mut http::HeaderMap, name: &HeaderName| {
+    let take = |headers: &mut HeaderMap, name: &HeaderName| {
         let value = headers.remove(name)?;
         AccessToken::new(value.to_str().ok()?).ok()
     };
@@ -313,7 +302,6 @@ async fn authenticate<B>(
         .filter(|_| settings.refresh_token == RefreshToken::Accepted);
     if has_query_token(request.uri()) {
         *request.uri_mut() = without_query_token(request.uri());
-        lobby.attachments().insert(CameInQuery);
     }
     lobby
         .attachments()

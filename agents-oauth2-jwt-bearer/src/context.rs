@@ -138,19 +138,3 @@ impl Attachment for Handle {
         Err(serde_json::Error::custom("options stay in their process"))
     }
 }
-
-/// The mark of a request whose token came in the query.
-pub(crate) struct CameInQuery;
-
-impl Attachment for CameInQuery {
-    const NAME: &'static str = "oauth2.came-in-query";
-    const LIFETIME: Lifetime = Lifetime::Memory;
-
-    fn encode(&self, encoder: Encoder) -> serde_json::Result<Encoded> {
-        encoder.write(&())
-    }
-
-    fn decode(decoder: Decoder<'_>) -> serde_json::Result<Self> {
-        decoder.read().map(|()| Self)
-    }
-}

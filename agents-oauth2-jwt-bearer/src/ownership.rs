@@ -21,6 +21,7 @@
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Uri};
 use oauth2_jwt_bearer::{Challenge, Error as TokenError};
 use partyserver::{
     Admission, Attachments, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error,
@@ -199,6 +200,10 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
 
     fn cors(&self) -> Cors {
         self.inner.cors()
+    }
+
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        self.inner.answer_headers(uri)
     }
 
     async fn on_before_request(&self, lobby: &Lobby, request: Request) -> Result<RequestGate> {

@@ -133,21 +133,20 @@ impl PartyService {
             Route::Room { party, room } => (party, room),
         };
         let cors = server.parties[party].cors();
-        if let Some(cors) = cors
-            && Cors::is_preflight(&parts.method, &parts.headers)
-        {
-            return cors.preflight(&parts.headers);
-        }
+        let headers = server.parties[party].answer_headers(&parts.uri);
         let origin = parts.headers.get(ORIGIN).cloned();
-        let mut answer = if is_upgrade(&parts.headers) {
+        let mut answer = if cors.is_some() && Cors::is_preflight(&parts.method, &parts.headers) {
+            Response::default()
+        } else if is_upgrade(&parts.headers) {
             self.connect(party, room, parts, client).await
         } else {
             self.request(party, room, parts, body).await
         };
-        if let Some(cors) = cors
-            && answer.status() != StatusCode::SWITCHING_PROTOCOLS
-        {
-            cors.apply(origin.as_ref(), answer.headers_mut());
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer.headers_mut().extend(headers);
+            if let Some(cors) = cors {
+                cors.apply(origin.as_ref(), answer.headers_mut());
+            }
         }
         answer
     }

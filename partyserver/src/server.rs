@@ -1,5 +1,6 @@
 //! The one trait that a room's code implements.
 
+use http::{HeaderMap, Uri};
 use serde_json::Value;
 
 use crate::close::CloseEvent;
@@ -46,6 +47,15 @@ pub trait Server: MaybeSend + MaybeSync + Sized + 'static {
     /// gate. Default: [`Cors::default`].
     fn cors(&self) -> Cors {
         Cors::default()
+    }
+
+    /// Headers for every answer to a request or refused upgrade, in place of the
+    /// answer's own of the same names, whoever makes it: the gate, the room, or
+    /// the host after a failure or for a limit. `uri` is the request's as it
+    /// arrived. Asked of the gate. Default: none.
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        let _ = uri;
+        HeaderMap::new()
     }
 
     /// Runs at the gate before a request reaches its room. The room is not

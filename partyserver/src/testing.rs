@@ -118,7 +118,8 @@ impl<S: Server> TestRoom<S> {
     /// A hook's own.
     pub async fn request(&mut self, request: Request) -> Result<Response> {
         let lobby = self.lobby();
-        let response = match self.gate.on_before_request(&lobby, request).await? {
+        let headers = self.gate.answer_headers(request.uri());
+        let mut response = match self.gate.on_before_request(&lobby, request).await? {
             RequestGate::Admit(request) => {
                 let attachments = lobby.attachments().clone();
                 self.instance().request(request, attachments).await?
@@ -126,6 +127,7 @@ impl<S: Server> TestRoom<S> {
             RequestGate::Answer(response) => response,
         };
         self.settle().await?;
+        response.headers_mut().extend(headers);
         Ok(response)
     }
 
