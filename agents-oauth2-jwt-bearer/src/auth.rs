@@ -37,7 +37,7 @@ use partyserver::host::requested_id;
 use partyserver::{
     Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake,
     Lobby, MaybeSend, Message, Principal, Readiness, Request, RequestGate, Response, Result,
-    Server, loggable,
+    Server, StreamEnd, loggable,
 };
 use serde_json::Value;
 
@@ -147,7 +147,13 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     async fn on_before_request(&self, lobby: &Lobby, mut request: Request) -> Result<RequestGate> {
         let settings = self.settings();
         match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
-            Ok(()) => self.inner.on_before_request(lobby, request).await,
+            Ok(()) => {
+                let mut gate = self.inner.on_before_request(lobby, request).await?;
+                if let RequestGate::Answer(answer) = &mut gate {
+                    end_with_identity(answer, lobby.attachments());
+                }
+                Ok(gate)
+            }
             Err(Refused { error, .. }) => Ok(RequestGate::Answer(response(settings, &error))),
         }
     }
@@ -268,10 +274,23 @@ impl<S: AuthHooks> WithAuth<S> {
         if valid_identity(cx).is_err() {
             return self.inner.on_request(cx, request).await;
         }
-        match self.inner.on_authenticated_request(cx, request).await? {
-            RequestGate::Admit(request) => self.inner.on_request(cx, request).await,
-            RequestGate::Answer(response) => Ok(response),
+        let mut answer = match self.inner.on_authenticated_request(cx, request).await? {
+            RequestGate::Admit(request) => self.inner.on_request(cx, request).await?,
+            RequestGate::Answer(answer) => answer,
+        };
+        if let Some(attachments) = cx.attachments() {
+            end_with_identity(&mut answer, attachments);
         }
+        Ok(answer)
+    }
+}
+
+/// What is still being streamed when the identity's time is up is broken off.
+fn end_with_identity(answer: &mut Response, attachments: &Attachments) {
+    if !answer.body().is_whole()
+        && let Some(identity) = attachments.get::<Identity>()
+    {
+        StreamEnd::of(answer).at(identity.valid_until());
     }
 }
 

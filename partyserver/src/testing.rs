@@ -46,7 +46,7 @@ use crate::connection::{Connection, ConnectionRecord, SendError};
 use crate::connection_id::{may_share, requested_id};
 use crate::context::Lobby;
 use crate::error::Result;
-use crate::host::{Change, ConnectionPort, RoomPort, SqlPort, StoragePort, UpdateStep};
+use crate::host::{Change, ConnectionPort, RoomPort, SqlPort, StoragePort, UpdateStep, ending};
 use crate::http_types::{Handshake, Request, Response};
 use crate::instance::{Connecting, Instance};
 use crate::locals::Locals;
@@ -128,7 +128,10 @@ impl<S: Server> TestRoom<S> {
         };
         self.settle().await?;
         response.headers_mut().extend(headers);
-        Ok(response)
+        let host = Arc::clone(&self.host);
+        // Only the test moves the clock, so no timer ever fires.
+        let sleep = |_| Box::pin(std::future::pending()) as BoxFuture<'static, ()>;
+        Ok(ending(response, move || host.now(), sleep))
     }
 
     /// Opens a socket to a path with a query, through the gate.
