@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use partyserver::{BoxFuture, Close, Error, MaybeSend, Result, Room, loggable};
+use partyserver::{BoxFuture, Close, Error, MaybeSend, Result, Room, StreamEnd, loggable};
 
 use crate::identity::Identity;
 use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
@@ -13,7 +13,7 @@ pub trait RoomOwnership {
     /// Makes a user the owner, atomically and durably: of any number of
     /// simultaneous claims one wins. The same owner again is no error. When the
     /// owner changed, every connection of anyone else is closed at once with
-    /// 1008. What was begun is done to the end, even when the returned future is
+    /// 1008, and answers that are being streamed to them end. What was begun is done to the end, even when the returned future is
     /// dropped.
     ///
     /// # Errors
@@ -72,6 +72,8 @@ pub(crate) struct Ownership {
     /// What those who do not own the room are told.
     message: &'static str,
     seen: Mutex<Seen>,
+    /// Answers that are being streamed, and to whom.
+    streams: Mutex<Vec<(String, StreamEnd)>>,
 }
 
 #[derive(Default)]
@@ -87,6 +89,7 @@ impl Ownership {
             store,
             message,
             seen: Mutex::default(),
+            streams: Mutex::default(),
         }
     }
 
@@ -182,7 +185,19 @@ impl Ownership {
         });
     }
 
+    /// Ends an answer to the owner when the owner becomes another.
+    pub(crate) fn watch(&self, subject: &str, end: StreamEnd) {
+        let mut streams = lock(&self.streams);
+        streams.retain(|(_, end)| end.is_shared());
+        streams.push((subject.to_owned(), end));
+    }
+
     fn close_all_but(&self, room: &Room, owner: Option<&str>) {
+        for (subject, end) in &*lock(&self.streams) {
+            if !is_owner(owner, subject) {
+                end.now();
+            }
+        }
         for connection in room.connections() {
             let identity = connection.attachments().get::<Identity>();
             let subject = identity

@@ -26,7 +26,7 @@ use oauth2_jwt_bearer::{Challenge, Error as TokenError};
 use partyserver::{
     Admission, Attachments, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error,
     Handshake, Lobby, MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response,
-    Result, Server, loggable,
+    Result, Server, StreamEnd, loggable,
 };
 use serde_json::Value;
 
@@ -127,7 +127,7 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         Ok(Err(NotOwner::Other))
     }
 
-    /// Whether the sender of a frame still owns the room. The store is not
+    /// Whether the caller still owns the room. The store is not
     /// asked: every change in this process is seen at once.
     async fn still_owns(&self, cx: &Context) -> Result<bool> {
         let Ok(identity) = valid_identity(cx) else {
@@ -135,6 +135,19 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         };
         let owner = Ownership::of(cx.room()).last_seen(cx.room()).await?;
         Ok(is_owner(owner.as_deref(), identity.claims().subject()))
+    }
+
+    /// What is still being streamed ends when the room gets another owner.
+    async fn watch(&self, cx: &Context, answer: &mut Response) -> Result<()> {
+        let end = StreamEnd::of(answer);
+        if let Ok(identity) = valid_identity(cx) {
+            Ownership::of(cx.room()).watch(identity.claims().subject(), end.clone());
+        }
+        // It may have got one while the hook ran.
+        if !self.still_owns(cx).await? {
+            end.now();
+        }
+        Ok(())
     }
 
     fn response(&self, cx: &Context, cause: NotOwner) -> Response {
@@ -291,10 +304,14 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         if let Err(cause) = self.check(cx).await? {
             return Ok(self.response(cx, cause));
         }
-        match self.inner.on_authorized_request(cx, request).await? {
-            RequestGate::Admit(request) => self.inner.on_request(cx, request).await,
-            RequestGate::Answer(response) => Ok(response),
+        let mut answer = match self.inner.on_authorized_request(cx, request).await? {
+            RequestGate::Admit(request) => self.inner.on_request(cx, request).await?,
+            RequestGate::Answer(answer) => answer,
+        };
+        if !answer.body().is_whole() {
+            self.watch(cx, &mut answer).await?;
         }
+        Ok(answer)
     }
 
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {

@@ -1,11 +1,15 @@
-//! An answer that is still being streamed ends with the identity that asked.
+//! An answer that is still being streamed ends with the identity that asked,
+//! and when the room gets another owner.
 
 mod support;
 
 use std::convert::Infallible;
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{AuthHooks, WithAuth};
+use agents_oauth2_jwt_bearer::{
+    AuthHooks, Claim, Overwrite, OwnershipHooks, OwnershipOptions, RoomOwnership, WithAuth,
+    WithOwnership,
+};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body::Frame;
@@ -47,11 +51,15 @@ impl Server for Streaming {
         Ok(RequestGate::Admit(request))
     }
 
-    async fn on_request(&mut self, _: &Context, request: Request) -> Result<Response> {
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        if request.uri().path().ends_with("/give-away") {
+            cx.room().set_owner("bob", Overwrite::Yes).await?;
+        }
         Ok(Self::answer(request.uri().path()))
     }
 }
 impl AuthHooks for Streaming {}
+impl OwnershipHooks for Streaming {}
 
 #[tokio::test]
 async fn a_stream_does_not_outlive_its_identity() {
@@ -75,18 +83,51 @@ async fn a_stream_does_not_outlive_its_identity() {
     }
 }
 
+#[tokio::test]
+async fn a_stream_does_not_outlive_a_change_of_owner() {
+    let server = TestServer::start(|options| {
+        Parties::new().party("streaming", move || {
+            let claim = OwnershipOptions::default().claim(Claim::FirstUser);
+            let owned = WithOwnership::with_options(Streaming, claim);
+            WithAuth::new(owned, options.clone())
+        })
+    })
+    .await;
+    let token = server.issuer.token().sign();
+    let mut silent = request(&server, "a/silent", &token).await;
+    let mut begun = Vec::new();
+    while !begun.ends_with(b"tick") {
+        begun.push(silent.read_u8().await.unwrap());
+    }
+    // This one is the former owner's before it begins.
+    let (given_away, silent) = tokio::join!(
+        whole_answer(&server, "a/give-away", &token),
+        rest("a/silent", silent)
+    );
+    assert_eq!(silent, "\r\n", "nothing more came, not even the last chunk");
+    assert!(!given_away.contains("tick"), "{given_away}");
+}
+
 /// What comes until the connection ends.
 async fn whole_answer(server: &TestServer, path: &str, token: &str) -> String {
+    rest(path, request(server, path, token).await).await
+}
+
+async fn request(server: &TestServer, path: &str, token: &str) -> TcpStream {
     let mut stream = TcpStream::connect(&server.address).await.unwrap();
     let head = format!(
         "GET /parties/streaming/{path} HTTP/1.1\r\nHost: localhost\r\n\
          Authorization: Bearer {token}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
+    stream
+}
+
+async fn rest(path: &str, mut stream: TcpStream) -> String {
+    let mut rest = String::new();
+    let read = stream.read_to_string(&mut rest);
     let read = tokio::time::timeout(Duration::from_secs(5), read).await;
     // A reset is an end too.
     let _ = read.unwrap_or_else(|_| panic!("{path} goes on"));
-    answer
+    rest
 }

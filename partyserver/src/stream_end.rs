@@ -49,6 +49,12 @@ impl StreamEnd {
         self.change(|state| state.is_over = true);
     }
 
+    /// Whether anyone else has a handle to it: while its answer is on the way,
+    /// the answer itself has.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
         change(&mut state);
