@@ -30,21 +30,22 @@ use std::sync::Arc;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use oauth2_jwt_bearer::{
-    AccessToken, Claims, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
+    AccessToken, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
     VerifiedToken, extract, has_query_token, without_query_token,
 };
 use partyserver::host::requested_id;
 use partyserver::{
     Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake,
     Lobby, MaybeSend, Message, Principal, Readiness, Request, RequestGate, Response, Result,
-    Server, StreamEnd, loggable,
+    Server, StreamEnd,
 };
 use serde_json::Value;
 
 use crate::context::{Handle, NotAuthenticated, valid_identity};
 use crate::identity::{Credentials, Identity};
+use crate::log;
 use crate::options::{Anonymous, AuthOptions, RefreshToken, Settings};
-use crate::refusal::{expired, refusal, response};
+use crate::refusal::{TOKEN_EXPIRED, expired, refusal, response};
 
 /// A server whose every request, connection and message carries a verified
 /// identity. It can't be switched off by what the inner server does.
@@ -187,12 +188,14 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     async fn on_admit(&mut self, cx: &Context, handshake: &Handshake) -> Result<Admission> {
         // The upgrade may have waited long for its turn.
         if let Err(error) = self.check(cx) {
+            log::refused_in_room(cx, error.code());
             return Ok(Admission::Refuse(refusal(self.settings(), &error, false)));
         }
         if valid_identity(cx).is_ok()
             && let refused @ Admission::Refuse(_) =
                 self.inner.on_authenticated_connect(cx, handshake).await?
         {
+            log::refused_in_room(cx, BY_HOOK);
             return Ok(refused);
         }
         self.inner.on_admit(cx, handshake).await
@@ -219,7 +222,7 @@ impl<S: AuthHooks> Server for WithAuth<S> {
             connection.revoke(expired());
             return Ok(());
         }
-        log_connection(connection);
+        log::connected(connection);
         self.inner.on_connect(cx, connection, handshake).await
     }
 
@@ -242,6 +245,13 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         connection: &Connection,
         event: CloseEvent,
     ) -> Result<()> {
+        // The host closes at the deadline by itself; here is where it shows.
+        let identity = connection.attachments().get::<Identity>();
+        if identity.is_some_and(|identity| !identity.is_valid_at(cx.now()))
+            && (event.code == TOKEN_EXPIRED || !event.clean)
+        {
+            log::sent_away(connection, TokenError::Expired.code());
+        }
         self.inner.on_close(cx, connection, event).await
     }
 
@@ -252,7 +262,10 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         match self.check(cx) {
             Ok(()) => self.answer(cx, request).await,
-            Err(error) => Ok(response(self.settings(), &error)),
+            Err(error) => {
+                log::refused_in_room(cx, error.code());
+                Ok(response(self.settings(), &error))
+            }
         }
     }
 
@@ -326,13 +339,13 @@ async fn authenticate<B>(
         .attachments()
         .insert(Handle(Some(Arc::clone(settings))));
     let refused = |error: TokenError, token| {
-        log_refusal(lobby, &error);
+        log::refused_at_gate(lobby, None, error.code());
         Refused { error, token }
     };
     let token = match found {
         Ok(Some(token)) => token,
         Ok(None) if settings.anonymous == Anonymous::Allowed => {
-            log_admission(lobby, None);
+            log::admitted(lobby, None);
             return Ok(());
         }
         Ok(None) => return Err(refused(TokenError::Missing, None)),
@@ -343,13 +356,15 @@ async fn authenticate<B>(
         Err(error) => return Err(refused(error, Some(token))),
     };
     if !verified.claims().has_scopes(&settings.required_scopes) {
-        return Err(refused(TokenError::InsufficientScope, None));
+        let error = TokenError::InsufficientScope;
+        log::refused_at_gate(lobby, Some(verified.claims()), error.code());
+        return Err(Refused { error, token: None });
     }
     let id_token = match id_token {
         Some(id_token) => verify_id_token(settings, lobby, &id_token, &token, &verified).await,
         None => None,
     };
-    log_admission(lobby, Some(&verified));
+    log::admitted(lobby, Some(verified.claims()));
     let identity = Identity::new(&verified);
     request.extensions_mut().insert(identity.clone());
     attach(
@@ -382,45 +397,13 @@ async fn verify_id_token(
     {
         Ok(id_token) => Some(id_token),
         Err(error) => {
-            let (party, room) = (lobby.party(), loggable(lobby.room_name()));
-            tracing::info!(party, room, code = error.code(), "an ID token was left out");
+            log::id_token_left_out(lobby, verified.claims(), error.code());
             None
         }
     }
 }
 
-fn log_admission(lobby: &Lobby, token: Option<&VerifiedToken>) {
-    let claims = token.map(VerifiedToken::claims);
-    let sub = claims.map(|claims| loggable(claims.subject()));
-    let act = claims.and_then(Claims::actor).map(loggable);
-    tracing::debug!(
-        party = lobby.party(),
-        room = loggable(lobby.room_name()),
-        sub,
-        act,
-        "admitted"
-    );
-}
-
-fn log_connection(connection: &Connection) {
-    let identity = connection.attachments().get::<Identity>();
-    let claims = identity.as_ref().map(|identity| identity.claims());
-    let sub = claims.map(|claims| loggable(claims.subject()));
-    let act = claims.and_then(Claims::actor).map(loggable);
-    tracing::info!(
-        party = connection.party(),
-        room = loggable(connection.room_name()),
-        connection = loggable(connection.id()),
-        sub,
-        act,
-        "connected"
-    );
-}
-
-fn log_refusal(lobby: &Lobby, error: &TokenError) {
-    let (party, room) = (lobby.party(), loggable(lobby.room_name()));
-    tracing::info!(party, room, code = error.code(), "refused");
-}
-
+/// The reason code of an upgrade that a hook of the application refused.
+pub(crate) const BY_HOOK: &str = "hook";
 const X_ID_TOKEN: HeaderName = HeaderName::from_static("x-id-token");
 const X_REFRESH_TOKEN: HeaderName = HeaderName::from_static("x-refresh-token");

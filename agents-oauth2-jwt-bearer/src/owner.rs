@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
-use partyserver::{BoxFuture, Close, Error, MaybeSend, Result, Room, StreamEnd, loggable};
+use partyserver::{BoxFuture, Close, Error, MaybeSend, Result, Room, StreamEnd};
 
 use crate::identity::Identity;
+use crate::log;
 use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
 
 /// The owner of a room.
@@ -159,12 +160,7 @@ impl Ownership {
         self.forget();
         // Whoever is the owner by now is who may stay.
         if let Err(error) = self.read(room).await {
-            tracing::warn!(
-                party = room.party(),
-                room = loggable(room.name()),
-                error = loggable(&error.to_string()),
-                "the owner can't be read after a claim"
-            );
+            log::owner_unknown(room, &error);
             let known = match &outcome {
                 Ok(owner) => Some(owner.as_str()),
                 // A claim that failed may have been made all the same, but
@@ -204,6 +200,7 @@ impl Ownership {
                 .as_ref()
                 .map_or("", |identity| identity.claims().subject());
             if !is_owner(owner, subject) {
+                log::sent_away(&connection, NOT_OWNER);
                 connection.revoke(Close::new(Close::POLICY, self.message));
             }
         }
@@ -224,5 +221,7 @@ pub(crate) fn is_owner(owner: Option<&str>, subject: &str) -> bool {
     !subject.is_empty() && owner == Some(subject)
 }
 
+/// The reason code of those who do not own a room.
+pub(crate) const NOT_OWNER: &str = "not_owner";
 /// What those who do not own a room are told by default.
 pub(crate) const NOT_YOURS: &str = "This chat is not yours.";

@@ -26,14 +26,15 @@ use oauth2_jwt_bearer::{Challenge, Error as TokenError};
 use partyserver::{
     Admission, Attachments, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error,
     Handshake, Lobby, MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response,
-    Result, Server, StreamEnd, loggable,
+    Result, Server, StreamEnd,
 };
 use serde_json::Value;
 
-use crate::auth::AuthHooks;
+use crate::auth::{AuthHooks, BY_HOOK};
 use crate::context::{Handle, NotAuthenticated, valid_identity};
+use crate::log;
 use crate::options::{RefusalForm, Settings};
-use crate::owner::{NOT_YOURS, Ownership, is_owner};
+use crate::owner::{NOT_OWNER, NOT_YOURS, Ownership, is_owner};
 use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
 use crate::refusal::{expired, from_challenge, in_form};
 
@@ -103,6 +104,14 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
 
     /// Whether the caller owns the room.
     async fn check(&self, cx: &Context) -> Result<Result<(), NotOwner>> {
+        let outcome = self.owns(cx).await?;
+        if let Err(cause) = outcome {
+            log::refused_in_room(cx, cause.code());
+        }
+        Ok(outcome)
+    }
+
+    async fn owns(&self, cx: &Context) -> Result<Result<(), NotOwner>> {
         let identity = match valid_identity(cx) {
             Ok(identity) => identity,
             Err(NotAuthenticated::Expired) => return Ok(Err(NotOwner::Expired)),
@@ -115,16 +124,10 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
             owner = Some(ownership.claim(cx.room(), subject, Overwrite::No).await?);
         }
         if is_owner(owner.as_deref(), subject) {
-            return Ok(Ok(()));
+            Ok(Ok(()))
+        } else {
+            Ok(Err(NotOwner::Other))
         }
-        tracing::info!(
-            party = cx.room().party(),
-            room = loggable(cx.room().name()),
-            sub = loggable(subject),
-            code = "not_owner",
-            "refused"
-        );
-        Ok(Err(NotOwner::Other))
     }
 
     /// Whether the caller still owns the room. The store is not
@@ -168,6 +171,11 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         in_form(form, self.response(cx, cause), self.close(cause))
     }
 
+    fn send_away(&self, connection: &Connection) {
+        log::sent_away(connection, NOT_OWNER);
+        connection.revoke(self.close(NotOwner::Other));
+    }
+
     fn close(&self, cause: NotOwner) -> Close {
         match cause {
             NotOwner::Anonymous => Close::new(Close::POLICY, "Unauthorized"),
@@ -182,6 +190,17 @@ enum NotOwner {
     Anonymous,
     Expired,
     Other,
+}
+
+impl NotOwner {
+    /// A stable code for logs.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Anonymous => TokenError::Missing.code(),
+            Self::Expired => TokenError::Expired.code(),
+            Self::Other => NOT_OWNER,
+        }
+    }
 }
 
 impl<S: AuthHooks + OwnershipHooks> AuthHooks for WithOwnership<S> {
@@ -247,7 +266,10 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         }
         match self.inner.on_authorized_connect(cx, handshake).await? {
             Admission::Admit => self.inner.on_admit(cx, handshake).await,
-            refused @ Admission::Refuse(_) => Ok(refused),
+            refused @ Admission::Refuse(_) => {
+                log::refused_in_room(cx, BY_HOOK);
+                Ok(refused)
+            }
         }
     }
 
@@ -268,7 +290,7 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         // A task of the room may have given it away since `on_admit`, before
         // this connection was there to be closed.
         if !self.still_owns(cx).await? {
-            connection.revoke(self.close(NotOwner::Other));
+            self.send_away(connection);
             return Ok(());
         }
         self.inner.on_connect(cx, connection, handshake).await
@@ -281,7 +303,7 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         message: Message,
     ) -> Result<()> {
         if !self.still_owns(cx).await? {
-            connection.revoke(self.close(NotOwner::Other));
+            self.send_away(connection);
             return Ok(());
         }
         self.inner.on_message(cx, connection, message).await

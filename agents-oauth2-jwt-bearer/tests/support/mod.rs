@@ -94,3 +94,14 @@ pub(crate) async fn closed(socket: &mut Socket) -> (u16, String) {
     let (code, reason) = message.as_close().expect("nothing before the close frame");
     (code.into(), reason.to_owned())
 }
+
+/// Waits for what can only be looked at.
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+    assert!(waited.is_ok(), "{what}");
+}
