@@ -27,24 +27,25 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use oauth2_jwt_bearer::{
-    AccessToken, Claims, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
+    AccessToken, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
     VerifiedToken, extract, has_query_token, without_query_token,
 };
 use partyserver::host::requested_id;
 use partyserver::{
     Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake,
     Lobby, MaybeSend, Message, Principal, Readiness, Request, RequestGate, Response, Result,
-    Server, loggable,
+    Server, StreamEnd,
 };
 use serde_json::Value;
 
-use crate::context::{CameInQuery, Handle, NotAuthenticated, valid_identity};
+use crate::context::{Handle, NotAuthenticated, valid_identity};
 use crate::identity::{Credentials, Identity};
+use crate::log;
 use crate::options::{Anonymous, AuthOptions, RefreshToken, Settings};
-use crate::refusal::{expired, protect_query_token, refusal, response};
+use crate::refusal::{TOKEN_EXPIRED, expired, refusal, response};
 
 /// A server whose every request, connection and message carries a verified
 /// identity. It can't be switched off by what the inner server does.
@@ -133,20 +134,29 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         }
     }
 
+    /// The inner server's own. A URL with a token is kept out of caches and of
+    /// `Referer` headers (RFC 6750 section 2.3).
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        let mut headers = self.inner.answer_headers(uri);
+        if has_query_token(uri) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        }
+        headers
+    }
+
     async fn on_before_request(&self, lobby: &Lobby, mut request: Request) -> Result<RequestGate> {
-        let is_in_query = has_query_token(request.uri());
         let settings = self.settings();
-        let gate = match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
-            Ok(()) => self.inner.on_before_request(lobby, request).await?,
-            Err(Refused { error, .. }) => RequestGate::Answer(response(settings, &error)),
-        };
-        Ok(match gate {
-            RequestGate::Answer(mut response) if is_in_query => {
-                protect_query_token(response.headers_mut());
-                RequestGate::Answer(response)
+        match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
+            Ok(()) => {
+                let mut gate = self.inner.on_before_request(lobby, request).await?;
+                if let RequestGate::Answer(answer) = &mut gate {
+                    end_with_identity(answer, lobby.attachments());
+                }
+                Ok(gate)
             }
-            gate => gate,
-        })
+            Err(Refused { error, .. }) => Ok(RequestGate::Answer(response(settings, &error))),
+        }
     }
 
     async fn on_before_connect(
@@ -154,11 +164,10 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         lobby: &Lobby,
         mut handshake: Handshake,
     ) -> Result<ConnectGate> {
-        let is_in_query = has_query_token(handshake.uri());
         let settings = self.settings();
         let outcome = authenticate(settings, lobby, &mut handshake, RequestKind::Upgrade).await;
-        let mut gate = match outcome {
-            Ok(()) => self.inner.on_before_connect(lobby, handshake).await?,
+        match outcome {
+            Ok(()) => self.inner.on_before_connect(lobby, handshake).await,
             Err(Refused { error, token }) => {
                 let is_loop = error == TokenError::Expired
                     && token.is_some_and(|token| {
@@ -167,15 +176,9 @@ impl<S: AuthHooks> Server for WithAuth<S> {
                             .loop_guard
                             .is_loop(&token, id.as_deref(), lobby.now())
                     });
-                ConnectGate::Refuse(refusal(settings, &error, is_loop))
+                Ok(ConnectGate::Refuse(refusal(settings, &error, is_loop)))
             }
-        };
-        if let ConnectGate::Refuse(refusal) = &mut gate
-            && is_in_query
-        {
-            protect_query_token(refusal.response_mut().headers_mut());
         }
-        Ok(gate)
     }
 
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
@@ -185,12 +188,14 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     async fn on_admit(&mut self, cx: &Context, handshake: &Handshake) -> Result<Admission> {
         // The upgrade may have waited long for its turn.
         if let Err(error) = self.check(cx) {
+            log::refused_in_room(cx, error.code());
             return Ok(Admission::Refuse(refusal(self.settings(), &error, false)));
         }
         if valid_identity(cx).is_ok()
             && let refused @ Admission::Refuse(_) =
                 self.inner.on_authenticated_connect(cx, handshake).await?
         {
+            log::refused_in_room(cx, BY_HOOK);
             return Ok(refused);
         }
         self.inner.on_admit(cx, handshake).await
@@ -217,7 +222,7 @@ impl<S: AuthHooks> Server for WithAuth<S> {
             connection.revoke(expired());
             return Ok(());
         }
-        log_connection(connection);
+        log::connected(connection);
         self.inner.on_connect(cx, connection, handshake).await
     }
 
@@ -240,6 +245,13 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         connection: &Connection,
         event: CloseEvent,
     ) -> Result<()> {
+        // The host closes at the deadline by itself; here is where it shows.
+        let identity = connection.attachments().get::<Identity>();
+        if identity.is_some_and(|identity| !identity.is_valid_at(cx.now()))
+            && (event.code == TOKEN_EXPIRED || !event.clean)
+        {
+            log::sent_away(connection, TokenError::Expired.code());
+        }
         self.inner.on_close(cx, connection, event).await
     }
 
@@ -248,17 +260,13 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     }
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        let is_in_query = cx
-            .attachments()
-            .is_some_and(|all| all.get::<CameInQuery>().is_some());
-        let mut response = match self.check(cx) {
-            Ok(()) => self.answer(cx, request).await?,
-            Err(error) => response(self.settings(), &error),
-        };
-        if is_in_query {
-            protect_query_token(response.headers_mut());
+        match self.check(cx) {
+            Ok(()) => self.answer(cx, request).await,
+            Err(error) => {
+                log::refused_in_room(cx, error.code());
+                Ok(response(self.settings(), &error))
+            }
         }
-        Ok(response)
     }
 
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
@@ -279,10 +287,23 @@ impl<S: AuthHooks> WithAuth<S> {
         if valid_identity(cx).is_err() {
             return self.inner.on_request(cx, request).await;
         }
-        match self.inner.on_authenticated_request(cx, request).await? {
-            RequestGate::Admit(request) => self.inner.on_request(cx, request).await,
-            RequestGate::Answer(response) => Ok(response),
+        let mut answer = match self.inner.on_authenticated_request(cx, request).await? {
+            RequestGate::Admit(request) => self.inner.on_request(cx, request).await?,
+            RequestGate::Answer(answer) => answer,
+        };
+        if let Some(attachments) = cx.attachments() {
+            end_with_identity(&mut answer, attachments);
         }
+        Ok(answer)
+    }
+}
+
+/// What is still being streamed when the identity's time is up is broken off.
+fn end_with_identity(answer: &mut Response, attachments: &Attachments) {
+    if !answer.body().is_whole()
+        && let Some(identity) = attachments.get::<Identity>()
+    {
+        StreamEnd::of(answer).at(identity.valid_until());
     }
 }
 
@@ -302,7 +323,7 @@ async fn authenticate<B>(
     kind: RequestKind,
 ) -> Result<(), Refused> {
     let found = extract(request.headers(), request.uri(), kind, settings.query_token);
-    let take = |headers: &mut http::HeaderMap, name: &HeaderName| {
+    let take = |headers: &mut HeaderMap, name: &HeaderName| {
         let value = headers.remove(name)?;
         AccessToken::new(value.to_str().ok()?).ok()
     };
@@ -313,19 +334,18 @@ async fn authenticate<B>(
         .filter(|_| settings.refresh_token == RefreshToken::Accepted);
     if has_query_token(request.uri()) {
         *request.uri_mut() = without_query_token(request.uri());
-        lobby.attachments().insert(CameInQuery);
     }
     lobby
         .attachments()
         .insert(Handle(Some(Arc::clone(settings))));
     let refused = |error: TokenError, token| {
-        log_refusal(lobby, &error);
+        log::refused_at_gate(lobby, None, error.code());
         Refused { error, token }
     };
     let token = match found {
         Ok(Some(token)) => token,
         Ok(None) if settings.anonymous == Anonymous::Allowed => {
-            log_admission(lobby, None);
+            log::admitted(lobby, None);
             return Ok(());
         }
         Ok(None) => return Err(refused(TokenError::Missing, None)),
@@ -336,13 +356,15 @@ async fn authenticate<B>(
         Err(error) => return Err(refused(error, Some(token))),
     };
     if !verified.claims().has_scopes(&settings.required_scopes) {
-        return Err(refused(TokenError::InsufficientScope, None));
+        let error = TokenError::InsufficientScope;
+        log::refused_at_gate(lobby, Some(verified.claims()), error.code());
+        return Err(Refused { error, token: None });
     }
     let id_token = match id_token {
         Some(id_token) => verify_id_token(settings, lobby, &id_token, &token, &verified).await,
         None => None,
     };
-    log_admission(lobby, Some(&verified));
+    log::admitted(lobby, Some(verified.claims()));
     let identity = Identity::new(&verified);
     request.extensions_mut().insert(identity.clone());
     attach(
@@ -375,45 +397,13 @@ async fn verify_id_token(
     {
         Ok(id_token) => Some(id_token),
         Err(error) => {
-            let (party, room) = (lobby.party(), loggable(lobby.room_name()));
-            tracing::info!(party, room, code = error.code(), "an ID token was left out");
+            log::id_token_left_out(lobby, verified.claims(), error.code());
             None
         }
     }
 }
 
-fn log_admission(lobby: &Lobby, token: Option<&VerifiedToken>) {
-    let claims = token.map(VerifiedToken::claims);
-    let sub = claims.map(|claims| loggable(claims.subject()));
-    let act = claims.and_then(Claims::actor).map(loggable);
-    tracing::debug!(
-        party = lobby.party(),
-        room = loggable(lobby.room_name()),
-        sub,
-        act,
-        "admitted"
-    );
-}
-
-fn log_connection(connection: &Connection) {
-    let identity = connection.attachments().get::<Identity>();
-    let claims = identity.as_ref().map(|identity| identity.claims());
-    let sub = claims.map(|claims| loggable(claims.subject()));
-    let act = claims.and_then(Claims::actor).map(loggable);
-    tracing::info!(
-        party = connection.party(),
-        room = loggable(connection.room_name()),
-        connection = loggable(connection.id()),
-        sub,
-        act,
-        "connected"
-    );
-}
-
-fn log_refusal(lobby: &Lobby, error: &TokenError) {
-    let (party, room) = (lobby.party(), loggable(lobby.room_name()));
-    tracing::info!(party, room, code = error.code(), "refused");
-}
-
+/// The reason code of an upgrade that a hook of the application refused.
+pub(crate) const BY_HOOK: &str = "hook";
 const X_ID_TOKEN: HeaderName = HeaderName::from_static("x-id-token");
 const X_REFRESH_TOKEN: HeaderName = HeaderName::from_static("x-refresh-token");

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use oauth2_jwt_bearer::{Claims, UserInfo, UserInfoError};
-use partyserver::{Attachment, Attachments, Connection, Context, Lifetime, MaybeSend};
+use partyserver::{
+    Attachment, Attachments, Connection, Context, Decoder, Encoded, Encoder, Lifetime, MaybeSend,
+};
 use serde::de::{DeserializeOwned, Error as _};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::identity::{Credentials, Identity};
 use crate::options::Settings;
@@ -128,25 +129,12 @@ pub(crate) struct Handle(pub(crate) Option<Arc<Settings>>);
 impl Attachment for Handle {
     const NAME: &'static str = "oauth2.options";
     const LIFETIME: Lifetime = Lifetime::Memory;
-}
 
-impl Serialize for Handle {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_unit()
+    fn encode(&self, encoder: Encoder) -> serde_json::Result<Encoded> {
+        encoder.write(&())
     }
-}
 
-impl<'de> Deserialize<'de> for Handle {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("options stay in their process"))
+    fn decode(_: Decoder<'_>) -> serde_json::Result<Self> {
+        Err(serde_json::Error::custom("options stay in their process"))
     }
-}
-
-/// The mark of a request whose token came in the query.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct CameInQuery;
-
-impl Attachment for CameInQuery {
-    const NAME: &'static str = "oauth2.came-in-query";
-    const LIFETIME: Lifetime = Lifetime::Memory;
 }

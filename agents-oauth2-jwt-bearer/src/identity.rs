@@ -4,14 +4,29 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oauth2_jwt_bearer::{AccessToken, Claims, IdToken, VerifiedToken};
-use partyserver::{Attachment, Lifetime};
+use partyserver::{Attachment, Decoder, Encoded, Encoder, Lifetime};
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
+use serde_json::Result;
 
 /// A verified identity and the time until which it is valid.
 ///
 /// It is made from a [`VerifiedToken`] alone, or read back by the host from
 /// what the host itself stored with the socket. The raw token is not in it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+///
+/// Claims, which prove nothing, can be read from anywhere; an identity can't:
+///
+/// ```
+/// # fn read(json: &str) -> serde_json::Result<()> {
+/// let claims: oauth2_jwt_bearer::Claims = serde_json::from_str(json)?;
+/// # Ok(()) }
+/// ```
+/// ```compile_fail
+/// # fn read(json: &str) -> serde_json::Result<()> {
+/// let identity: agents_oauth2_jwt_bearer::Identity = serde_json::from_str(json)?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
 pub struct Identity {
     claims: Claims,
     /// Seconds and nanoseconds since 1970.
@@ -47,21 +62,55 @@ impl Identity {
     }
 }
 
+/// What the host keeps of an identity.
+#[derive(Serialize, Deserialize)]
+struct KeptIdentity {
+    claims: Claims,
+    valid_until: Duration,
+}
+
 impl Attachment for Identity {
     const NAME: &'static str = "oauth2.identity";
     const LIFETIME: Lifetime = Lifetime::Connection;
+
+    fn encode(&self, encoder: Encoder) -> Result<Encoded> {
+        encoder.write(&KeptIdentity {
+            claims: self.claims.clone(),
+            valid_until: self.valid_until,
+        })
+    }
+
+    fn decode(decoder: Decoder<'_>) -> Result<Self> {
+        let kept: KeptIdentity = decoder.read()?;
+        Ok(Self {
+            claims: kept.claims,
+            valid_until: kept.valid_until,
+        })
+    }
 }
 
 /// The raw tokens of a request or connection: secrets. They stay in memory and
 /// are wiped when the last handle to them is dropped. After a hibernation that
 /// unloads the process they are gone.
-#[derive(Clone, Serialize, Deserialize)]
+///
+/// A token is taken out by its name, never written along with something else:
+///
+/// ```
+/// # use agents_oauth2_jwt_bearer::Credentials;
+/// # fn pass_on(credentials: &Credentials) -> serde_json::Result<String> {
+/// serde_json::to_string(credentials.access_token().expose())
+/// # }
+/// ```
+/// ```compile_fail
+/// # use agents_oauth2_jwt_bearer::Credentials;
+/// # fn pass_on(credentials: &Credentials) -> serde_json::Result<String> {
+/// serde_json::to_string(credentials)
+/// # }
+/// ```
+#[derive(Clone)]
 pub struct Credentials {
-    #[serde(with = "secret")]
     pub(crate) access_token: AccessToken,
-    #[serde(with = "optional_secret")]
     pub(crate) id_token: Option<AccessToken>,
-    #[serde(with = "optional_secret")]
     pub(crate) refresh_token: Option<AccessToken>,
 }
 
@@ -95,9 +144,32 @@ impl Credentials {
     }
 }
 
+/// What passes from the router to the room, which may be another process of the
+/// platform's: access token, ID token, refresh token.
+type PassedOn<T> = (T, Option<T>, Option<T>);
+
 impl Attachment for Credentials {
     const NAME: &'static str = "oauth2.credentials";
     const LIFETIME: Lifetime = Lifetime::Memory;
+
+    fn encode(&self, encoder: Encoder) -> Result<Encoded> {
+        let tokens: PassedOn<&str> = (
+            self.access_token.expose(),
+            self.id_token.as_ref().map(AccessToken::expose),
+            self.refresh_token.as_ref().map(AccessToken::expose),
+        );
+        encoder.write(&tokens)
+    }
+
+    fn decode(decoder: Decoder<'_>) -> Result<Self> {
+        let (access_token, id_token, refresh_token): PassedOn<String> = decoder.read()?;
+        let token = |text: String| AccessToken::new(text).map_err(Error::custom);
+        Ok(Self {
+            access_token: token(access_token)?,
+            id_token: id_token.map(token).transpose()?,
+            refresh_token: refresh_token.map(token).transpose()?,
+        })
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -106,40 +178,26 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Writes a secret for the hand-over from the router to the room, which may be
-/// another process of the platform's.
-mod secret {
-    use oauth2_jwt_bearer::AccessToken;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use partyserver::Attachments;
 
-    pub(super) fn serialize<S: Serializer>(token: &AccessToken, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(token.expose())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<AccessToken, D::Error> {
-        AccessToken::new(String::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
-mod optional_secret {
-    use oauth2_jwt_bearer::AccessToken;
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(
-        token: &Option<AccessToken>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        token.as_ref().map(AccessToken::expose).serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<AccessToken>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        text.map(AccessToken::new)
-            .transpose()
-            .map_err(D::Error::custom)
+    #[test]
+    fn all_tokens_reach_the_room_and_none_is_kept() {
+        let token = |text: &str| AccessToken::new(text).unwrap();
+        let attachments = Attachments::default();
+        attachments.insert(Credentials {
+            access_token: token("access"),
+            id_token: None,
+            refresh_token: Some(token("refresh")),
+        });
+        let passed_on = attachments.encode(Lifetime::Memory).unwrap();
+        let arrived = Attachments::decode(&passed_on).unwrap();
+        let arrived = arrived.get::<Credentials>().unwrap();
+        assert_eq!(arrived.access_token().expose(), "access");
+        assert!(arrived.id_token().is_none());
+        assert_eq!(arrived.refresh_token().unwrap().expose(), "refresh");
+        assert_eq!(attachments.encode(Lifetime::Connection).unwrap(), "{}");
     }
 }

@@ -32,12 +32,31 @@
 //!     WithAuth::new(WithOwnership::new(Chat), options.clone())
 //! }
 //! ```
+//!
+//! # Logs
+//! Events of `tracing`, with `party`, `room`, `connection` once there is one, and
+//! `sub` and `act` where they are known. Values from outside are escaped and cut
+//! at 128 characters; a token is never logged.
+//!
+//! | message | level | when |
+//! |---|---|---|
+//! | `connected` | info | a WebSocket has joined its room |
+//! | `refused` | info | a request or upgrade was refused, by the gate or the room |
+//! | `sent away` | info | an open connection lost its right to be there |
+//! | `admitted` | debug | the gate let a request or upgrade pass: one for each |
+//!
+//! A refusal has a stable `code`: that of [`Error`](oauth2_jwt_bearer::Error::code),
+//! `not_owner`, or `hook` where `on_authenticated_connect` or
+//! `on_authorized_connect` said no. Who is sent away is `expired` or `not_owner`.
+//! The `sub` of a token that was not accepted is not known.
 
 mod auth;
 mod context;
 mod identity;
+mod log;
 mod loop_guard;
 mod options;
+mod owner;
 mod owner_store;
 mod ownership;
 mod refusal;
@@ -47,10 +66,9 @@ pub use auth::{AuthHooks, WithAuth};
 pub use context::{AuthConnection, AuthContext, AuthRequest, NotAuthenticated};
 pub use identity::{Credentials, Identity};
 pub use options::{Anonymous, AuthOptions, AuthOptionsBuilder, RefreshToken, RefusalForm};
+pub use owner::{OwnerError, RoomOwnership};
 pub use owner_store::{Overwrite, OwnerStore, RoomStorage};
-pub use ownership::{
-    Claim, OwnerError, OwnershipHooks, OwnershipOptions, RoomOwnership, WithOwnership,
-};
+pub use ownership::{Claim, OwnershipHooks, OwnershipOptions, WithOwnership};
 pub use refusal::TOKEN_EXPIRED;
 pub use user_info::Refresh;
 

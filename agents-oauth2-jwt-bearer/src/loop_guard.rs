@@ -13,7 +13,16 @@ use oauth2_jwt_bearer::AccessToken;
 use sha2::{Digest, Sha256};
 
 /// Counts expired tokens by what came with them. Best effort, per process.
-pub(crate) struct LoopGuard(Mutex<HashMap<Key, Attempts>>);
+pub(crate) struct LoopGuard(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    attempts: HashMap<Key, Attempts>,
+    /// When entries that are over were last removed from a full table.
+    swept: Option<SystemTime>,
+    #[cfg(test)]
+    sweeps: u32,
+}
 
 /// A hash of the token and of the connection id that the client asked for.
 type Key = [u8; 32];
@@ -36,21 +45,14 @@ impl LoopGuard {
         hash.update(id.unwrap_or_default());
         let key: Key = hash.finalize().into();
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |attempts: &Attempts| {
-            now.duration_since(attempts.since)
-                .is_ok_and(|elapsed| elapsed < WINDOW)
-        };
-        if table.len() >= MAX_ENTRIES && !table.contains_key(&key) {
-            table.retain(|_, attempts| is_recent(attempts));
-            if table.len() >= MAX_ENTRIES {
-                return false;
-            }
+        if !table.has_place_for(&key, now) {
+            return false;
         }
-        let attempts = table.entry(key).or_insert(Attempts {
+        let attempts = table.attempts.entry(key).or_insert(Attempts {
             count: 0,
             since: now,
         });
-        if !is_recent(attempts) {
+        if !attempts.are_recent(now) {
             *attempts = Attempts {
                 count: 0,
                 since: now,
@@ -59,6 +61,41 @@ impl LoopGuard {
         attempts.count += 1;
         attempts.count >= LIMIT
     }
+}
+
+impl Table {
+    /// Whether a key is in the table or may join it. A flood of new ones costs
+    /// one look at all entries per [`SWEEP_PAUSE`], not one each.
+    fn has_place_for(&mut self, key: &Key, now: SystemTime) -> bool {
+        if self.attempts.len() < MAX_ENTRIES || self.attempts.contains_key(key) {
+            return true;
+        }
+        if is_within(SWEEP_PAUSE, self.swept, now) {
+            return false;
+        }
+        self.swept = Some(now);
+        #[cfg(test)]
+        {
+            self.sweeps += 1;
+        }
+        self.attempts.retain(|_, attempts| attempts.are_recent(now));
+        self.attempts.len() < MAX_ENTRIES
+    }
+}
+
+impl Attempts {
+    fn are_recent(&self, now: SystemTime) -> bool {
+        is_within(WINDOW, Some(self.since), now)
+    }
+}
+
+/// Whether a moment is less than `time` ago. One in the future, after the clock
+/// was set back, is not.
+fn is_within(time: Duration, moment: Option<SystemTime>, now: SystemTime) -> bool {
+    moment.is_some_and(|moment| {
+        now.duration_since(moment)
+            .is_ok_and(|elapsed| elapsed < time)
+    })
 }
 
 impl fmt::Debug for LoopGuard {
@@ -70,6 +107,7 @@ impl fmt::Debug for LoopGuard {
 const WINDOW: Duration = Duration::from_secs(60);
 const LIMIT: u32 = 5;
 const MAX_ENTRIES: usize = 10_000;
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +134,44 @@ mod tests {
         for i in 0..MAX_ENTRIES + 100 {
             guard.is_loop(&AccessToken::new(i.to_string()).unwrap(), None, now);
         }
-        assert!(guard.0.lock().unwrap().len() <= MAX_ENTRIES);
+        assert!(guard.0.lock().unwrap().attempts.len() <= MAX_ENTRIES);
+    }
+
+    #[test]
+    fn a_flood_of_new_tokens_does_not_look_at_all_entries_each_time() {
+        let guard = LoopGuard::new();
+        let at = |millis: u64| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let flood = |range: std::ops::Range<usize>, millis: u64| {
+            for i in range {
+                let token = AccessToken::new(i.to_string()).unwrap();
+                assert!(!guard.is_loop(&token, None, at(millis)));
+            }
+            let table = guard.0.lock().unwrap();
+            (table.sweeps, table.attempts.len())
+        };
+        assert_eq!(flood(0..MAX_ENTRIES, 0), (0, MAX_ENTRIES));
+        // Nothing is over yet: one look finds that out for a second.
+        assert_eq!(flood(20_000..25_000, 59_500), (1, MAX_ENTRIES));
+        assert_eq!(flood(25_000..30_000, 60_499), (1, MAX_ENTRIES));
+        // All is over, and the next look makes room.
+        assert_eq!(flood(30_000..30_100, 60_500), (2, 100));
+        // Whoever has a place is counted while the table is full.
+        let token = AccessToken::new("30000").unwrap();
+        assert_eq!(flood(40_000..50_000, 60_600), (2, MAX_ENTRIES));
+        let loops: Vec<_> = (0..4)
+            .map(|_| guard.is_loop(&token, None, at(60_600)))
+            .collect();
+        assert_eq!(loops, [false, false, false, true]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_keep_the_table_full() {
+        let guard = LoopGuard::new();
+        let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        for i in 0..=MAX_ENTRIES {
+            guard.is_loop(&AccessToken::new(i.to_string()).unwrap(), None, at(1000));
+        }
+        guard.is_loop(&AccessToken::new("later").unwrap(), None, at(10));
+        assert_eq!(guard.0.lock().unwrap().attempts.len(), 1);
     }
 }

@@ -1,11 +1,15 @@
 //! Where a room's owner is kept.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use partyserver::{BoxFuture, Result, Room, Update};
 
 /// Keeps the owners of rooms. The default keeps them in the room's storage
 /// under `owner`; implement it to keep them elsewhere.
+///
+/// The store is asked at each request and upgrade, and when a room wakes. An
+/// owner that was changed in the store itself, not by
+/// [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner), is noticed
+/// then, and everyone else is closed; until then the former owner's connections
+/// go on. Call `set_owner` with the new owner where that must be at once.
 pub trait OwnerStore: Send + Sync + 'static {
     /// The owner of a room.
     fn owner<'a>(&'a self, room: &'a Room) -> BoxFuture<'a, Result<Option<String>>>;
@@ -61,70 +65,3 @@ impl OwnerStore for RoomStorage {
 }
 
 const KEY: &str = "owner";
-
-/// A room's owner store, and the owner as it was last read.
-pub(crate) struct Ownership {
-    store: Arc<dyn OwnerStore>,
-    seen: Mutex<Seen>,
-}
-
-#[derive(Default)]
-struct Seen {
-    /// Counts changes, so that a slow read never hides a later change.
-    version: u64,
-    owner: Option<Option<String>>,
-}
-
-impl Ownership {
-    pub(crate) fn new(store: Arc<dyn OwnerStore>) -> Self {
-        Self {
-            store,
-            seen: Mutex::default(),
-        }
-    }
-
-    /// The ownership of a room: that of its `WithOwnership`, once it started.
-    pub(crate) fn of(room: &Room) -> Arc<Self> {
-        room.locals()
-            .get()
-            .unwrap_or_else(|| Arc::new(Self::new(Arc::new(RoomStorage))))
-    }
-
-    /// The owner as the store has it now.
-    pub(crate) async fn read(&self, room: &Room) -> Result<Option<String>> {
-        let version = self.with(|seen| seen.version);
-        let owner = self.store.owner(room).await?;
-        self.with(|seen| {
-            if seen.version == version {
-                seen.owner = Some(owner.clone());
-            }
-        });
-        Ok(owner)
-    }
-
-    /// The owner as it was last read or changed in this process.
-    pub(crate) async fn last_seen(&self, room: &Room) -> Result<Option<String>> {
-        match self.with(|seen| seen.owner.clone()) {
-            Some(owner) => Ok(owner),
-            None => self.read(room).await,
-        }
-    }
-
-    pub(crate) async fn claim(
-        &self,
-        room: &Room,
-        owner: &str,
-        overwrite: Overwrite,
-    ) -> Result<String> {
-        let owner = self.store.claim(room, owner, overwrite).await;
-        self.with(|seen| {
-            seen.version += 1;
-            seen.owner = None;
-        });
-        owner
-    }
-
-    fn with<R>(&self, body: impl FnOnce(&mut Seen) -> R) -> R {
-        body(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}

@@ -21,19 +21,21 @@
 
 use std::sync::Arc;
 
+use http::{HeaderMap, Uri};
 use oauth2_jwt_bearer::{Challenge, Error as TokenError};
 use partyserver::{
     Admission, Attachments, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error,
     Handshake, Lobby, MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response,
-    Result, Room, Server, loggable,
+    Result, Server, StreamEnd,
 };
 use serde_json::Value;
 
-use crate::auth::AuthHooks;
+use crate::auth::{AuthHooks, BY_HOOK};
 use crate::context::{Handle, NotAuthenticated, valid_identity};
-use crate::identity::Identity;
+use crate::log;
 use crate::options::{RefusalForm, Settings};
-use crate::owner_store::{Overwrite, OwnerStore, Ownership, RoomStorage};
+use crate::owner::{NOT_OWNER, NOT_YOURS, Ownership, is_owner};
+use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
 use crate::refusal::{expired, from_challenge, in_form};
 
 /// A server that serves its room's owner alone. It can't be switched off by
@@ -55,7 +57,7 @@ pub struct OwnershipOptions {
 /// How a room gets its owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Claim {
-    /// By [`RoomOwnership::set_owner`] alone, in an `on_authenticated_*` hook
+    /// By [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner) alone, in an `on_authenticated_*` hook
     /// for example.
     #[default]
     Explicit,
@@ -89,43 +91,6 @@ pub trait OwnershipHooks: Server {
     }
 }
 
-/// The owner of a room.
-pub trait RoomOwnership {
-    /// Makes a user the owner, atomically and durably: of any number of
-    /// simultaneous claims one wins. The same owner again is no error. When the
-    /// owner changed, every connection of anyone else is closed at once with
-    /// 1008.
-    ///
-    /// # Errors
-    /// [`OwnerError`]; then nothing changed.
-    fn set_owner(
-        &self,
-        owner: &str,
-        overwrite: Overwrite,
-    ) -> impl Future<Output = Result<(), OwnerError>> + MaybeSend;
-
-    /// The owner: a `sub`.
-    ///
-    /// # Errors
-    /// When the owner store can't be read.
-    fn owner(&self) -> impl Future<Output = Result<Option<String>>> + MaybeSend;
-}
-
-/// Why a room's owner was not set.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OwnerError {
-    /// The owner is empty: nobody can be it. The caller is at fault.
-    #[error("an owner can't be empty")]
-    Empty,
-    /// The room belongs to another user.
-    #[error("the room has another owner")]
-    AlreadyOwned,
-    /// The owner store failed.
-    #[error("the owner store failed: {0}")]
-    Store(Error),
-}
-
 impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
     /// Puts a server behind ownership, with the default options.
     pub fn new(inner: S) -> Self {
@@ -139,6 +104,14 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
 
     /// Whether the caller owns the room.
     async fn check(&self, cx: &Context) -> Result<Result<(), NotOwner>> {
+        let outcome = self.owns(cx).await?;
+        if let Err(cause) = outcome {
+            log::refused_in_room(cx, cause.code());
+        }
+        Ok(outcome)
+    }
+
+    async fn owns(&self, cx: &Context) -> Result<Result<(), NotOwner>> {
         let identity = match valid_identity(cx) {
             Ok(identity) => identity,
             Err(NotAuthenticated::Expired) => return Ok(Err(NotOwner::Expired)),
@@ -151,19 +124,13 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
             owner = Some(ownership.claim(cx.room(), subject, Overwrite::No).await?);
         }
         if is_owner(owner.as_deref(), subject) {
-            return Ok(Ok(()));
+            Ok(Ok(()))
+        } else {
+            Ok(Err(NotOwner::Other))
         }
-        tracing::info!(
-            party = cx.room().party(),
-            room = loggable(cx.room().name()),
-            sub = loggable(subject),
-            code = "not_owner",
-            "refused"
-        );
-        Ok(Err(NotOwner::Other))
     }
 
-    /// Whether the sender of a frame still owns the room. The store is not
+    /// Whether the caller still owns the room. The store is not
     /// asked: every change in this process is seen at once.
     async fn still_owns(&self, cx: &Context) -> Result<bool> {
         let Ok(identity) = valid_identity(cx) else {
@@ -171,6 +138,19 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         };
         let owner = Ownership::of(cx.room()).last_seen(cx.room()).await?;
         Ok(is_owner(owner.as_deref(), identity.claims().subject()))
+    }
+
+    /// What is still being streamed ends when the room gets another owner.
+    async fn watch(&self, cx: &Context, answer: &mut Response) -> Result<()> {
+        let end = StreamEnd::of(answer);
+        if let Ok(identity) = valid_identity(cx) {
+            Ownership::of(cx.room()).watch(identity.claims().subject(), end.clone());
+        }
+        // It may have got one while the hook ran.
+        if !self.still_owns(cx).await? {
+            end.now();
+        }
+        Ok(())
     }
 
     fn response(&self, cx: &Context, cause: NotOwner) -> Response {
@@ -191,6 +171,11 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         in_form(form, self.response(cx, cause), self.close(cause))
     }
 
+    fn send_away(&self, connection: &Connection) {
+        log::sent_away(connection, NOT_OWNER);
+        connection.revoke(self.close(NotOwner::Other));
+    }
+
     fn close(&self, cause: NotOwner) -> Close {
         match cause {
             NotOwner::Anonymous => Close::new(Close::POLICY, "Unauthorized"),
@@ -205,6 +190,17 @@ enum NotOwner {
     Anonymous,
     Expired,
     Other,
+}
+
+impl NotOwner {
+    /// A stable code for logs.
+    fn code(self) -> &'static str {
+        match self {
+            Self::Anonymous => TokenError::Missing.code(),
+            Self::Expired => TokenError::Expired.code(),
+            Self::Other => NOT_OWNER,
+        }
+    }
 }
 
 impl<S: AuthHooks + OwnershipHooks> AuthHooks for WithOwnership<S> {
@@ -238,6 +234,10 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         self.inner.cors()
     }
 
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        self.inner.answer_headers(uri)
+    }
+
     async fn on_before_request(&self, lobby: &Lobby, request: Request) -> Result<RequestGate> {
         self.inner.on_before_request(lobby, request).await
     }
@@ -249,9 +249,13 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
         let room = cx.room();
         if room.locals().get::<Ownership>().is_none() {
+            let store = Arc::clone(&self.options.store);
             room.locals()
-                .insert(Ownership::new(Arc::clone(&self.options.store)));
-            room.locals().insert(Message403(self.options.message));
+                .insert(Ownership::new(store, self.options.message));
+        }
+        // The room may have changed hands while it slept.
+        if !room.connections().is_empty() {
+            Ownership::of(room).read(room).await?;
         }
         self.inner.on_start(cx).await
     }
@@ -262,7 +266,10 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         }
         match self.inner.on_authorized_connect(cx, handshake).await? {
             Admission::Admit => self.inner.on_admit(cx, handshake).await,
-            refused @ Admission::Refuse(_) => Ok(refused),
+            refused @ Admission::Refuse(_) => {
+                log::refused_in_room(cx, BY_HOOK);
+                Ok(refused)
+            }
         }
     }
 
@@ -283,7 +290,7 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         // A task of the room may have given it away since `on_admit`, before
         // this connection was there to be closed.
         if !self.still_owns(cx).await? {
-            connection.revoke(self.close(NotOwner::Other));
+            self.send_away(connection);
             return Ok(());
         }
         self.inner.on_connect(cx, connection, handshake).await
@@ -296,7 +303,7 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         message: Message,
     ) -> Result<()> {
         if !self.still_owns(cx).await? {
-            connection.revoke(self.close(NotOwner::Other));
+            self.send_away(connection);
             return Ok(());
         }
         self.inner.on_message(cx, connection, message).await
@@ -319,10 +326,14 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         if let Err(cause) = self.check(cx).await? {
             return Ok(self.response(cx, cause));
         }
-        match self.inner.on_authorized_request(cx, request).await? {
-            RequestGate::Admit(request) => self.inner.on_request(cx, request).await,
-            RequestGate::Answer(response) => Ok(response),
+        let mut answer = match self.inner.on_authorized_request(cx, request).await? {
+            RequestGate::Admit(request) => self.inner.on_request(cx, request).await?,
+            RequestGate::Answer(answer) => answer,
+        };
+        if !answer.body().is_whole() {
+            self.watch(cx, &mut answer).await?;
         }
+        Ok(answer)
     }
 
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
@@ -338,57 +349,12 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
     }
 }
 
-impl RoomOwnership for Room {
-    async fn set_owner(&self, owner: &str, overwrite: Overwrite) -> Result<(), OwnerError> {
-        if owner.is_empty() {
-            return Err(OwnerError::Empty);
-        }
-        let ownership = Ownership::of(self);
-        let outcome = ownership.claim(self, owner, overwrite).await;
-        if outcome.map_err(OwnerError::Store)? != owner {
-            return Err(OwnerError::AlreadyOwned);
-        }
-        // Whoever is the owner by now is who may stay.
-        let owner = ownership.read(self).await.map_err(OwnerError::Store)?;
-        close_all_but(self, owner.as_deref());
-        Ok(())
-    }
-
-    async fn owner(&self) -> Result<Option<String>> {
-        Ownership::of(self).read(self).await
-    }
-}
-
-fn close_all_but(room: &Room, owner: Option<&str>) {
-    let message = room
-        .locals()
-        .get::<Message403>()
-        .map_or(NOT_YOURS, |message| message.0);
-    for connection in room.connections() {
-        let identity = connection.attachments().get::<Identity>();
-        let subject = identity
-            .as_ref()
-            .map_or("", |identity| identity.claims().subject());
-        if !is_owner(owner, subject) {
-            connection.revoke(Close::new(Close::POLICY, message));
-        }
-    }
-}
-
-/// Nothing equals nothing: without an owner or a subject there is no match.
-fn is_owner(owner: Option<&str>, subject: &str) -> bool {
-    !subject.is_empty() && owner == Some(subject)
-}
-
 fn settings(cx: &Context) -> Option<Arc<Settings>> {
     cx.attachments()
         .and_then(Attachments::get::<Handle>)?
         .0
         .clone()
 }
-
-/// What those who do not own the room are told.
-struct Message403(&'static str);
 
 impl OwnershipOptions {
     /// How a room gets its owner. Default: explicitly.
@@ -420,5 +386,3 @@ impl Default for OwnershipOptions {
         }
     }
 }
-
-const NOT_YOURS: &str = "This chat is not yours.";

@@ -1,7 +1,6 @@
 //! From an error to what the client is told: the one table for both forms.
 
-use http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue};
+use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use oauth2_jwt_bearer::{Challenge, Error};
 use partyserver::{Close, Refusal, Response, text};
 
@@ -58,11 +57,4 @@ pub(crate) fn from_challenge(challenge: &Challenge) -> Response {
         headers.insert(RETRY_AFTER, value);
     }
     response
-}
-
-/// What keeps a URL with a token out of caches and `Referer` headers
-/// (RFC 6750 section 2.3).
-pub(crate) fn protect_query_token(headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use crate::encoding::{random_text, s256, unix_now};
 use crate::issuer::{Grant, Inner};
-use crate::page;
 use crate::server::{Answer, json_answer, status};
+use crate::{loopback, page};
 
 pub(crate) type Form = HashMap<String, String>;
 
@@ -228,14 +228,9 @@ fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<Uri>() else {
         return false;
     };
-    let is_local = uri.host().is_some_and(|host| {
-        host == "localhost"
-            || host
-                .trim_matches(['[', ']'])
-                .parse()
-                .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
-    });
-    is_local && uri.scheme_str() == Some("http") && !url.contains(['#', '@'])
+    uri.host().is_some_and(loopback::is_name)
+        && uri.scheme_str() == Some("http")
+        && !url.contains(['#', '@'])
 }
 
 const CODE_LIFETIME: Duration = Duration::from_secs(60);

@@ -2,7 +2,8 @@
 //! keys, and fails on demand.
 //!
 //! It listens on loopback alone and asks nobody for a password: never use it in
-//! production. What is real about it is what a resource server sees: discovery,
+//! production. Pages of other origins can't read its answers, names that are not
+//! loopback's are not answered. What is real about it is what a resource server sees: discovery,
 //! a key set, signatures, and the faults of a provider in trouble.
 //!
 //! # Example
@@ -28,6 +29,7 @@ mod fault;
 mod flow;
 mod issuer;
 mod key;
+mod loopback;
 mod page;
 mod server;
 mod token;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+    CACHE_CONTROL, CONTENT_TYPE, LOCATION, VARY,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -14,6 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::fault::{Endpoint, Fault};
 use crate::issuer::Inner;
+use crate::loopback::{self, Origin};
 use crate::{admin, flow, userinfo};
 
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -48,6 +52,10 @@ impl std::error::Error for Down {}
 
 async fn answer(issuer: Arc<Inner>, request: Request<Incoming>) -> Result<Answer, Down> {
     let (parts, body) = request.into_parts();
+    if !loopback::is_addressed(&parts) {
+        return Ok(status(StatusCode::MISDIRECTED_REQUEST));
+    }
+    let origin = loopback::origin(&parts);
     let path = parts.uri.path();
     let base = issuer.path.trim_end_matches('/');
     let under_base = path.strip_prefix(base);
@@ -101,21 +109,24 @@ async fn answer(issuer: Arc<Inner>, request: Request<Incoming>) -> Result<Answer
         (Some(Endpoint::Token), _) => flow::token(&issuer, &parts, &body),
         (Some(Endpoint::UserInfo), _) => userinfo::answer(&issuer, &parts),
         (_, Some("/authorize")) => flow::authorize(&issuer, &parts, &body),
-        (_, Some(path)) if issuer.admin && path.starts_with("/admin/") => {
-            admin::answer(&issuer, path, &body)
-        }
+        (_, Some(path)) if issuer.admin && path.starts_with("/admin/") => match origin {
+            Origin::Foreign => status(StatusCode::FORBIDDEN),
+            _ => admin::answer(&issuer, path, &body),
+        },
         _ => status(StatusCode::NOT_FOUND),
     };
     if endpoint.is_some() {
+        let headers = answer.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("Origin"));
         // Pages on other loopback ports use the issuer.
-        for (name, value) in [
-            ("access-control-allow-origin", "*"),
-            ("access-control-allow-headers", "*, Authorization"),
-            ("access-control-expose-headers", "WWW-Authenticate"),
-        ] {
-            answer
-                .headers_mut()
-                .insert(name, HeaderValue::from_static(value));
+        if let Origin::Own(origin) = origin {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            for (name, value) in [
+                (ACCESS_CONTROL_ALLOW_HEADERS, "*, Authorization"),
+                (ACCESS_CONTROL_EXPOSE_HEADERS, "WWW-Authenticate"),
+            ] {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
         }
     }
     Ok(answer)

@@ -1,5 +1,7 @@
 //! JWS compact serialization, read strictly (RFC 7515).
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
@@ -9,8 +11,7 @@ use crate::error::Invalid;
 use crate::json;
 
 /// A signed token whose structure is right and whose signature has not been
-/// looked at: nothing of it may be believed.
-#[derive(Debug)]
+/// looked at: nothing of it may be believed. Its `Debug` shows the header alone.
 pub struct Jws<'t> {
     header: Header,
     payload: Vec<u8>,
@@ -26,6 +27,15 @@ pub struct Header {
     pub(crate) algorithm: Algorithm,
     pub(crate) key_id: Option<String>,
     pub(crate) token_type: Option<String>,
+}
+
+/// The payload is personal, and with the signature it is the token: a secret.
+impl fmt::Debug for Jws<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jws")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Header {

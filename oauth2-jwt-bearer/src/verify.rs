@@ -4,6 +4,7 @@
 //! signature comes before the times, so that "expired" is said only of a token
 //! that was right in everything else.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -17,8 +18,7 @@ use crate::policy::{Audience, Policy, Profile, TokenMark};
 use crate::token::AccessToken;
 
 /// A token that has passed every check that needs no key. Its claims can't be
-/// read yet.
-#[derive(Debug)]
+/// read yet, nor seen in its `Debug`.
 pub struct UnverifiedToken<'t> {
     jws: Jws<'t>,
     claims: Claims,
@@ -118,6 +118,12 @@ impl<'t> UnverifiedToken<'t> {
         } else {
             Err(Error::Expired)
         }
+    }
+}
+
+impl fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("UnverifiedToken").field(&self.jws).finish()
     }
 }
 

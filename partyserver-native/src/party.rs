@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use dashmap::DashMap;
 use futures_util::FutureExt;
+use http::{HeaderMap, Uri};
 use partyserver::{
     Attachments, BoxFuture, CloseEvent, ConnectGate, Connection, Cors, CorsOption, Error,
     Handshake, Lobby, Message, PartyOptions, Readiness, Refusal, Request, RequestGate, Response,
@@ -60,6 +61,7 @@ pub(crate) trait AnyRoom: Send + Sync {
 pub(crate) trait AnyParty: Send + Sync {
     fn options(&self) -> &PartyOptions;
     fn cors(&self) -> Option<&Cors>;
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap;
     fn start(&self);
     fn readiness(&self) -> Readiness;
     fn before_request<'a>(
@@ -144,6 +146,10 @@ impl<S: Server> AnyParty for Party<S> {
 
     fn cors(&self) -> Option<&Cors> {
         self.cors.as_ref()
+    }
+
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        self.gate.answer_headers(uri)
     }
 
     fn start(&self) {

@@ -14,6 +14,7 @@ use http::{HeaderValue, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
+use partyserver::host::ending;
 use partyserver::host::inbound::too_large;
 use partyserver::host::upgrade::is_upgrade;
 use partyserver::router::{Route, Router};
@@ -133,21 +134,20 @@ impl PartyService {
             Route::Room { party, room } => (party, room),
         };
         let cors = server.parties[party].cors();
-        if let Some(cors) = cors
-            && Cors::is_preflight(&parts.method, &parts.headers)
-        {
-            return cors.preflight(&parts.headers);
-        }
+        let headers = server.parties[party].answer_headers(&parts.uri);
         let origin = parts.headers.get(ORIGIN).cloned();
-        let mut answer = if is_upgrade(&parts.headers) {
+        let mut answer = if cors.is_some() && Cors::is_preflight(&parts.method, &parts.headers) {
+            Response::default()
+        } else if is_upgrade(&parts.headers) {
             self.connect(party, room, parts, client).await
         } else {
             self.request(party, room, parts, body).await
         };
-        if let Some(cors) = cors
-            && answer.status() != StatusCode::SWITCHING_PROTOCOLS
-        {
-            cors.apply(origin.as_ref(), answer.headers_mut());
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer.headers_mut().extend(headers);
+            if let Some(cors) = cors {
+                cors.apply(origin.as_ref(), answer.headers_mut());
+            }
         }
         answer
     }
@@ -282,13 +282,16 @@ where
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let service = self.clone();
+        let host = Arc::clone(&self.0.host);
         Box::pin(async move {
             // Rooms and gates answer for their panics; the application's own
             // answers are not to break the connection either.
             let answer = AssertUnwindSafe(service.answer(request)).catch_unwind();
-            Ok(answer
+            let answer = answer
                 .await
-                .unwrap_or_else(|panic| failure::outside_rooms(&*panic)))
+                .unwrap_or_else(|panic| failure::outside_rooms(&*panic));
+            let sleep = |time| Box::pin(tokio::time::sleep(time)) as BoxFuture<'static, ()>;
+            Ok(ending(answer, move || host.clock.now(), sleep))
         })
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! No object is addressed before the party's gate has admitted the request.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
@@ -20,6 +21,7 @@ use serde_json::json as value;
 use wasm_bindgen::JsValue;
 
 use crate::failure::Failure;
+use crate::finish::Finish;
 use crate::handoff::{self, HandOff};
 use crate::http as to_http;
 use crate::js::{self, random_id};
@@ -34,6 +36,8 @@ pub(crate) struct Incoming {
     pub(crate) env: JsValue,
     pub(crate) request: JsValue,
     pub(crate) head: Parts,
+    /// Set once it is known whose request it is.
+    pub(crate) finish: Rc<OnceCell<Finish>>,
 }
 
 /// Which object a request is for.
@@ -80,28 +84,27 @@ impl Incoming {
             binding,
             name: room.to_owned(),
         };
-        if let Some(cors) = party.cors()
-            && Cors::is_preflight(&self.head.method, &self.head.headers)
-        {
-            return to_http::response(cors.preflight(&self.head.headers));
+        let headers = party.answer_headers(&self.head.uri);
+        let finish = Finish::new(party.cors(), &self.head.headers, headers.clone());
+        // Once per request, so it is not set already.
+        let _ = self.finish.set(finish.clone());
+        if party.cors().is_some() && Cors::is_preflight(&self.head.method, &self.head.headers) {
+            return to_http::response(finish.apply(Response::default()));
         }
-        let origin = self.head.headers.get(ORIGIN).cloned();
-        let cors = party.cors().cloned();
-        let finish = move |mut answer: Response| {
-            if let Some(cors) = &cors {
-                cors.apply(origin.as_ref(), answer.headers_mut());
-            }
-            answer
-        };
         let outcome = if upgrade::is_upgrade(&self.head.headers) {
-            self.connect(&*party, &room, &finish).await
+            self.connect(&*party, &room, &headers, &finish).await
         } else {
-            self.request(&*party, &room).await
+            self.request(&*party, &room, &headers).await
         };
-        outcome.unwrap_or_else(|refusal| to_http::response(finish(*refusal)))
+        outcome.unwrap_or_else(|refusal| to_http::response(finish.apply(*refusal)))
     }
 
-    async fn request(self, party: &dyn AnyParty, room: &Room) -> Result<JsValue, Box<Response>> {
+    async fn request(
+        self,
+        party: &dyn AnyParty,
+        room: &Room,
+        answer_headers: &HeaderMap,
+    ) -> Result<JsValue, Box<Response>> {
         let max_body = party.options().max_body();
         if content_length(&self.head.headers).is_some_and(|length| length > max_body as u64) {
             return Err(Box::new(too_large()));
@@ -117,7 +120,7 @@ impl Incoming {
         };
         let (head, body) = request.into_parts();
         let body = whole(body).await?;
-        let handoff = handoff::write(&head, lobby.attachments(), false, None);
+        let handoff = handoff::write(&head, lobby.attachments(), answer_headers, false, None);
         let handoff = handoff.map_err(|error| in_http(broken(&error.into(), party, room)))?;
         let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
         let Room { binding, name } = room;
@@ -130,7 +133,8 @@ impl Incoming {
         self,
         party: &dyn AnyParty,
         room: &Room,
-        finish: &impl Fn(Response) -> Response,
+        answer_headers: &HeaderMap,
+        finish: &Finish,
     ) -> Result<JsValue, Box<Response>> {
         let subprotocols = party.options().subprotocols();
         let protocol = upgrade::check(&self.head.method, &self.head.headers, subprotocols)?;
@@ -145,7 +149,13 @@ impl Incoming {
             Err(failure) => return refused(failure.to_refusal(party.name(), &room.name)),
         };
         let (head, ()) = handshake.into_parts();
-        let handoff = handoff::write(&head, lobby.attachments(), true, protocol.clone());
+        let handoff = handoff::write(
+            &head,
+            lobby.attachments(),
+            answer_headers,
+            true,
+            protocol.clone(),
+        );
         let handoff = match handoff {
             Ok(handoff) => handoff,
             Err(error) => return refused(broken(&error.into(), party, room)),
@@ -180,18 +190,11 @@ pub(crate) fn room_failed(
         let error = partyserver::Error::msg(error.to_owned());
         Failure::Hook(error).to_refusal(party.name(), room)
     };
-    let finish = |mut answer: Response| {
-        if let Some(cors) = party.cors() {
-            let origin = handoff.origin.as_deref();
-            let origin = origin.and_then(|origin| HeaderValue::from_str(origin).ok());
-            cors.apply(origin.as_ref(), answer.headers_mut());
-        }
-        answer
-    };
+    let finish = handoff.finish(party.cors());
     if handoff.is_upgrade {
-        return refuse(refusal, handoff.protocol.as_deref(), finish);
+        return refuse(refusal, handoff.protocol.as_deref(), &finish);
     }
-    to_http::response(finish(refusal.into_response()))
+    to_http::response(finish.apply(refusal.into_response()))
 }
 
 /// The whole body of a request, read before its room is entered: a client that

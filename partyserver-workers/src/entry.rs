@@ -14,6 +14,7 @@ use worker_sys::types::DurableObjectState;
 
 use crate::edge::{self, Incoming};
 use crate::failure::Failure;
+use crate::finish::Finish;
 use crate::handoff::HandOff;
 use crate::js::{self, Socket, error_text, random_id};
 use crate::parties::{Parties, Site};
@@ -80,6 +81,8 @@ fn misconfigured(problem: &str) -> JsValue {
 /// Answers a request to the Worker. `request` is given where it has a body.
 #[wasm_bindgen(js_name = workerFetch)]
 pub fn worker_fetch(env: JsValue, method: String, url: String, headers: String, request: JsValue) {
+    let finish = Rc::new(OnceCell::<Finish>::new());
+    let panic_finish = Rc::clone(&finish);
     task::offer(
         async move {
             let site = match site(&env) {
@@ -97,10 +100,17 @@ pub fn worker_fetch(env: JsValue, method: String, url: String, headers: String, 
                 env,
                 request,
                 head,
+                finish,
             };
             incoming.answer().await
         },
-        |panic| to_http::response(Failure::Panicked(panic).to_response("", "")),
+        move |panic| {
+            let answer = Failure::Panicked(panic).to_response("", "");
+            to_http::response(match panic_finish.get() {
+                Some(finish) => finish.apply(answer),
+                None => answer,
+            })
+        },
     )
 }
 

@@ -4,16 +4,19 @@
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use partyserver::{Attachments, Body, Handshake, Lifetime, Request};
+use partyserver::{Attachments, Body, Cors, Handshake, Lifetime, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::finish::Finish;
 
 /// A request that was admitted at the edge.
 pub(crate) struct HandOff {
     head: Parts,
     /// What the gate attached.
     pub(crate) attachments: Attachments,
-    pub(crate) origin: Option<String>,
+    /// What the party puts on every answer to the request.
+    answer_headers: HeaderMap,
     pub(crate) is_upgrade: bool,
     /// The subprotocol that the answer selects.
     pub(crate) protocol: Option<String>,
@@ -23,31 +26,52 @@ pub(crate) struct HandOff {
 struct Text<'t> {
     method: &'t str,
     uri: String,
-    /// Names and values, as Latin-1.
-    headers: Vec<(String, String)>,
+    headers: Pairs,
+    answer_headers: Pairs,
     #[serde(borrow)]
     attachments: &'t RawValue,
     is_upgrade: bool,
     protocol: Option<String>,
 }
 
+/// Names and values of headers, as Latin-1.
+type Pairs = Vec<(String, String)>;
+
+fn to_pairs(headers: &HeaderMap) -> Pairs {
+    let pairs = headers.iter().map(|(name, value)| {
+        let value = value.as_bytes().iter().map(|byte| *byte as char);
+        (name.as_str().to_owned(), value.collect())
+    });
+    pairs.collect()
+}
+
+fn from_pairs(pairs: &Pairs) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        let value: Vec<u8> = value.chars().map(|c| c as u8).collect();
+        headers.append(
+            HeaderName::from_bytes(name.as_bytes()).ok()?,
+            HeaderValue::from_bytes(&value).ok()?,
+        );
+    }
+    Some(headers)
+}
+
 /// Writes what an object is handed, in ASCII: it travels as a header.
 pub(crate) fn write(
     head: &Parts,
     attachments: &Attachments,
+    answer_headers: &HeaderMap,
     is_upgrade: bool,
     protocol: Option<String>,
 ) -> serde_json::Result<String> {
     // The token goes along; it stays in memory on both sides.
     let attachments = RawValue::from_string(attachments.encode(Lifetime::Memory)?)?;
-    let headers = head.headers.iter().map(|(name, value)| {
-        let value = value.as_bytes().iter().map(|byte| *byte as char);
-        (name.as_str().to_owned(), value.collect())
-    });
     let text = serde_json::to_string(&Text {
         method: head.method.as_str(),
         uri: head.uri.to_string(),
-        headers: headers.collect(),
+        headers: to_pairs(&head.headers),
+        answer_headers: to_pairs(answer_headers),
         attachments: &attachments,
         is_upgrade,
         protocol,
@@ -60,29 +84,23 @@ impl HandOff {
     pub(crate) fn read(text: &str) -> Option<Self> {
         let text: Text<'_> = serde_json::from_str(text).ok()?;
         let attachments = Attachments::decode(text.attachments.get()).ok()?;
-        let mut headers = HeaderMap::with_capacity(text.headers.len());
-        for (name, value) in &text.headers {
-            let value: Vec<u8> = value.chars().map(|c| c as u8).collect();
-            headers.append(
-                HeaderName::from_bytes(name.as_bytes()).ok()?,
-                HeaderValue::from_bytes(&value).ok()?,
-            );
-        }
         let (mut head, ()) = http::Request::new(()).into_parts();
         head.method = Method::from_bytes(text.method.as_bytes()).ok()?;
         head.uri = text.uri.parse::<Uri>().ok()?;
-        let origin = headers.get(http::header::ORIGIN);
-        let origin = origin.and_then(|origin| origin.to_str().ok());
-        let origin = origin.map(str::to_owned);
-        head.headers = headers;
+        head.headers = from_pairs(&text.headers)?;
         head.extensions.insert(attachments.clone());
         Some(Self {
             head,
             attachments,
-            origin,
+            answer_headers: from_pairs(&text.answer_headers)?,
             is_upgrade: text.is_upgrade,
             protocol: text.protocol,
         })
+    }
+
+    /// What is put on every answer to the request.
+    pub(crate) fn finish(&self, cors: Option<&Cors>) -> Finish {
+        Finish::new(cors, &self.head.headers, self.answer_headers.clone())
     }
 
     pub(crate) fn into_request(self, body: Body) -> Request {

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as _, Frame};
 use js_sys::Uint8Array;
+use partyserver::host::ending;
 use partyserver::{Body, BodyError, BoxFuture, Response};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::js;
 use crate::task;
+use crate::time::{Sleep, now};
 
 /// Headers from the shim's form: a name and a value on each pair of lines. A
 /// value that HTTP does not allow is left out.
@@ -76,7 +78,8 @@ impl http_body::Body for Incoming {
 
 /// A response as the platform sends it.
 pub(crate) fn response(response: Response) -> JsValue {
-    let (parts, body) = response.into_parts();
+    let sleep = |time| Box::pin(Sleep::new(time)) as BoxFuture<'static, ()>;
+    let (parts, body) = ending(response, now, sleep).into_parts();
     let mut head = String::new();
     for (name, value) in &parts.headers {
         head.push_str(name.as_str());

@@ -24,6 +24,7 @@ mod attachment;
 mod edge;
 mod entry;
 mod failure;
+mod finish;
 mod handoff;
 mod http;
 mod js;

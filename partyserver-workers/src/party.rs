@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use http::HeaderValue;
+use http::{HeaderMap, Uri};
 use partyserver::{
     BoxFuture, ConnectGate, Cors, CorsOption, Handshake, Lobby, PartyOptions, Readiness, Request,
-    RequestGate, Response, Result, Server,
+    RequestGate, Result, Server,
 };
 use worker_sys::types::DurableObjectState;
 
@@ -22,6 +22,7 @@ pub(crate) trait AnyParty {
     fn name(&self) -> &Arc<str>;
     fn options(&self) -> &PartyOptions;
     fn cors(&self) -> Option<&Cors>;
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap;
     fn start(&self);
     fn readiness(&self) -> Readiness;
     fn before_request<'a>(
@@ -67,14 +68,6 @@ impl<S: Server> Party<S> {
     pub(crate) fn options_of(&self) -> &PartyOptions {
         &self.options
     }
-
-    /// Puts the party's CORS headers on an answer to a request of this origin.
-    pub(crate) fn apply_cors(&self, origin: Option<&str>, answer: &mut Response) {
-        if let Some(cors) = &self.cors {
-            let origin = origin.and_then(|origin| HeaderValue::from_str(origin).ok());
-            cors.apply(origin.as_ref(), answer.headers_mut());
-        }
-    }
 }
 
 impl<S: Server> AnyParty for Party<S> {
@@ -88,6 +81,10 @@ impl<S: Server> AnyParty for Party<S> {
 
     fn cors(&self) -> Option<&Cors> {
         self.cors.as_ref()
+    }
+
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        self.gate.answer_headers(uri)
     }
 
     fn start(&self) {

@@ -19,9 +19,10 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::WebSocketPair;
 
 use crate::failure::Failure;
+use crate::finish::Finish;
 use crate::handoff::HandOff;
 use crate::js::{self, Socket, random_id};
-use crate::party::{Party, limited};
+use crate::party::{AnyParty, Party, limited};
 use crate::room::ObjectRoom;
 use crate::socket::Conn;
 use crate::task;
@@ -185,11 +186,12 @@ impl<S: Server> RoomCell<S> {
         outcome: Result<(), Refusal>,
         joined: &OnceCell<Joined>,
         protocol: Option<&str>,
+        finish: &Finish,
     ) -> JsValue {
         match (outcome, joined.get()) {
             (Ok(()), Some(joined)) => js::upgrade(&joined.client, protocol).into(),
             (Ok(()), None) => to_http::response(text(StatusCode::INTERNAL_SERVER_ERROR, "")),
-            (Err(refusal), _) => refuse(refusal, protocol, |answer| answer),
+            (Err(refusal), _) => refuse(refusal, protocol, finish),
         }
     }
 
@@ -259,20 +261,18 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) {
         let turn = self.room.turns.turn();
         let (held, cell) = (Rc::clone(&turn), Rc::clone(&self));
-        let origin = handoff.origin.clone();
+        let finish = handoff.finish(self.party.cors());
+        let panic_finish = finish.clone();
         if !handoff.is_upgrade {
-            let panic_origin = origin.clone();
             return task::offer(
                 async move {
-                    let mut answer = self.request(&turn, handoff, body).await;
-                    self.party.apply_cors(origin.as_deref(), &mut answer);
-                    to_http::response(answer)
+                    let answer = self.request(&turn, handoff, body).await;
+                    to_http::response(finish.apply(answer))
                 },
                 move |panic| {
                     held.end();
-                    let mut answer = cell.answer(&Failure::Panicked(panic));
-                    cell.party.apply_cors(panic_origin.as_deref(), &mut answer);
-                    to_http::response(answer)
+                    let answer = cell.answer(&Failure::Panicked(panic));
+                    to_http::response(panic_finish.apply(answer))
                 },
             );
         }
@@ -283,12 +283,13 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         task::offer(
             async move {
                 let outcome = self.connect(&turn, handoff, &joined, object).await;
-                self.answer_upgrade(outcome, &joined, protocol.as_deref())
+                self.answer_upgrade(outcome, &joined, protocol.as_deref(), &finish)
             },
             move |panic| {
                 held.end();
                 let outcome = cell.connect_failed(&panic_joined, &Failure::Panicked(panic));
-                cell.answer_upgrade(outcome, &panic_joined, panic_protocol.as_deref())
+                let protocol = panic_protocol.as_deref();
+                cell.answer_upgrade(outcome, &panic_joined, protocol, &panic_finish)
             },
         )
     }
@@ -442,12 +443,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
 }
 
 /// Refuses an upgrade: by a close frame where the refusal has one, else by its
-/// HTTP answer, to which `finish` puts the last hand.
-pub(crate) fn refuse(
-    refusal: Refusal,
-    protocol: Option<&str>,
-    finish: impl FnOnce(Response) -> Response,
-) -> JsValue {
+/// HTTP answer.
+pub(crate) fn refuse(refusal: Refusal, protocol: Option<&str>, finish: &Finish) -> JsValue {
     if let Some(close) = refusal.close()
         && let Ok((client, server)) = pair()
         && server.accept().is_ok()
@@ -455,7 +452,7 @@ pub(crate) fn refuse(
     {
         return js::upgrade(&client, protocol).into();
     }
-    to_http::response(finish(refusal.into_response()))
+    to_http::response(finish.apply(refusal.into_response()))
 }
 
 /// The two ends of a new socket: the client's and ours.

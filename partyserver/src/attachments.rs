@@ -8,20 +8,62 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// A type whose value can be attached to a request or connection.
 ///
-/// The value crosses to wherever the room runs, so it must be serializable
-/// even where a host never has to serialize it.
-pub trait Attachment: Serialize + DeserializeOwned + Send + Sync + 'static {
+/// The value crosses to wherever the room runs, so it can be written and read
+/// even where a host never has to. A type that proves or hides something needs
+/// no `Serialize` for that: nobody but [`Attachments`] can call these methods.
+pub trait Attachment: Sized + Send + Sync + 'static {
     /// The name that the value is kept under; one per type. Prefix it with the
     /// name of your crate.
     const NAME: &'static str;
     /// How long the value lives.
     const LIFETIME: Lifetime;
+
+    /// Writes the value; often `encoder.write(self)`.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    fn encode(&self, encoder: Encoder) -> serde_json::Result<Encoded>;
+
+    /// Reads what [`Attachment::encode`] wrote; often `decoder.read()`.
+    ///
+    /// # Errors
+    /// When it can't be understood. Then the value is not there.
+    fn decode(decoder: Decoder<'_>) -> serde_json::Result<Self>;
+}
+
+/// Writes an attachment as JSON. Made by [`Attachments`] alone.
+#[derive(Debug)]
+pub struct Encoder(());
+
+impl Encoder {
+    /// Writes this in the attachment's place.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn write(self, value: &(impl Serialize + ?Sized)) -> serde_json::Result<Encoded> {
+        serde_json::value::to_raw_value(value).map(Encoded)
+    }
+}
+
+/// An attachment that was written. It shows nothing of the value.
+pub struct Encoded(Box<RawValue>);
+
+/// Reads an attachment. Made by [`Attachments`] alone, of what a host kept.
+pub struct Decoder<'t>(&'t RawValue);
+
+impl<'t> Decoder<'t> {
+    /// Reads what [`Encoder::write`] wrote.
+    ///
+    /// # Errors
+    /// When it is not a `T`.
+    pub fn read<T: Deserialize<'t>>(self) -> serde_json::Result<T> {
+        serde_json::from_str(self.0.get())
+    }
 }
 
 /// How long an attachment lives.
@@ -78,7 +120,7 @@ impl Attachments {
         self.with(|entries| {
             let entry = entries.iter_mut().find(|entry| entry.name == T::NAME)?;
             if let Value::Encoded(raw) = &entry.value {
-                let value: T = serde_json::from_str(raw.get()).ok()?;
+                let value = T::decode(Decoder(raw)).ok()?;
                 entry.value = Value::Live {
                     value: Arc::new(value),
                     encode: encode::<T>,
@@ -96,7 +138,7 @@ impl Attachments {
     /// stored are in it.
     ///
     /// # Errors
-    /// When a value's `Serialize` fails.
+    /// When a value cannot be written.
     pub fn encode(&self, lifetime: Lifetime) -> serde_json::Result<String> {
         self.with(|entries| {
             let mut object = std::collections::BTreeMap::new();
@@ -159,7 +201,7 @@ impl fmt::Debug for Attachments {
 
 fn encode<T: Attachment>(value: &(dyn Any + Send + Sync)) -> serde_json::Result<Box<RawValue>> {
     match value.downcast_ref::<T>() {
-        Some(value) => serde_json::value::to_raw_value(value),
+        Some(value) => value.encode(Encoder(())).map(|Encoded(raw)| raw),
         None => unreachable!("an entry's encoder is made beside its value, for the same type"),
     }
 }
@@ -169,24 +211,40 @@ fn encode<T: Attachment>(value: &(dyn Any + Send + Sync)) -> serde_json::Result<
 /// A room lets two connections share the public id that a client chose (`_pk`)
 /// only when both have the same principal. A connection without a principal
 /// shares with nobody.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal(pub String);
 
 impl Attachment for Principal {
     const NAME: &'static str = "partyserver.principal";
     const LIFETIME: Lifetime = Lifetime::Connection;
+
+    fn encode(&self, encoder: Encoder) -> serde_json::Result<Encoded> {
+        encoder.write(&self.0)
+    }
+
+    fn decode(decoder: Decoder<'_>) -> serde_json::Result<Self> {
+        decoder.read().map(Self)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+    #[derive(Debug, PartialEq)]
     struct Secret(String);
 
     impl Attachment for Secret {
         const NAME: &'static str = "test.secret";
         const LIFETIME: Lifetime = Lifetime::Memory;
+
+        fn encode(&self, encoder: Encoder) -> serde_json::Result<Encoded> {
+            encoder.write(&self.0)
+        }
+
+        fn decode(decoder: Decoder<'_>) -> serde_json::Result<Self> {
+            decoder.read().map(Self)
+        }
     }
 
     #[test]

@@ -32,7 +32,8 @@ impl Body {
         Self(Inner::Whole(None))
     }
 
-    /// A body that is produced while it is sent.
+    /// A body that is produced while it is sent. It may be broken off, by
+    /// [`StreamEnd`](crate::StreamEnd).
     pub fn stream<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + MaybeSend + 'static,
@@ -50,7 +51,7 @@ impl Body {
         serde_json::to_vec(value).map(Self::from)
     }
 
-    /// For hosts: whether its bytes are here already.
+    /// Whether its bytes are here already.
     pub fn is_whole(&self) -> bool {
         matches!(self.0, Inner::Whole(_))
     }
@@ -90,6 +91,10 @@ pub enum BodyError {
     /// Not the JSON that was expected. The client is at fault. Answered by 400.
     #[error("the body is not the expected JSON")]
     Json(#[from] serde_json::Error),
+    /// An answer's stream has ended before its body
+    /// ([`StreamEnd`](crate::StreamEnd)). There is nobody left to be told.
+    #[error("the stream's time is up")]
+    Ended,
 }
 
 impl BodyError {
@@ -98,6 +103,7 @@ impl BodyError {
         match self {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Interrupted(_) | Self::Json(_) => StatusCode::BAD_REQUEST,
+            Self::Ended => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

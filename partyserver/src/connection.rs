@@ -29,7 +29,8 @@ impl Connection {
         &self.record().id
     }
 
-    /// The tags: the id first, then those of `Server::connection_tags`.
+    /// The tags: the id first, which the client may have chosen, then those of
+    /// `Server::connection_tags`.
     pub fn tags(&self) -> &[String] {
         &self.record().tags
     }

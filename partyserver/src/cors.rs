@@ -7,9 +7,6 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::body::Body;
-use crate::http_types::Response;
-
 /// The CORS headers of a party. They go on every HTTP answer of a matched
 /// route, refusals included, and never on an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,18 +61,12 @@ impl Cors {
     }
 
     /// Whether a request is a preflight, which is answered before
-    /// authentication: browsers send it without credentials.
+    /// authentication, by 200 and these headers alone: browsers send it without
+    /// credentials.
     pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
         method == Method::OPTIONS
             && headers.contains_key(ORIGIN)
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
-    }
-
-    /// The answer to a preflight: 200 without a body.
-    pub fn preflight(&self, request: &HeaderMap) -> Response {
-        let mut response = Response::new(Body::empty());
-        self.apply(request.get(ORIGIN), response.headers_mut());
-        response
     }
 
     /// Puts the headers on an answer to a request of this origin.

@@ -76,11 +76,6 @@ impl Refusal {
         self.close.as_ref()
     }
 
-    /// The HTTP answer, to change its headers.
-    pub fn response_mut(&mut self) -> &mut Response {
-        &mut self.response
-    }
-
     /// The HTTP answer.
     pub fn into_response(self) -> Response {
         self.response

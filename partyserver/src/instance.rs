@@ -205,13 +205,13 @@ mod tests {
     use crate::close::Close;
     use crate::testing::TestRoom;
 
-    /// Starts slowly, and once there are connections closes some of them.
+    /// Starts slowly, and closes one of the connections that are there by then.
     struct Starting;
 
     impl Server for Starting {
         async fn on_start(&mut self, cx: &Context) -> Result<()> {
             cx.room().sleep(Duration::from_secs(2)).await;
-            for connection in cx.room().connections_tagged("closed") {
+            if let Some(connection) = cx.room().connection("closed") {
                 connection.close(4001, "not any more");
             }
             Ok(())

@@ -56,9 +56,10 @@ pub mod router;
 mod server;
 mod sql;
 mod storage;
+mod stream_end;
 pub mod testing;
 
-pub use attachments::{Attachment, Attachments, Lifetime, Principal};
+pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};
 pub use close::{Close, CloseEvent};
 pub use connection::{Connection, SendError};
@@ -77,3 +78,4 @@ pub use room::Room;
 pub use server::{Admission, ConnectGate, RequestGate, Server};
 pub use sql::{Rows, Sql, SqlError, SqlValue};
 pub use storage::{Storage, StorageError, Update};
+pub use stream_end::StreamEnd;

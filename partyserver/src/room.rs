@@ -55,10 +55,17 @@ impl Room {
         self.0.connections()
     }
 
-    /// The open connections with a tag.
+    /// The open connections that `Server::connection_tags` gave a tag.
+    ///
+    /// Their ids do not count, although each is the first of its connection's
+    /// tags: a client may have chosen it to look like a tag of yours. For an id
+    /// there is [`Room::connection`].
     pub fn connections_tagged(&self, tag: &str) -> Vec<Connection> {
         let mut connections = self.0.connections();
-        connections.retain(|connection| connection.tags().iter().any(|held| held == tag));
+        connections.retain(|connection| {
+            let mut given = connection.tags().iter().skip(1);
+            given.any(|held| held == tag)
+        });
         connections
     }
 
@@ -151,5 +158,34 @@ impl fmt::Debug for Room {
             .field("party", &self.party())
             .field("name", &self.name())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Context, Handshake, Server, testing::TestRoom};
+
+    /// Tags each connection with the path that it came by.
+    struct Tagging;
+
+    impl Server for Tagging {
+        async fn connection_tags(&mut self, _: &Context, h: &Handshake) -> Result<Vec<String>> {
+            Ok(vec![h.uri().path().to_owned()])
+        }
+    }
+
+    #[tokio::test]
+    async fn an_id_that_looks_like_a_tag_is_none() {
+        let mut room = TestRoom::new("tagging", "a", || Tagging);
+        room.connect("/alice").await.unwrap();
+        let forger = room.connect("/mallory?_pk=/alice").await.unwrap();
+        let forger = forger.connection().unwrap();
+        assert_eq!(forger.tags(), ["/alice", "/mallory"]);
+        let found = |tag| room.room().connections_tagged(tag);
+        assert_eq!(found("/alice").len(), 1);
+        assert!(!found("/alice").contains(forger));
+        assert!(found("/mallory").contains(forger));
+        assert_eq!(room.room().connection("/alice").as_ref(), Some(forger));
     }
 }

@@ -1,5 +1,6 @@
 //! The one trait that a room's code implements.
 
+use http::{HeaderMap, Uri};
 use serde_json::Value;
 
 use crate::close::CloseEvent;
@@ -48,6 +49,15 @@ pub trait Server: MaybeSend + MaybeSync + Sized + 'static {
         Cors::default()
     }
 
+    /// Headers for every answer to a request or refused upgrade, in place of the
+    /// answer's own of the same names, whoever makes it: the gate, the room, or
+    /// the host after a failure or for a limit. `uri` is the request's as it
+    /// arrived. Asked of the gate. Default: none.
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        let _ = uri;
+        HeaderMap::new()
+    }
+
     /// Runs at the gate before a request reaches its room. The room is not
     /// woken unless the request is admitted. An error is answered by 500.
     /// Default: admits.
@@ -94,8 +104,10 @@ pub trait Server: MaybeSend + MaybeSync + Sized + 'static {
     }
 
     /// Tags of a new connection, beside its id: at most 9, each 1 to 256
-    /// characters, else the upgrade fails with 500. They are the same after a
-    /// hibernation; the hook does not run again. Default: none.
+    /// characters, else the upgrade fails with 500. By these alone
+    /// [`Room::connections_tagged`](crate::Room::connections_tagged) finds it.
+    /// They are the same after a hibernation; the hook does not run again.
+    /// Default: none.
     fn connection_tags(
         &mut self,
         cx: &Context,

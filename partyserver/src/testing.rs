@@ -46,7 +46,7 @@ use crate::connection::{Connection, ConnectionRecord, SendError};
 use crate::connection_id::{may_share, requested_id};
 use crate::context::Lobby;
 use crate::error::Result;
-use crate::host::{Change, ConnectionPort, RoomPort, SqlPort, StoragePort, UpdateStep};
+use crate::host::{Change, ConnectionPort, RoomPort, SqlPort, StoragePort, UpdateStep, ending};
 use crate::http_types::{Handshake, Request, Response};
 use crate::instance::{Connecting, Instance};
 use crate::locals::Locals;
@@ -118,7 +118,8 @@ impl<S: Server> TestRoom<S> {
     /// A hook's own.
     pub async fn request(&mut self, request: Request) -> Result<Response> {
         let lobby = self.lobby();
-        let response = match self.gate.on_before_request(&lobby, request).await? {
+        let headers = self.gate.answer_headers(request.uri());
+        let mut response = match self.gate.on_before_request(&lobby, request).await? {
             RequestGate::Admit(request) => {
                 let attachments = lobby.attachments().clone();
                 self.instance().request(request, attachments).await?
@@ -126,7 +127,11 @@ impl<S: Server> TestRoom<S> {
             RequestGate::Answer(response) => response,
         };
         self.settle().await?;
-        Ok(response)
+        response.headers_mut().extend(headers);
+        let host = Arc::clone(&self.host);
+        // Only the test moves the clock, so no timer ever fires.
+        let sleep = |_| Box::pin(std::future::pending()) as BoxFuture<'static, ()>;
+        Ok(ending(response, move || host.now(), sleep))
     }
 
     /// Opens a socket to a path with a query, through the gate.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::AuthOptions;
+use agents_oauth2_jwt_bearer::{AuthOptions, AuthOptionsBuilder};
 use futures_util::StreamExt;
 use local_issuer::LocalIssuer;
 use partyserver_native::{Parties, PartyService};
@@ -23,9 +23,17 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Serves parties behind an issuer of its own, without leeway.
     pub(crate) async fn start(parties: impl FnOnce(AuthOptions) -> Parties) -> Self {
+        Self::start_with(|options| options, parties).await
+    }
+
+    /// The same with further options.
+    pub(crate) async fn start_with(
+        further: impl FnOnce(AuthOptionsBuilder) -> AuthOptionsBuilder,
+        parties: impl FnOnce(AuthOptions) -> Parties,
+    ) -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
         let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-        let options = options.leeway(Duration::ZERO).build().unwrap();
+        let options = further(options.leeway(Duration::ZERO)).build().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let service = parties(options).build().unwrap();
@@ -40,17 +48,23 @@ impl TestServer {
 
     /// The status of a GET.
     pub(crate) async fn get(&self, path: &str, token: Option<&str>) -> u16 {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let authorization = token
-            .map(|token| format!("Authorization: Bearer {token}\r\n"))
-            .unwrap_or_default();
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{authorization}\r\n"
+        let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let head = format!(
+            "GET {path} HTTP/1.1\r\n{}",
+            authorization.unwrap_or_default()
         );
+        let answer = self.send(&head).await;
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The whole answer to a request without a body: its line and headers.
+    pub(crate) async fn send(&self, head: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let request = format!("{head}Host: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        answer.split(' ').nth(1).unwrap().parse().unwrap()
+        answer
     }
 
     pub(crate) async fn open(&self, path: &str, token: Option<&str>) -> Socket {
@@ -79,4 +93,15 @@ pub(crate) async fn closed(socket: &mut Socket) -> (u16, String) {
     let message: Message = socket.next().await.expect("a close frame").unwrap();
     let (code, reason) = message.as_close().expect("nothing before the close frame");
     (code.into(), reason.to_owned())
+}
+
+/// Waits for what can only be looked at.
+pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), wait).await;
+    assert!(waited.is_ok(), "{what}");
 }

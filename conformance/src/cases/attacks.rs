@@ -13,6 +13,7 @@ use crate::world::{Shared, World, with_token};
 cases! {
     "Attacks" => [
         reused_id_without_a_token, reused_id_with_another_users_token, reused_id_in_another_room,
+        an_id_that_looks_like_a_tag,
         frames_sent_with_the_upgrade_by_a_refused_socket, frames_after_the_close_of_a_refused_socket,
         broadcasts_while_a_token_is_checked, no_owner_and_no_subject, expired_socket_says_nothing_more,
         internal_headers_are_not_believed, ten_thousand_refused_requests_leave_no_trace,
@@ -67,6 +68,17 @@ async fn reused_id_in_another_room(world: Shared) {
     assert!(stranger.json().await["sub"].is_null());
     let refused = world.open("/parties/chat/room-two?_pk=everywhere").await;
     assert_eq!(refused.refused().await.0, 1008);
+}
+
+async fn an_id_that_looks_like_a_tag(world: Shared) {
+    for party in ["tags", "hibernating-tags"] {
+        let path = format!("/parties/{party}/forged?_pk=user:alice");
+        let mut forger = world.open(&path).await;
+        for (tag, held) in [("user:alice", json!([])), ("role-a", json!(["user:alice"]))] {
+            forger.text(&format!("tagged {tag}")).await;
+            assert_eq!(forger.json().await, held, "{party}: {tag}");
+        }
+    }
 }
 
 async fn frames_sent_with_the_upgrade_by_a_refused_socket(world: Shared) {

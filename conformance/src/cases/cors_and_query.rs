@@ -156,11 +156,15 @@ async fn empty_counts_as_absent(world: Shared) {
 }
 
 async fn answers_are_private(world: Shared) {
-    for token in [world.alice(), "bad".into()] {
-        let answer = world
-            .get(&with_token("/parties/chat/a", &token))
-            .send()
-            .await;
+    for (path, token, status) in [
+        ("/parties/chat/a", world.alice(), 200),
+        ("/parties/chat/a", "bad".into(), 401),
+        // Nobody owns the room; and a hook fails, so that the host answers.
+        ("/parties/private-chat/unowned", world.alice(), 403),
+        ("/parties/streams/a/fails", world.alice(), 500),
+    ] {
+        let answer = world.get(&with_token(path, &token)).send().await;
+        assert_eq!(answer.status, status, "{path}");
         assert_eq!(answer.header("cache-control"), Some("private, no-store"));
         assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
     }

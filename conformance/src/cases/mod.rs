@@ -10,6 +10,7 @@ mod provider;
 mod refusals;
 mod routing;
 mod sockets;
+mod streams;
 mod tokens;
 
 use std::pin::Pin;
@@ -49,6 +50,7 @@ pub(crate) fn all() -> Vec<Case> {
         cors_and_query::cases(),
         ownership::cases(),
         sockets::cases(),
+        streams::cases(),
         routing::cases(),
         limits::cases(),
         operators::cases(),

@@ -11,6 +11,7 @@ mod probe;
 mod props;
 mod start;
 mod stateful;
+mod streams;
 mod tags;
 
 pub use alarm::Alarm;
@@ -23,4 +24,5 @@ pub use probe::{PrivateProbe, Probe};
 pub use props::Props;
 pub use start::{FailingStart, OnStartServer};
 pub use stateful::Stateful;
+pub use streams::Streams;
 pub use tags::Tags;

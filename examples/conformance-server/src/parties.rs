@@ -15,7 +15,7 @@ use partyserver::{
 
 use crate::{
     Alarm, Before, Closing, Echo, FailingStart, Faulty, OnStartServer, PrivateProbe, Probe, Props,
-    Stateful, Tags,
+    Stateful, Streams, Tags,
 };
 
 /// Registers the parties. `variable` reads the host's variables, and `build` makes
@@ -45,11 +45,18 @@ pub fn parties<R: PartyRegistry>(
     let private = |options: AuthOptions| {
         move || WithAuth::new(WithOwnership::new(PrivateProbe::default()), options.clone())
     };
+    let claimed = || OwnershipOptions::default().claim(Claim::FirstUser);
     let first_user = {
         let options = default.clone();
         move || {
-            let ownership = OwnershipOptions::default().claim(Claim::FirstUser);
-            let owned = WithOwnership::with_options(PrivateProbe::default(), ownership);
+            let owned = WithOwnership::with_options(PrivateProbe::default(), claimed());
+            WithAuth::new(owned, options.clone())
+        }
+    };
+    let streams = {
+        let options = default.clone();
+        move || {
+            let owned = WithOwnership::with_options(Streams, claimed());
             WithAuth::new(owned, options.clone())
         }
     };
@@ -68,6 +75,7 @@ pub fn parties<R: PartyRegistry>(
         .party_with("private-chat", open(), private(default.clone()))
         .party_with("private-optional", open(), private(anonymous))
         .party_with("first-user", open(), first_user)
+        .party_with("streams", open(), streams)
         .party_with(
             "hibernate-chat",
             open().with_hibernation(hibernating(10)),

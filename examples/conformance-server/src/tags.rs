@@ -5,7 +5,8 @@ use serde_json::json as value;
 
 use crate::instance::instance_id;
 
-/// Gives each connection two tags and answers what the connection holds.
+/// Gives each connection two tags, and answers what a connection holds and which
+/// connections hold a tag.
 #[derive(Debug)]
 pub struct Tags {
     instance: String,
@@ -24,12 +25,23 @@ impl Server for Tags {
         Ok(vec!["role-a".into(), "role-b".into()])
     }
 
-    async fn on_message(&mut self, _: &Context, from: &Connection, message: Message) -> Result<()> {
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
         match message.as_text()? {
             "tags" => from.send(value!(from.tags()))?,
             "instance" => from.send(value!(self.instance))?,
             "uri" => from.send(from.uri().to_string())?,
-            _ => {}
+            text => {
+                if let Some(tag) = text.strip_prefix("tagged ") {
+                    let tagged = cx.room().connections_tagged(tag);
+                    let ids: Vec<_> = tagged.iter().map(Connection::id).collect();
+                    from.send(value!(ids))?;
+                }
+            }
         }
         Ok(())
     }

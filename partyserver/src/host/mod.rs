@@ -17,6 +17,7 @@ use crate::connection::{Connection, SendError};
 pub use crate::connection_id::{may_share, requested_id};
 pub use crate::maybe_send::UpdateStep;
 pub use crate::storage::Change;
+pub use crate::stream_end::ending;
 
 use crate::locals::Locals;
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
