@@ -1,8 +1,9 @@
-//! The commands of this repository: `cargo xtask test`, `lint` and `setup`.
+//! The commands of this repository: `cargo xtask test`, `lint`, `fuzz` and others.
 //!
 //! Each sets up what it needs, shows what the tools under it print, and ends with a
 //! table and one line of totals. The exit code is 0 only if everything passed.
 
+mod fuzz;
 mod lint;
 mod process;
 mod setup;
@@ -25,7 +26,9 @@ enum Command {
     Test(test::Options),
     /// Checks format, lints, documentation, dependencies, layering and packages.
     Lint(lint::Options),
-    /// Installs what the other two need, and changes nothing outside the checkout
+    /// Runs the fuzz targets, by a nightly toolchain.
+    Fuzz(fuzz::Options),
+    /// Installs what the others need, and changes nothing outside the checkout
     /// but the toolchain's wasm32 target.
     Setup,
     /// Builds the Workers of the examples and runs them on workerd.
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
     let done = Workspace::find().and_then(|workspace| match command {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint(options) => lint::run(&workspace, &options),
+        Command::Fuzz(options) => fuzz::run_targets(&workspace, &options),
         Command::Workers(command) => workers::run(&workspace, &command),
         Command::Setup => setup::all(&workspace).map(|()| ExitCode::SUCCESS),
     });
