@@ -69,6 +69,7 @@ function randomness(seed) {
   };
 }
 
+/** Some 20,000 take a minute or two. */
 const COMBINED = Number(process.env.DIFFERENTIAL_COUNT ?? 1500);
 const EDITED = COMBINED / 2;
 const ALL = [...MUTATIONS.ofEachAlgorithm, ...MUTATIONS.ofAny];

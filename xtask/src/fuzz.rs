@@ -41,11 +41,11 @@ pub(crate) fn run_targets(workspace: &Workspace, options: &Options) -> Result<Ex
         if options.target.as_ref().is_some_and(|wanted| wanted != name) {
             continue;
         }
-        let command = target(workspace, name, options.seconds)?;
+        let mut command = target(workspace, name, options.seconds)?;
         let outcome = if options.smoke {
-            smoke(command, name, options.seconds)
+            smoke(&mut command, name, options.seconds)
         } else {
-            in_sight(command)
+            run(&mut command)
         };
         match outcome {
             Ok(()) => passed += 1,
@@ -98,14 +98,14 @@ fn build(workspace: &Workspace) -> Result<()> {
         .env_remove("CARGO"))
 }
 
-fn in_sight(mut command: Command) -> Result<()> {
-    run(&mut command)
-}
-
-fn smoke(mut command: Command, name: &str, seconds: u64) -> Result<()> {
+/// Runs a target quietly, and says how many inputs it held against its rules.
+///
+/// # Errors
+/// With all that it printed when it found something.
+fn smoke(command: &mut Command, name: &str, seconds: u64) -> Result<()> {
     command.args(["-seed=1", "-print_final_stats=1"]);
     let limit = Duration::from_secs(seconds) + SLACK;
-    let output = run_limited(&mut command, limit)?
+    let output = run_limited(command, limit)?
         .ok_or_else(|| format!("had to be ended after {} s", limit.as_secs()))?;
     if !output.success {
         return Err(output.text.into());

@@ -1,7 +1,7 @@
 //! The commands of this repository: `cargo xtask test`, `lint`, `fuzz` and others.
 //!
-//! Each sets up what it needs, shows what the tools under it print, and ends with a
-//! table and one line of totals. The exit code is 0 only if everything passed.
+//! Each sets up what it needs, shows what the tools under it print, and ends with one
+//! line of totals. The exit code is 0 only if everything passed.
 
 mod fuzz;
 mod lint;
