@@ -241,7 +241,10 @@ fn check_required(claims: &Claims) -> Result<(), Invalid> {
         .text("sub")
         .is_some_and(|subject| !subject.is_empty())
         && claims.get("exp").is_some_and(Value::is_number)
-        && claims.get("nbf").is_none_or(Value::is_number);
+        && claims.get("nbf").is_none_or(Value::is_number)
+        // It decides nothing here, and is a number all the same (RFC 7519 section
+        // 4.1.6): whoever reads it later finds no other thing.
+        && claims.get("iat").is_none_or(Value::is_number);
     if is_complete {
         Ok(())
     } else {

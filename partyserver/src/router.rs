@@ -62,23 +62,23 @@ impl Router {
 }
 
 /// The kebab-case of a registered name: `MY_ROOM` → `my-room`, `MyRoom` →
-/// `my-room`.
+/// `my-room`. It is PartyServer's rule in PartyServer's order: an underscore at the
+/// start stays, as a hyphen.
 pub fn kebab_case(name: &str) -> String {
-    let is_constant = name.chars().any(char::is_uppercase) && !name.chars().any(char::is_lowercase);
+    let lowercase = name.to_lowercase();
+    let is_constant = name == name.to_uppercase() && name != lowercase;
     if is_constant {
-        return name.to_lowercase().replace('_', "-");
+        return lowercase.replace('_', "-");
     }
     let mut kebab = String::with_capacity(name.len() + 4);
     for c in name.chars() {
         if c.is_ascii_uppercase() {
             kebab.push('-');
-            kebab.push(c.to_ascii_lowercase());
-        } else {
-            kebab.push(if c == '_' { '-' } else { c });
         }
+        kebab.push(c.to_ascii_lowercase());
     }
-    let kebab = kebab.strip_prefix('-').unwrap_or(&kebab);
-    kebab.strip_suffix('-').unwrap_or(kebab).to_owned()
+    let kebab = kebab.strip_prefix('-').unwrap_or(&kebab).replace('_', "-");
+    kebab.strip_suffix('-').unwrap_or(&kebab).to_owned()
 }
 
 /// The class name of a kebab-case name: `on-start-server` → `OnStartServer`.
@@ -114,6 +114,10 @@ mod tests {
             ("OnStartServer", "on-start-server"),
             ("private-chat", "private-chat"),
             ("chat_room_", "chat-room"),
+            ("_chat", "-chat"),
+            ("_Chat", "--chat"),
+            ("-chat", "chat"),
+            ("CHAT__", "chat--"),
         ] {
             assert_eq!(kebab_case(name), kebab);
         }

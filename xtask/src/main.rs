@@ -1,9 +1,10 @@
-//! The commands of this repository: `cargo xtask test`, `lint`, `bench` and `setup`.
+//! The commands of this repository: `cargo xtask test`, `lint`, `bench`, `fuzz` and others.
 //!
-//! Each sets up what it needs, shows what the tools under it print, and ends with a
-//! table and one line of totals. The exit code is 0 only if everything passed.
+//! Each sets up what it needs, shows what the tools under it print, and ends with one
+//! line of totals. The exit code is 0 only if everything passed.
 
 mod bench;
+mod fuzz;
 mod lint;
 mod process;
 mod setup;
@@ -29,6 +30,8 @@ enum Command {
     /// Measures rooms on the native host, and writes `bench/RESULTS.md`; `workers`
     /// measures those on Workers.
     Bench(bench::Options),
+    /// Runs the fuzz targets, by a nightly toolchain.
+    Fuzz(fuzz::Options),
     /// Installs what the others need, and changes nothing outside the checkout
     /// but the toolchain's wasm32 target.
     Setup,
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     let done = Workspace::find().and_then(|workspace| match command {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint(options) => lint::run(&workspace, &options),
+        Command::Fuzz(options) => fuzz::run_targets(&workspace, &options),
         Command::Workers(command) => workers::run(&workspace, &command),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Setup => setup::all(&workspace).map(|()| ExitCode::SUCCESS),

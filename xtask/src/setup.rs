@@ -6,11 +6,17 @@ use std::process::Command;
 use crate::process::{run, run_quietly};
 use crate::{Result, workspace::Workspace};
 
-/// Everything that `test` and `lint` would install on the way.
+/// Everything that the other commands would install on the way.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     run(&mut workspace.cargo(&["fetch", "--locked"]))?;
     wasm_target()?;
     cargo_deny(workspace)?;
+    match nightly() {
+        Ok(_) => {
+            cargo_fuzz(workspace)?;
+        }
+        Err(reason) => println!("the fuzz targets can't run here: {reason}"),
+    }
     match node() {
         Ok(()) => npm_packages(workspace),
         Err(reason) => {
@@ -29,18 +35,49 @@ pub(crate) fn wasm_target() -> Result<()> {
     run(Command::new("rustup").args(["target", "add", WASM]))
 }
 
-/// cargo-deny in the version that `deny.toml` was written for: the one on the path
-/// if it is that, else built into the target folder.
+/// cargo-deny in the version that `deny.toml` was written for.
 pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
-    let own = workspace.target.join("tools").join("bin/cargo-deny");
-    for program in [PathBuf::from("cargo-deny"), own.clone()] {
-        if is_pinned(&program) {
+    tool(workspace, "cargo-deny", CARGO_DENY)
+}
+
+/// cargo-fuzz. It is run by the [`nightly`] toolchain.
+pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
+    tool(workspace, "cargo-fuzz", CARGO_FUZZ)
+}
+
+/// The nightly toolchain that builds fuzz targets, or why they can't be built. One that
+/// is not here is not installed: it would be another every day.
+pub(crate) fn nightly() -> std::result::Result<String, String> {
+    cpp_compiler()?;
+    let installed = run_quietly(Command::new("rustup").args(["toolchain", "list"]));
+    let installed = installed.map_err(|error| error.to_string())?.text;
+    installed
+        .split_whitespace()
+        .find(|word| word.starts_with("nightly"))
+        .map(str::to_owned)
+        .ok_or_else(|| "no nightly toolchain is installed".to_owned())
+}
+
+/// Whether there is the compiler that libFuzzer needs, or why the targets can't be built.
+pub(crate) fn cpp_compiler() -> std::result::Result<(), String> {
+    match run_quietly(Command::new("c++").arg("--version")) {
+        Ok(_) => Ok(()),
+        Err(_) => Err("there is no C++ compiler (c++)".to_owned()),
+    }
+}
+
+/// A program in this version: the one on the path if it is that, else built into the
+/// target folder.
+fn tool(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
+    let tools = workspace.target.join("tools");
+    let own = tools.join("bin").join(name);
+    for program in [PathBuf::from(name), own.clone()] {
+        if is_pinned(&program, version) {
             return Ok(program);
         }
     }
-    let tools = workspace.target.join("tools");
     run(workspace
-        .cargo(&["install", "cargo-deny", "--locked", "--version", CARGO_DENY])
+        .cargo(&["install", name, "--locked", "--version", version])
         // A third of the time of an optimized build, and it runs for a second.
         .arg("--debug")
         .arg("--root")
@@ -52,9 +89,9 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     Ok(own)
 }
 
-fn is_pinned(program: &Path) -> bool {
+fn is_pinned(program: &Path, version: &str) -> bool {
     run_quietly(Command::new(program).arg("--version")).is_ok_and(|output| {
-        output.success && output.text.split_whitespace().nth(1) == Some(CARGO_DENY)
+        output.success && output.text.split_whitespace().nth(1) == Some(version)
     })
 }
 
@@ -100,4 +137,5 @@ fn npm_ci(folder: &Path) -> Result<()> {
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
 const OLDEST_NODE: u32 = 20;

@@ -36,6 +36,11 @@ impl Workspace {
         command
     }
 
+    /// The folder of the fuzz targets, a workspace of its own.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.root.join("fuzz")
+    }
+
     /// The folder of the Node suites.
     pub(crate) fn interop(&self) -> PathBuf {
         self.root.join("interop")

@@ -100,6 +100,8 @@ fn required_claims() {
     check(&with("exp", json!(null)), Err(Invalid::Claim));
     check(&with("nbf", json!("0")), Err(Invalid::Claim));
     check(&with("iat", json!(NOW + 1000)), Ok(()));
+    check(&with("iat", json!("0")), Err(Invalid::Claim));
+    check(&with("iat", json!(null)), Err(Invalid::Claim));
     check(&with("cnf", json!({"jkt": "x"})), Err(Invalid::Bound));
     check(&with("anything", json!([{"deep": [1]}])), Ok(()));
 }

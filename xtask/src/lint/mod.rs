@@ -26,14 +26,10 @@ struct Check {
 }
 
 /// In the order of running: what fails most and costs least comes first.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     Check {
         name: "fmt",
-        run: |workspace| {
-            done(process::run(
-                &mut workspace.cargo(&["fmt", "--all", "--check"]),
-            ))
-        },
+        run: |workspace| done(fmt(workspace)),
     },
     Check {
         name: "graph",
@@ -42,6 +38,10 @@ const CHECKS: [Check; 8] = [
     Check {
         name: "clippy",
         run: |workspace| done(clippy(workspace, &["--all-targets"])),
+    },
+    Check {
+        name: "fuzz",
+        run: fuzz,
     },
     Check {
         name: "wasm",
@@ -113,6 +113,19 @@ fn done(outcome: Result<()>) -> Result<Option<String>> {
     outcome.map(|()| None)
 }
 
+fn fmt(workspace: &Workspace) -> Result<()> {
+    process::run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
+    process::run(&mut workspace.cargo(&["fmt", "--manifest-path", FUZZ, "--check"]))
+}
+
+/// The fuzz targets are no members of the workspace.
+fn fuzz(workspace: &Workspace) -> Result<Option<String>> {
+    if let Err(reason) = setup::cpp_compiler() {
+        return Ok(Some(format!("the fuzz targets were not checked: {reason}")));
+    }
+    done(clippy(workspace, &["--manifest-path", FUZZ]))
+}
+
 fn clippy(workspace: &Workspace, selection: &[&str]) -> Result<()> {
     let mut command = workspace.cargo(&["clippy", "--locked"]);
     process::run(command.args(selection).args(["--", "--deny", "warnings"]))
@@ -144,3 +157,5 @@ fn doc(workspace: &Workspace) -> Result<()> {
             .env("RUSTDOCFLAGS", "--deny warnings"),
     )
 }
+
+const FUZZ: &str = "fuzz/Cargo.toml";

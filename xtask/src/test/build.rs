@@ -1,4 +1,5 @@
-//! What the suites run, built beforehand.
+//! What the suites run, built beforehand. The fuzz targets build themselves, by another
+//! toolchain.
 //!
 //! Every native build selects all default members: cargo unites the features of what
 //! is selected, so builds of single packages would compile many dependencies again.
@@ -9,7 +10,7 @@ use crate::{Result, setup, workers, workspace::Workspace};
 use super::suite::{Host, Suite};
 
 pub(super) fn build(workspace: &Workspace, suites: &[Suite]) -> Result<()> {
-    if suites.is_empty() {
+    if suites.iter().all(|suite| matches!(suite, Suite::Fuzz)) {
         return Ok(());
     }
     run(&mut workspace.cargo(&["build", "--bins", "--tests", "--locked"]))?;

@@ -23,8 +23,9 @@ pub(super) fn of_cargo(text: &str) -> Counts {
     sum
 }
 
-/// The last line of the conformance suite: `N passed, N failed, N skipped`.
-pub(super) fn of_conformance(text: &str) -> Counts {
+/// The last line of the conformance suite, `N passed, N failed, N skipped`, and of the
+/// fuzz targets, which are not skipped.
+pub(super) fn of_last_line(text: &str) -> Counts {
     let last = text.trim_end().lines().next_back().unwrap_or_default();
     let count = |word| last.split(',').map(|part| number_before(part, word)).sum();
     Counts {
@@ -85,10 +86,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_line_of_the_conformance_suite_counts() {
+    fn only_the_last_line_counts() {
         let text = "ok   3 passed, 3 failed\nFAIL other\n12 passed, 1 failed, 4 skipped\n";
-        assert_eq!(of_conformance(text), counts(12, 1, 4));
-        assert_eq!(of_conformance("ended early\n"), counts(0, 0, 0));
+        assert_eq!(of_last_line(text), counts(12, 1, 4));
+        assert_eq!(of_last_line("ended early\n"), counts(0, 0, 0));
     }
 
     #[test]

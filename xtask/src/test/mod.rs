@@ -31,10 +31,14 @@ pub(crate) struct Options {
 /// When no suite has a name that was asked for.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let wanted = select(Suite::all(workspace)?, &options.only)?;
-    let node = setup::node();
+    let (node, nightly) = (setup::node(), setup::nightly());
     let (mut suites, mut rows, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for suite in wanted {
         match &node {
+            _ if matches!(suite, Suite::Fuzz) => match &nightly {
+                Ok(_) => suites.push(suite),
+                Err(reason) => notes.push(format!("{}: not run, {reason}", suite.name())),
+            },
             _ if !suite.needs_npm() => suites.push(suite),
             _ if options.without_node => {
                 let name = suite.name();

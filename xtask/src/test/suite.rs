@@ -17,6 +17,8 @@ pub(super) enum Suite {
     Conformance(Host),
     /// A file of `interop/`, by its name without the extension.
     Node(String, Host),
+    /// Each fuzz target for a few seconds.
+    Fuzz,
 }
 
 /// What serves the rooms.
@@ -61,6 +63,7 @@ impl Suite {
                 .into_iter()
                 .map(|name| Self::Node(name, Host::Workers)),
         );
+        all.push(Self::Fuzz);
         Ok(all)
     }
 
@@ -73,6 +76,7 @@ impl Suite {
                 format!("{WORKERS_PREFIX}{name}").into()
             }
             Self::Node(name, _) => name.into(),
+            Self::Fuzz => "fuzz-smoke".into(),
         }
     }
 
@@ -91,7 +95,7 @@ impl Suite {
     /// The host whose conformance server is what it tests.
     pub(super) fn black_box(&self) -> Option<Host> {
         match self {
-            Self::Cargo(..) => None,
+            Self::Cargo(..) | Self::Fuzz => None,
             Self::Conformance(host) | Self::Node(_, host) => Some(*host),
         }
     }
@@ -157,13 +161,20 @@ impl Suite {
                 }
                 command
             }
+            Self::Fuzz => {
+                let mut command = Command::new(workspace.target.join("debug/xtask"));
+                command
+                    .args(["fuzz", "--smoke", "--seconds", "5"])
+                    .env("CARGO_TARGET_DIR", &workspace.target);
+                command
+            }
         }
     }
 
     fn count(&self, ran: &Output) -> Counts {
         match self {
             Self::Cargo(..) => counts::of_cargo(&ran.text),
-            Self::Conformance(_) => counts::of_conformance(&ran.text),
+            Self::Conformance(_) | Self::Fuzz => counts::of_last_line(&ran.text),
             Self::Node(..) => counts::of_node(&ran.text),
         }
     }
