@@ -30,6 +30,7 @@ mod issuer;
 mod key;
 mod page;
 mod server;
+mod session;
 mod token;
 mod userinfo;
 
