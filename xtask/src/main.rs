@@ -25,8 +25,8 @@ enum Command {
     Test(test::Options),
     /// Checks format, lints, documentation, dependencies, layering and packages.
     Lint(lint::Options),
-    /// Installs what the other two need, and changes nothing outside the checkout
-    /// but the toolchain's wasm32 target.
+    /// Installs what the other two need. Outside the checkout that is the toolchain's
+    /// wasm32 target and, for root on Debian, Chromium.
     Setup,
     /// Builds the Workers of the examples and runs them on workerd.
     #[command(subcommand)]
