@@ -13,8 +13,12 @@ export class Issuer {
     this.url = url;
   }
 
-  static async start() {
-    const command = [target('debug/local-issuer'), '--listen', '127.0.0.1:0', '--audience', AUDIENCE, '--admin'];
+  /** @param {{lifetime?: number}} [options] how long its tokens are valid, in seconds */
+  static async start({ lifetime = 300 } = {}) {
+    const command = [
+      ...[target('debug/local-issuer'), '--listen', '127.0.0.1:0', '--admin'],
+      ...['--audience', AUDIENCE, '--lifetime', String(lifetime)],
+    ];
     const { program, match } = await Program.start(command, { ready: /issuer (\S+)/ });
     return new Issuer(program, match[1]);
   }
@@ -40,6 +44,11 @@ export class Issuer {
   /** Makes an endpoint fail, or work again with `none`. */
   async fault(endpoint, fault, value = null) {
     await this.#admin('fault', { endpoint, fault, value });
+  }
+
+  /** How many requests each endpoint has had. */
+  async requests() {
+    return this.#admin('requests', {});
   }
 
   async #admin(action, body) {

@@ -11,31 +11,36 @@ export const AUDIENCE = 'https://rooms.example';
 export const ON_WORKERS = process.env.CONFORMANCE_HOST === 'workers';
 
 /**
- * The conformance server with a data folder of its own.
+ * A server with a data folder of its own.
  *
- * It is the release build of the program for one machine or, where
- * `CONFORMANCE_HOST` is `workers`, the built Worker on workerd.
+ * Unless a test names another program, it is the conformance server: the release
+ * build for one machine or, where `CONFORMANCE_HOST` is `workers`, the built Worker on
+ * workerd.
  */
 export class Server {
   #program;
   #environment;
   #folder;
   #data;
+  #command;
 
-  constructor(environment, folder, data) {
+  constructor(command, environment, folder, data) {
+    this.#command = command;
     this.#environment = environment;
     this.#folder = folder;
     this.#data = data;
   }
 
   /**
-   * @param {{issuer: string, data?: string}} options the issuer whose tokens it accepts,
-   *   and a data folder that is not to be removed at the end
+   * @param {{issuer?: string, data?: string, command?: string[], environment?: object}} options
+   *   the issuer whose tokens it accepts, a data folder that is not to be removed at the
+   *   end, another program, and variables beside those of the issuer
    */
-  static async start({ issuer, data }) {
+  static async start({ issuer, data, command = COMMAND, environment = {} }) {
     const folder = await mkdtemp(path.join(tmpdir(), 'interop-'));
-    const environment = { OIDC_ISSUER_URL: issuer, OIDC_AUDIENCE: AUDIENCE };
-    const server = new Server(environment, folder, data ?? path.join(folder, 'data'));
+    const ofIssuer = issuer && { OIDC_ISSUER_URL: issuer, OIDC_AUDIENCE: AUDIENCE };
+    const variables = { ...ofIssuer, ...environment };
+    const server = new Server(command, variables, folder, data ?? path.join(folder, 'data'));
     try {
       await server.#listen('127.0.0.1:0');
     } catch (error) {
@@ -70,7 +75,7 @@ export class Server {
   }
 
   async #listen(address) {
-    const command = [...COMMAND, '--listen', address, '--data', this.#data];
+    const command = [...this.#command, '--listen', address, '--data', this.#data];
     const { program, match } = await Program.start(command, {
       env: this.#environment,
       ready: /http:\/\/127\.0\.0\.1:(\d+)|"port":(\d+)/,

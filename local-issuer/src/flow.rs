@@ -1,10 +1,13 @@
 //! Authorization code with PKCE (RFC 6749 section 4.1, RFC 7636) and client
 //! credentials (RFC 6749 section 4.4), for public clients.
+//!
+//! `prompt=none` (OpenID Connect Core section 3.1.2.1) answers for users who have
+//! signed in with the same browser; `login_hint` chooses among several.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use serde_json::{Map, Value, json};
@@ -12,7 +15,7 @@ use serde_json::{Map, Value, json};
 use crate::encoding::{random_text, s256, unix_now};
 use crate::issuer::{Grant, Inner};
 use crate::server::{Answer, json_answer, status};
-use crate::{loopback, page};
+use crate::{loopback, page, session};
 
 pub(crate) type Form = HashMap<String, String>;
 
@@ -42,21 +45,25 @@ pub(crate) fn authorize(issuer: &Inner, request: &Parts, body: &[u8]) -> Answer 
     } else {
         None
     };
+    let refused = |error| redirect(redirect_uri, &[("error", error), ("state", text("state"))]);
     if let Some(problem) = problem {
-        return redirect(
-            redirect_uri,
-            &[("error", problem), ("state", text("state"))],
-        );
+        return refused(problem);
     }
-    let Some(user) = form.get("user").filter(|_| request.method == Method::POST) else {
-        return page_answer(StatusCode::OK, page::sign_in(&issuer.users, &form));
+    let signed_in = session::users(issuer, &request.headers);
+    let chosen = form.get("user").filter(|_| request.method == Method::POST);
+    let user = match chosen {
+        Some(user) if issuer.users.contains(user) => user,
+        Some(_) => return refused("access_denied"),
+        None if text("prompt") == "none" => {
+            let hint = form.get("login_hint");
+            let mut latest_first = signed_in.iter().rev();
+            match latest_first.find(|user| hint.is_none_or(|hint| hint == **user)) {
+                Some(user) => user,
+                None => return refused("login_required"),
+            }
+        }
+        None => return page_answer(StatusCode::OK, page::sign_in(&issuer.users, &form)),
     };
-    if !issuer.users.contains(user) {
-        return redirect(
-            redirect_uri,
-            &[("error", "access_denied"), ("state", text("state"))],
-        );
-    }
     let lifetime = text("lifetime")
         .parse()
         .map_or(issuer.token_lifetime, Duration::from_secs);
@@ -82,19 +89,23 @@ pub(crate) fn authorize(issuer: &Inner, request: &Parts, body: &[u8]) -> Answer 
         .retain(|_, grant| grant.expires > Instant::now());
     if state.codes.len() >= MAX_CODES {
         drop(state);
-        let error = ("error", "temporarily_unavailable");
-        return redirect(redirect_uri, &[error, ("state", text("state"))]);
+        return refused("temporarily_unavailable");
     }
     state.codes.insert(code.clone(), grant);
     drop(state);
-    redirect(
+    let mut answer = redirect(
         redirect_uri,
         &[
             ("code", &code),
             ("state", text("state")),
             ("iss", &issuer.url()),
         ],
-    )
+    );
+    if chosen.is_some() {
+        let cookie = session::cookie(issuer, &signed_in, user);
+        answer.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    answer
 }
 
 /// The token endpoint.
@@ -147,6 +158,7 @@ pub(crate) fn token(issuer: &Inner, request: &Parts, body: &[u8]) -> Answer {
                     "sub": grant.subject,
                     "aud": grant.client_id,
                     "nonce": grant.nonce,
+                    "preferred_username": grant.subject,
                 })
             });
             tokens(issuer, &claims, grant.lifetime, id_token.as_ref())

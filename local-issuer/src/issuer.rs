@@ -32,7 +32,7 @@ pub struct Builder {
 }
 
 pub(crate) struct Inner {
-    origin: String,
+    pub(crate) origin: String,
     pub(crate) path: String,
     pub(crate) audience: String,
     pub(crate) users: Vec<String>,

@@ -32,6 +32,7 @@ mod key;
 mod loopback;
 mod page;
 mod server;
+mod session;
 mod token;
 mod userinfo;
 

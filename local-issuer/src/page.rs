@@ -27,7 +27,7 @@ pub(crate) fn sign_in(users: &[String], form: &Form) -> String {
     document(
         "Sign in",
         &format!(
-            "<h1>Sign in</h1><p>This is a development issuer: no password is asked.</p>\
+            "<h1>Sign in</h1><p>A development issuer: it asks for no password.</p>\
              <form method=\"post\">{fields}{buttons}</form>"
         ),
     )
@@ -53,9 +53,15 @@ fn document(title: &str, body: &str) -> String {
 }
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
-body{display:grid;place-items:center;min-height:100vh;margin:0}\
-main{width:min(22rem,90vw)}\
+:root{color-scheme:light dark;--page:#f3f4f7;--surface:#fff;--edge:#868fa0;--soft:#566071;--accent:#3451c6;\
+font:1rem/1.5 Inter,system-ui,sans-serif}\
+@media(prefers-color-scheme:dark){:root{--page:#0f1318;--surface:#171c24;--edge:#6f7c90;--soft:#a0abbd;--accent:#a3b5ff}}\
+body{display:grid;place-items:center;min-height:100dvh;margin:0;background:var(--page)}\
+main{width:min(24rem,100vw - 2rem);padding:2rem 0}\
+h1{margin:0;font-size:1.75rem;letter-spacing:-.02em}\
+p{margin:.5rem 0 1.25rem;color:var(--soft)}\
 form{display:grid;gap:.5rem}\
-button{font:inherit;padding:.7rem;border:1px solid #8888;border-radius:.5rem;cursor:pointer}\
-button:focus-visible{outline:3px solid #48f}";
+button{min-height:3rem;padding:.5rem .875rem;border:1px solid var(--edge);border-radius:.625rem;\
+background:var(--surface);color:inherit;font:inherit;overflow-wrap:anywhere;cursor:pointer}\
+button:hover{border-color:var(--accent)}\
+button:focus-visible{outline:3px solid var(--accent);outline-offset:2px}";

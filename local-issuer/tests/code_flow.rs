@@ -16,11 +16,22 @@ const VERIFIER: &str = "a-verifier-of-more-than-forty-three-characters-0123";
 
 /// Status, headers and body of a request.
 async fn send(issuer: &LocalIssuer, method: &str, path: &str, form: &str) -> (u16, String, String) {
+    send_with(issuer, method, path, form, "").await
+}
+
+/// The same with a cookie.
+async fn send_with(
+    issuer: &LocalIssuer,
+    method: &str,
+    path: &str,
+    form: &str,
+    cookie: &str,
+) -> (u16, String, String) {
     let url = issuer.url();
     let host = url.trim_start_matches("http://").split('/').next().unwrap();
     let mut stream = TcpStream::connect(host).await.unwrap();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{form}",
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nCookie: other=1; {cookie}\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -57,10 +68,12 @@ fn authorization(changes: &[(&str, &str)]) -> String {
 async fn sign_in(issuer: &LocalIssuer, changes: &[(&str, &str)]) -> HashMap<String, String> {
     let (status, head, _) = send(issuer, "POST", "/authorize", &authorization(changes)).await;
     assert_eq!(status, 303);
-    let location = head
-        .lines()
-        .find_map(|line| line.strip_prefix("location: "))
-        .unwrap();
+    redirect(&head)
+}
+
+/// The parameters of a redirect.
+fn redirect(head: &str) -> HashMap<String, String> {
+    let location = header(head, "location");
     let query = location
         .strip_prefix(REDIRECT)
         .unwrap()
@@ -69,6 +82,13 @@ async fn sign_in(issuer: &LocalIssuer, changes: &[(&str, &str)]) -> HashMap<Stri
     form_urlencoded::parse(query.as_bytes())
         .into_owned()
         .collect()
+}
+
+fn header<'h>(head: &'h str, name: &str) -> &'h str {
+    let mut values = head
+        .lines()
+        .filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    values.next().unwrap()
 }
 
 async fn exchange(issuer: &LocalIssuer, code: &str, changes: &[(&str, &str)]) -> (u16, Value) {
@@ -157,6 +177,60 @@ async fn a_code_works_once_and_only_for_whom_it_was_made() {
         400,
         "the second time"
     );
+}
+
+/// Signs a user in beside those of the cookie; returns the new cookie.
+async fn session(issuer: &LocalIssuer, user: &str, cookie: &str) -> String {
+    let form = authorization(&[("user", user)]);
+    let (_, head, _) = send_with(issuer, "POST", "/authorize", &form, cookie).await;
+    let set = header(&head, "set-cookie");
+    assert!(set.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{set}");
+    set.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn without_a_prompt_a_code_is_for_who_signed_in_with_the_same_browser() {
+    let issuer = LocalIssuer::builder().start().await.unwrap();
+    let silently = |cookie: String, hint: &'static [(&'static str, &'static str)]| {
+        let changes = [&[("prompt", "none")], hint].concat();
+        let path = format!("/authorize?{}", authorization(&changes));
+        let issuer = &issuer;
+        async move {
+            let (status, head, _) = send_with(issuer, "GET", &path, "", &cookie).await;
+            assert_eq!(status, 303);
+            let back = redirect(&head);
+            let Some(code) = back.get("code") else {
+                return back["error"].clone();
+            };
+            let (_, tokens) = exchange(issuer, code, &[]).await;
+            claims(&tokens["id_token"])["preferred_username"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        }
+    };
+    let alice = session(&issuer, "alice", "").await;
+    let both = session(&issuer, "bob", &alice).await;
+    let again = session(&issuer, "alice", &both).await;
+    let strangers = alice.replace("YWxpY2U", "bWFsbG9yeQ");
+    let elsewhere = alice.replace("local-issuer-", "local-issuer-1");
+    let hint = &[("login_hint", "alice")];
+    for (cookie, hint, expected) in [
+        (String::new(), &[][..], "login_required"),
+        (alice.clone(), &[], "alice"),
+        (both.clone(), &[], "bob"),
+        (both, hint, "alice"),
+        (again, &[], "alice"),
+        (alice, &[("login_hint", "bob")], "login_required"),
+        (strangers, &[], "login_required"),
+        (elsewhere, &[], "login_required"),
+    ] {
+        assert_eq!(
+            silently(cookie.clone(), hint).await,
+            expected,
+            "{cookie} {hint:?}"
+        );
+    }
 }
 
 #[tokio::test]

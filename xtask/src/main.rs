@@ -32,8 +32,8 @@ enum Command {
     Bench(bench::Options),
     /// Runs the fuzz targets, by a nightly toolchain.
     Fuzz(fuzz::Options),
-    /// Installs what the others need, and changes nothing outside the checkout
-    /// but the toolchain's wasm32 target.
+    /// Installs what the others need. Outside the checkout that is the toolchain's
+    /// wasm32 target and, for root on Debian, Chromium.
     Setup,
     /// Builds the Workers of the examples and runs them on workerd.
     #[command(subcommand)]

@@ -18,12 +18,13 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
         Err(reason) => println!("the fuzz targets can't run here: {reason}"),
     }
     match node() {
-        Ok(()) => npm_packages(workspace),
-        Err(reason) => {
-            println!("the Node suites can't run here: {reason}");
-            Ok(())
-        }
+        Ok(()) => npm_packages(workspace)?,
+        Err(reason) => println!("the Node suites can't run here: {reason}"),
     }
+    if let Err(reason) = chromium() {
+        println!("the suites of the page can't run here: {reason}");
+    }
+    Ok(())
 }
 
 /// The standard library for wasm32.
@@ -133,9 +134,34 @@ fn npm_ci(folder: &Path) -> Result<()> {
     run(Command::new("npm").arg("ci").current_dir(folder))
 }
 
+/// Debian's Chromium, installed where it is missing, or why the suites that need a
+/// browser can't run.
+pub(crate) fn chromium() -> std::result::Result<(), String> {
+    if Path::new(CHROMIUM).exists() {
+        return Ok(());
+    }
+    let is_root = run_quietly(Command::new("id").arg("-u")).is_ok_and(|id| id.text.trim() == "0");
+    if !is_root || run_quietly(Command::new("apt-get").arg("--version")).is_err() {
+        return Err(format!(
+            "{CHROMIUM} is not installed; on Debian: apt-get install chromium"
+        ));
+    }
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        run(&mut command).map_err(|error| error.to_string())
+    };
+    apt(&["update"])?;
+    apt(&["install", "--yes", "--no-install-recommends", "chromium"])
+}
+
 /// The triple of the web.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+/// Where Debian puts it; the suites look for it there.
+const CHROMIUM: &str = "/usr/bin/chromium";
 const OLDEST_NODE: u32 = 20;

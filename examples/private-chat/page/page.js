@@ -1,214 +1,293 @@
-// The page of a private chat: signs in by authorization code with PKCE, opens
-// rooms, and says why it was refused.
+// The page: a door for who is not signed in, and behind it one room at a time.
+
+import { RoomConnection } from './connection.js';
+import { Messages } from './messages.js';
+import { Access, Members, showRooms } from './panel.js';
+import { SIGNED_OUT, challengeOf, claimRefusal } from './refusals.js';
+import { LOBBY, addressOf, ownRoom, pathOf, roomAt } from './rooms.js';
+import { Session, SignInError, isFrame } from './session.js';
+import { Trouble } from './trouble.js';
 
 const $ = (id) => document.getElementById(id);
-const PARTY = "/parties/private-chat/";
-const config = await (await fetch("config.json")).json();
 
-let token = sessionStorage.getItem("token");
-let claims;
-let socket;
-let timer;
-let attempts = 0;
+let config;
+let session;
+/** The parts of the page. */
+let messages;
+let members;
+let access;
+let trouble;
 
-// What a close code means to a user, and whether it is worth coming back.
-const REFUSALS = {
-  3000: ["Your access token has expired.", "Sign in again to go on."],
-  1008: null,
-  1009: ["Your message was too large.", "Send a shorter one."],
-  1011: ["The room failed.", "Trying again."],
-  1013: ["The server is busy, or the identity provider is out of reach.", "Trying again."],
-  1001: ["The server is restarting.", "Trying again."],
-};
-const POLICY = {
-  "This chat is not yours.": "This room belongs to somebody else, or to nobody yet. Claim it, or choose another.",
-  "Unauthorized": "The token was not accepted. Sign in again.",
-};
+/** The room that is shown, its connection, and the connection's id. */
+let room;
+let connection;
+let ownId;
+/** Rooms that were opened in this window. */
+const opened = [];
+/** The last message, for when it comes back as too long. */
+let lastSent = '';
+/** Whether the room has let this window in, and not ended it. */
+let isIn = false;
+/** When the room was lost, to say what was missed. */
+let lostAt;
 
-function notice(text, isBad = false) {
-  $("notice").textContent = text;
-  $("notice").className = isBad ? "bad" : "";
-}
-
-function base64url(bytes) {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-}
-
-async function endpoints() {
-  const issuer = config.issuer.replace(/\/$/, "");
-  return (await fetch(`${issuer}/.well-known/openid-configuration`)).json();
-}
-
-async function signIn() {
-  const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)));
-  const state = base64url(crypto.getRandomValues(new Uint8Array(16)));
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier));
-  sessionStorage.setItem("signing-in", JSON.stringify({ verifier, state, room: location.hash }));
-  const url = new URL((await endpoints()).authorization_endpoint);
-  url.search = new URLSearchParams({
-    response_type: "code",
-    client_id: config.clientId,
-    redirect_uri: location.origin + "/",
-    scope: "openid",
-    resource: config.audience,
-    audience: config.audience,
-    state,
-    code_challenge: base64url(new Uint8Array(digest)),
-    code_challenge_method: "S256",
-  });
-  location.assign(url);
-}
-
-async function finishSignIn() {
-  const answer = new URLSearchParams(location.search);
-  const started = JSON.parse(sessionStorage.getItem("signing-in") ?? "null");
-  sessionStorage.removeItem("signing-in");
-  history.replaceState(null, "", "/" + (started?.room ?? ""));
-  if (!started || answer.get("state") !== started.state || !answer.get("code")) {
-    throw new Error(answer.get("error") ?? "the sign-in was not begun here");
-  }
-  const response = await fetch((await endpoints()).token_endpoint, {
-    method: "POST",
-    body: new URLSearchParams({
-      grant_type: "authorization_code",
-      client_id: config.clientId,
-      code: answer.get("code"),
-      redirect_uri: location.origin + "/",
-      code_verifier: started.verifier,
-    }),
-  });
-  const tokens = await response.json();
-  if (!tokens.access_token) throw new Error(tokens.error ?? "the issuer gave no token");
-  useToken(tokens.access_token);
-}
-
-function useToken(value) {
-  token = value;
-  sessionStorage.setItem("token", token);
-}
-
-function decodeClaims() {
+async function start() {
   try {
-    const text = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return JSON.parse(new TextDecoder().decode(Uint8Array.from(atob(text), (c) => c.charCodeAt(0))));
+    config = await (await fetch('config.json')).json();
   } catch {
-    return undefined;
+    $('door-wait').textContent = 'The server gives no answer. Reload the page to try again.';
+    return;
+  }
+  session = new Session(config);
+  messages = new Messages({
+    log: $('log'),
+    list: $('messages'),
+    empty: $('empty'),
+    latest: $('latest'),
+  });
+  members = new Members();
+  access = new Access();
+  trouble = new Trouble(OFFERS);
+  addEventListener('hashchange', enter);
+  let problem;
+  try {
+    await session.resume();
+  } catch (error) {
+    if (!(error instanceof SignInError)) throw error;
+    if (!error.needsUser) problem = error.message;
+  }
+  if (session.access) enter();
+  else showDoor(problem);
+}
+
+function showDoor(problem) {
+  document.title = 'Private chat';
+  $('app').hidden = true;
+  $('door').hidden = false;
+  $('door-wait').hidden = true;
+  $('sign-in').hidden = !session.canSignIn;
+  $('paste').hidden = session.canSignIn;
+  $('door-problem').hidden = !problem;
+  $('door-problem').textContent = problem ? `You are not signed in: ${problem}` : '';
+  $('door-note').textContent = session.canSignIn
+    ? `You sign in at ${new URL(config.issuer).host}. This page gets a token that ends soon and keeps it in memory; it never sees a password.`
+    : `A token of ${config.issuer} for ${config.audience}. It stays in the memory of this window.`;
+}
+
+async function signIn(scope) {
+  try {
+    await session.signIn(scope);
+  } catch (error) {
+    if (!(error instanceof SignInError)) throw error;
+    showDoor(error.message);
   }
 }
 
-function show() {
-  claims = token ? decodeClaims() : undefined;
-  $("signed-out").hidden = Boolean(token);
-  $("signed-in").hidden = !token;
-  $("sign-out").hidden = !token;
-  $("sign-in").hidden = !config.clientId;
-  $("paste").hidden = Boolean(config.clientId);
-  $("user").textContent = claims?.sub ? `Signed in as ${claims.sub}` : "";
-  $("claims").textContent = claims ? JSON.stringify(claims, null, 2) : "";
-}
-
-function tick() {
-  const left = claims?.exp ? Math.floor(claims.exp - Date.now() / 1000) : undefined;
-  $("remaining").textContent = left === undefined ? ""
-    : left > 0 ? `Valid for ${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} more`
-    : "Expired";
-}
-
-function connect(room) {
-  clearTimeout(timer);
-  socket?.close();
-  location.hash = room;
-  const url = new URL(PARTY + room, location.href.replace(/^http/, "ws"));
-  url.searchParams.set("access_token", token);
-  const own = socket = new WebSocket(url);
-  own.onmessage = (event) => receive(JSON.parse(event.data));
-  own.onclose = (event) => own === socket && closed(room, event);
+/** Shows the room of the address. */
+function enter() {
+  if (!session.access) return;
+  const next = roomAt(location.hash) ?? LOBBY;
+  if (room && addressOf(next) === addressOf(room) && connection) return;
+  if (!roomAt(location.hash)) history.replaceState(null, '', addressOf(next));
+  connection?.close();
+  room = next;
+  isIn = false;
+  lostAt = undefined;
+  messages.clear();
+  members.clear();
+  if (!opened.some((known) => addressOf(known) === addressOf(room))) opened.push(room);
+  $('door').hidden = true;
+  $('app').hidden = false;
+  const { user } = session.access;
+  document.title = `${room.name} · Private chat`;
+  $('app').dataset.kind = room.kind;
+  $('room-name').textContent = $('room-name').title = room.name;
+  $('room-kind').textContent = room.kind === 'shared' ? 'Shared with all' : 'Private';
+  $('text').placeholder = `Message as ${user}`;
+  showRooms(user, opened, room);
+  access.show(session.access, config.issuer);
+  $('panel').hidePopover();
+  connection = new RoomConnection(pathOf(room), session, { state: showState, message: receive });
+  connection.open();
 }
 
 function receive(message) {
-  if (message.type === "welcome") {
-    attempts = 0;
-    $("chat").hidden = false;
-    notice("You are in.");
-    $("claims").textContent = JSON.stringify(message.claims, null, 2);
-  } else if (message.type === "members") {
-    $("members").replaceChildren(...message.members.map(({ sub, id }) => item(`${sub} (${id.slice(0, 8)})`)));
-  } else if (message.type === "message") {
-    const line = item(message.text);
-    const from = document.createElement("b");
-    from.textContent = message.from;
-    line.prepend(from);
-    $("messages").append(line);
-    line.scrollIntoView({ block: "nearest" });
+  const { user } = session.access;
+  switch (message.type) {
+    case 'welcome': {
+      ownId = message.id;
+      // The server's time that is left counts, not this device's clock.
+      const until = Date.now() + (message.validForSeconds ?? Infinity) * 1000;
+      access.show({ user, claims: message.claims, until }, config.issuer);
+      members.welcome(message.members, { user, connection: ownId });
+      if (message.owner === user) $('room-kind').textContent = 'Private, owned by you';
+      focusComposer();
+      break;
+    }
+    case 'joined':
+      members.joined(message.member);
+      break;
+    case 'left':
+      members.left(message.id);
+      break;
+    case 'message':
+      messages.add(message, { user, connection: ownId });
+      break;
   }
 }
 
-function item(text) {
-  const line = document.createElement("li");
-  line.textContent = text;
-  return line;
+/** What had the focus may be gone with a refusal. On a phone the keyboard would come up. */
+function focusComposer() {
+  const { activeElement: focused, body } = document;
+  const isFree = focused === body || !focused.checkVisibility();
+  if (isFree && matchMedia('(pointer: fine)').matches) $('text').focus({ preventScroll: true });
 }
 
-function closed(room, { code, reason }) {
-  $("chat").hidden = true;
-  $("members").replaceChildren();
-  if (code === 1008) {
-    notice(`${reason} ${POLICY[reason] ?? ""}`, true);
-    return;
-  }
-  const [cause, remedy] = REFUSALS[code] ?? ["The connection was lost.", "Trying again."];
-  notice(`${cause} ${remedy}`, true);
-  if (code !== 3000) {
-    timer = setTimeout(() => connect(room), Math.min(10_000, 500 * 2 ** attempts++));
-  }
-}
-
-async function claim(room) {
-  const response = await fetch(`${PARTY}${room}/claim`, {
-    method: "POST",
-    headers: { Authorization: `Bearer ${token}` },
-  });
-  if (response.ok) {
-    connect(room);
-  } else {
-    const challenge = response.headers.get("WWW-Authenticate") ?? "";
-    const why = /error_description="([^"]*)"/.exec(challenge)?.[1];
-    notice(`${await response.text()} ${why ?? ""}`, true);
-  }
-}
-
-$("sign-in").onclick = () => signIn().catch((error) => alert(error.message));
-$("sign-out").onclick = () => {
-  sessionStorage.removeItem("token");
-  token = undefined;
-  clearTimeout(timer);
-  socket?.close();
-  show();
+const STATES = {
+  connecting: 'Connecting',
+  open: 'Connected',
+  renewing: 'Renewing',
+  waiting: 'Reconnecting',
+  refused: 'Not connected',
 };
-$("paste").onsubmit = (event) => {
+
+/** @param {import('./connection.js').State} state */
+function showState({ name, refusal: why, until }) {
+  $('status').dataset.state = name;
+  $('status').textContent = STATES[name];
+  $('say').querySelector('button').ariaDisabled = String(name !== 'open');
+  if (name === 'open') {
+    isIn = true;
+    const note = lostAt && missed();
+    if (note) messages.note(note);
+    lostAt = undefined;
+  } else if (name !== 'connecting') {
+    members.clear();
+    if (why.next === 'renew') access.end();
+    if (why.returnsMessage) {
+      $('text').value ||= lastSent;
+      messages.note(`${why.cause}. ${why.remedy}`);
+    }
+    if (isIn) lostAt = { time: Date.now(), renewed: why.next === 'renew' };
+    isIn = false;
+  }
+  trouble.show(name === 'open' ? undefined : why, until);
+  if (name === 'refused' && why.isExplained) explain(why);
+}
+
+/** What to say of the time away, where that is worth a line. */
+function missed() {
+  const seconds = Math.round((Date.now() - lostAt.time) / 1000);
+  if (lostAt.renewed && seconds < 5) return 'Your access token ended and was renewed.';
+  if (seconds < 2) return undefined;
+  return `You were away for ${seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`}. What was written meanwhile is not here.`;
+}
+
+/** Why a token was refused is in the challenge of an HTTP answer, not in a close frame. */
+async function explain(why) {
+  const { token } = session.access;
+  const headers = { Authorization: `Bearer ${token}` };
+  const answer = await fetch(pathOf(room), { headers }).catch(() => undefined);
+  if (trouble.shown !== why || !answer) return;
+  const { description, scope } = challengeOf(answer);
+  if (description) trouble.detail(`${why.detail}: ${description}`);
+  why.scope = scope;
+}
+
+const OFFERS = {
+  now: ['Try now', () => connection.open()],
+  retry: ['Try again', () => connection.open()],
+  claim: ['Claim this room', claim],
+  own: ['Open your own room', () => go(ownRoom(session.access.user))],
+  lobby: ['Go to the lobby', () => go(LOBBY)],
+  'sign-in': ['Sign in again', signInAgain],
+};
+
+/** Without the user where the issuer allows it, and there is nothing more to ask for. */
+async function signInAgain() {
+  const { scope } = trouble.shown;
+  const current = connection;
+  if (!scope) {
+    try {
+      await session.renew();
+      if (current === connection) connection.open();
+      return;
+    } catch (error) {
+      if (!(error instanceof SignInError)) throw error;
+    }
+  }
+  if (session.canSignIn) await signIn(scope);
+  else signOut();
+}
+
+async function claim() {
+  const claimed = room;
+  const why = await claimRoom(claimed);
+  if (claimed !== room) return;
+  if (why) trouble.show(why);
+  else connection.open();
+}
+
+/** @returns {Promise<object | undefined>} why it was refused */
+async function claimRoom(room) {
+  try {
+    const { token } = await session.freshAccess();
+    const headers = { Authorization: `Bearer ${token}` };
+    const answer = await fetch(`${pathOf(room)}/claim`, { method: 'POST', headers });
+    return answer.ok ? undefined : claimRefusal(answer);
+  } catch (error) {
+    return error instanceof SignInError ? SIGNED_OUT : claimRefusal(undefined);
+  }
+}
+
+function go(next) {
+  location.hash = addressOf(next);
+}
+
+function signOut() {
+  connection?.close();
+  connection = undefined;
+  room = undefined;
+  opened.length = 0;
+  messages.clear();
+  members.clear();
+  $('claims').replaceChildren();
+  $('text').value = '';
+  session.signOut();
+  $('panel').hidePopover();
+  showDoor();
+  ($('sign-in').hidden ? $('token') : $('sign-in')).focus();
+}
+
+$('sign-in').onclick = () => signIn();
+$('sign-out').onclick = signOut;
+$('paste').onsubmit = (event) => {
   event.preventDefault();
-  useToken($("token").value.trim());
-  $("token").value = "";
-  show();
+  session.use($('token').value.trim());
+  $('token').value = '';
+  enter();
 };
-$("open").onsubmit = (event) => {
+$('open').onsubmit = (event) => {
   event.preventDefault();
-  notice("Connecting…");
-  connect($("room").value);
+  go({ kind: new FormData(event.target).get('kind'), name: $('open-name').value });
+  $('open-name').value = '';
 };
-$("claim").onclick = () => $("open").reportValidity() && claim($("room").value);
-$("say").onsubmit = (event) => {
+$('say').onsubmit = (event) => {
   event.preventDefault();
-  if (socket?.readyState === WebSocket.OPEN) {
-    socket.send($("text").value);
-    $("text").value = "";
-  }
+  const text = $('text').value.trim();
+  if (!text || !connection.send(text)) return;
+  lastSent = text;
+  $('text').value = '';
 };
+$('text').onkeydown = (event) => {
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $('say').requestSubmit();
+};
+// From drawer to column and back.
+matchMedia('(max-width: 56rem)').onchange = () => $('panel').hidePopover();
 
-if (new URLSearchParams(location.search).has("state")) {
-  await finishSignIn().catch((error) => alert(`Signing in failed: ${error.message}`));
+if (!isFrame()) {
+  $('door').hidden = false;
+  await start();
 }
-show();
-$("room").value = location.hash.slice(1) || (claims?.sub ? `room-of-${claims.sub}` : "");
-setInterval(tick, 1000);
-tick();

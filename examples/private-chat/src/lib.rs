@@ -1,8 +1,8 @@
-//! The server of a private chat room. Nothing here names a host.
+//! The servers of chat rooms, shared and private. Nothing here names a host.
 
 mod page;
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use agents_oauth2_jwt_bearer::{
     AuthConnection, AuthContext, AuthHooks, AuthOptions, Identity, Overwrite, OwnerError,
@@ -11,25 +11,42 @@ use agents_oauth2_jwt_bearer::{
 use http::{Method, StatusCode};
 use partyserver::{
     CloseEvent, Connection, Context, CorsOption, Handshake, Message, PartyOptions, PartyRegistry,
-    Request, RequestGate, Response, Result, Room, Server, json, text,
+    Request, RequestGate, Response, Result, Server, json, text,
 };
-use serde_json::json as value;
+use serde_json::{Value, json as value};
 
 pub use page::Page;
 
-/// A chat room of one owner, on all of the owner's devices.
-#[derive(Debug, Default)]
-pub struct Chat;
+/// A chat room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chat {
+    /// Of everyone who is signed in.
+    Shared,
+    /// Of one owner, on all of the owner's devices.
+    Private,
+}
 
-/// What is served: authentication outermost, then ownership, then the chat.
+/// A room of everyone: authentication, then the chat.
+pub type SharedChat = WithAuth<Chat>;
+
+/// A room of one owner: authentication outermost, then ownership, then the chat.
 pub type PrivateChat = WithAuth<WithOwnership<Chat>>;
 
 /// Registers what is served, with any host: the rooms, and the page.
 pub fn parties<R: PartyRegistry>(registry: R, options: AuthOptions, page: Page) -> R {
-    let chat = move || -> PrivateChat { WithAuth::new(WithOwnership::new(Chat), options.clone()) };
-    let party = PartyOptions::new().with_cors(CorsOption::Default);
+    let private = options.clone();
+    let private = move || -> PrivateChat {
+        WithAuth::new(WithOwnership::new(Chat::Private), private.clone())
+    };
+    let shared = move || -> SharedChat { WithAuth::new(Chat::Shared, options.clone()) };
+    // Everyone is told of everyone who is here, which bounds what a room can hold.
+    let party = PartyOptions::new()
+        .with_cors(CorsOption::Default)
+        .with_max_connections_per_room(100)
+        .with_max_message(16 * 1024);
     registry
-        .party_with("private-chat", party, chat)
+        .party_with("shared-chat", party.clone(), shared)
+        .party_with("private-chat", party, private)
         .fallback(move |request| std::future::ready(page.answer(&request)))
 }
 
@@ -40,23 +57,20 @@ impl Server for Chat {
         connection: &Connection,
         _: &Handshake,
     ) -> Result<()> {
+        connection.set_state(&millis(cx.now()))?;
         let identity = connection.attachments().get::<Identity>();
-        let valid_until = identity.and_then(|identity| {
-            Some(
-                identity
-                    .valid_until()
-                    .duration_since(UNIX_EPOCH)
-                    .ok()?
-                    .as_secs(),
-            )
-        });
+        let valid_for = identity.and_then(|id| id.valid_until().duration_since(cx.now()).ok());
+        let members: Vec<_> = cx.room().connections().iter().map(member).collect();
         connection.send(value!({
             "type": "welcome",
             "id": connection.id(),
             "claims": cx.claims()?,
-            "validUntil": valid_until,
+            "owner": cx.room().owner().await?,
+            "validForSeconds": valid_for.map(|left| left.as_secs_f64()),
+            "members": members,
         }))?;
-        tell_members(cx.room());
+        let joined = value!({ "type": "joined", "member": member(connection) });
+        cx.room().broadcast_except(joined, &[connection.id()]);
         Ok(())
     }
 
@@ -66,18 +80,32 @@ impl Server for Chat {
         from: &Connection,
         message: Message,
     ) -> Result<()> {
-        let claims = cx.claims()?;
+        let claims = cx.claims()?; // verified, and still valid now
+        let Ok(text) = message.as_text() else {
+            from.close(UNSUPPORTED_DATA, "text only");
+            return Ok(());
+        };
         cx.room().broadcast(value!({
             "type": "message",
             "from": claims.subject(),
             "connection": from.id(),
-            "text": message.as_text()?,
+            "at": millis(cx.now()),
+            "text": text,
         }));
         Ok(())
     }
 
-    async fn on_close(&mut self, cx: &Context, _: &Connection, _: CloseEvent) -> Result<()> {
-        tell_members(cx.room());
+    async fn on_close(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        _: CloseEvent,
+    ) -> Result<()> {
+        // A user may have two connections under one id.
+        if cx.room().connection(connection.id()).is_none() {
+            cx.room()
+                .broadcast(value!({ "type": "left", "id": connection.id() }));
+        }
         Ok(())
     }
 
@@ -91,14 +119,15 @@ impl Server for Chat {
 }
 
 impl AuthHooks for Chat {
-    /// `POST …/claim` makes the caller the owner of a room that has none. It is
-    /// answered before ownership is checked.
+    /// `POST …/claim` makes the caller the owner of a private room that has none.
+    /// It is answered before ownership is checked.
     async fn on_authenticated_request(
         &mut self,
         cx: &Context,
         request: Request,
     ) -> Result<RequestGate> {
-        if request.method() != Method::POST || !request.uri().path().ends_with("/claim") {
+        let is_claim = request.method() == Method::POST && request.uri().path().ends_with("/claim");
+        if *self == Self::Shared || !is_claim {
             return Ok(RequestGate::Admit(request));
         }
         let claims = cx.claims()?;
@@ -115,17 +144,22 @@ impl AuthHooks for Chat {
 
 impl OwnershipHooks for Chat {}
 
-/// Tells everyone who is here.
-fn tell_members(room: &Room) {
-    let members: Vec<_> = room
-        .connections()
-        .iter()
-        .map(|connection| {
-            let sub = connection
-                .claims()
-                .map(|claims| claims.subject().to_owned());
-            value!({ "id": connection.id(), "sub": sub })
-        })
-        .collect();
-    room.broadcast(value!({ "type": "members", "members": members }));
+/// What everyone in a room is told of a connection: whose it is, and since when.
+fn member(connection: &Connection) -> Value {
+    let claims = connection.claims();
+    value!({
+        "id": connection.id(),
+        "sub": claims.as_ref().map(|claims| claims.subject()),
+        "since": connection.state::<u64>(),
+    })
 }
+
+/// Milliseconds since 1970, as JavaScript counts.
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The close code for a kind of message that is not understood (RFC 6455 section
+/// 7.4.1).
+const UNSUPPORTED_DATA: u16 = 1003;

@@ -1,9 +1,10 @@
-//! Private chat rooms on one machine.
+//! Chat rooms on one machine.
 //!
 //! Without configuration it brings its own issuer, for trying it out. With
 //! `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` it uses yours.
 
 use std::io::IsTerminal;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use partyserver_native::{Parties, stop_signal};
 use private_chat::Page;
 use tokio::net::TcpListener;
 
-/// Private chat rooms behind OAuth 2.0 access tokens.
+/// Shared and private chat rooms behind OAuth 2.0 access tokens.
 ///
 /// OIDC_ISSUER_URL and OIDC_AUDIENCE name your issuer and API; without both a
 /// local issuer with demo users is started. OIDC_CLIENT_ID is the public client
@@ -60,10 +61,7 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let (options, issuer) = if is_configured {
         (AuthOptions::from_env()?, None)
     } else {
-        let issuer = LocalIssuer::builder()
-            .audience(LOCAL_AUDIENCE)
-            .start()
-            .await?;
+        let issuer = local_issuer(address.port()).await?;
         let options = AuthOptions::builder()
             .issuer(issuer.url())
             .audience(LOCAL_AUDIENCE);
@@ -95,6 +93,17 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     }
     service.serve_on(listener, stop).await;
     Ok(())
+}
+
+/// The issuer is at the next port where that is free: who signed in there still is
+/// after a restart.
+async fn local_issuer(port: u16) -> std::io::Result<LocalIssuer> {
+    let builder = LocalIssuer::builder().audience(LOCAL_AUDIENCE);
+    let next = SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrapping_add(1)));
+    match builder.clone().bind(next).start().await {
+        Ok(issuer) => Ok(issuer),
+        Err(_) => builder.start().await,
+    }
 }
 
 const LOCAL_AUDIENCE: &str = "private-chat";

@@ -48,6 +48,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
                 let problem = format!("{reason}; --without-node leaves this suite out");
                 rows.push(Row::problem(&suite.name(), problem));
             }
+            Ok(()) if suite.needs_browser() => match setup::chromium() {
+                Ok(()) => suites.push(suite),
+                Err(reason) => rows.push(Row::problem(&suite.name(), reason)),
+            },
             Ok(()) => suites.push(suite),
         }
     }

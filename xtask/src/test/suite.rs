@@ -96,8 +96,14 @@ impl Suite {
     pub(super) fn black_box(&self) -> Option<Host> {
         match self {
             Self::Cargo(..) | Self::Fuzz => None,
+            Self::Node(..) if self.needs_browser() => None,
             Self::Conformance(host) | Self::Node(_, host) => Some(*host),
         }
+    }
+
+    /// Whether it is about the page, in a browser: the suites `page` and `page-…`.
+    pub(super) fn needs_browser(&self) -> bool {
+        matches!(self, Self::Node(..)) && self.is_called("page")
     }
 
     /// Runs the suite.
