@@ -18,11 +18,11 @@ struct Waiter {
     waker: Cell<Option<Waker>>,
 }
 
-/// One turn: asked for once, and given back by [`Turn::end`]. Whoever cleans up
-/// after a panic holds it too, because the panic drops nothing.
+/// One turn: asked for once, and given back by [`Turn::end`] or when it is dropped.
+/// Whoever cleans up after a panic holds it too, because the panic drops nothing.
 pub(crate) struct Turn {
     turns: Rc<Turns>,
-    is_held: Cell<bool>,
+    waiter: Rc<Waiter>,
 }
 
 impl Turns {
@@ -33,46 +33,60 @@ impl Turns {
     pub(crate) fn turn(self: &Rc<Self>) -> Rc<Turn> {
         Rc::new(Turn {
             turns: Rc::clone(self),
-            is_held: Cell::new(false),
+            waiter: Rc::default(),
         })
+    }
+
+    fn wait(&self, waiter: Rc<Waiter>) {
+        self.waiting.borrow_mut().push_back(waiter);
+    }
+
+    fn next(&self) -> Option<Rc<Waiter>> {
+        self.waiting.borrow_mut().pop_front()
     }
 }
 
 impl Turn {
     /// Waits until it is this one's turn.
     pub(crate) async fn begin(&self) {
-        if self.turns.is_busy.replace(true) {
-            let waiter = Rc::new(Waiter::default());
-            self.turns
-                .waiting
-                .borrow_mut()
-                .push_back(Rc::clone(&waiter));
-            std::future::poll_fn(|cx| {
-                if waiter.is_granted.get() {
-                    return Poll::Ready(());
-                }
-                waiter.waker.set(Some(cx.waker().clone()));
-                Poll::Pending
-            })
-            .await;
+        let Waiter { is_granted, waker } = &*self.waiter;
+        if !self.turns.is_busy.replace(true) {
+            is_granted.set(true);
+            return;
         }
-        self.is_held.set(true);
+        self.turns.wait(Rc::clone(&self.waiter));
+        std::future::poll_fn(|cx| {
+            if is_granted.get() {
+                return Poll::Ready(());
+            }
+            waker.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
 
     /// Gives the turn to the next; nothing happens when it is not held.
     pub(crate) fn end(&self) {
-        if !self.is_held.replace(false) {
+        if !self.waiter.is_granted.replace(false) {
             return;
         }
-        let next = self.turns.waiting.borrow_mut().pop_front();
-        match next {
-            Some(next) => {
-                next.is_granted.set(true);
-                if let Some(waker) = next.waker.take() {
-                    waker.wake();
-                }
+        while let Some(next) = self.turns.next() {
+            // Held by nobody else: it was dropped while it waited.
+            if Rc::strong_count(&next) == 1 {
+                continue;
             }
-            None => self.turns.is_busy.set(false),
+            next.is_granted.set(true);
+            if let Some(waker) = next.waker.take() {
+                waker.wake();
+            }
+            return;
         }
+        self.turns.is_busy.set(false);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.end();
     }
 }

@@ -163,3 +163,8 @@ fn millis(time: SystemTime) -> u64 {
 /// The close code for a kind of message that is not understood (RFC 6455 section
 /// 7.4.1).
 const UNSUPPORTED_DATA: u16 = 1003;
+
+/// The server of that page compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/from-typescript.md")]
+struct FromTypeScript;

@@ -1,5 +1,7 @@
 //! The layers of ARCHITECTURE.md, held against what cargo resolves.
 
+use std::path::PathBuf;
+
 use crate::process::run_quietly;
 use crate::{Result, workspace::Workspace};
 
@@ -11,7 +13,7 @@ struct Rule {
     reason: &'static str,
 }
 
-const RULES: [Rule; 6] = [
+const RULES: [Rule; 7] = [
     Rule {
         package: "oauth2-jwt-bearer",
         features: "--no-default-features",
@@ -69,6 +71,18 @@ const RULES: [Rule; 6] = [
         reason: "hosts know no OAuth",
     },
     Rule {
+        package: "partyserver-workers",
+        features: "--all-features",
+        absent: &[
+            "tokio",
+            "hyper",
+            "oauth2-jwt-bearer",
+            "agents-oauth2-jwt-bearer",
+            "partyserver-native",
+        ],
+        reason: "hosts know no OAuth",
+    },
+    Rule {
         package: "local-issuer",
         features: "--all-features",
         absent: &[
@@ -82,7 +96,7 @@ const RULES: [Rule; 6] = [
 
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
     println!("\nchecking that the layers hold");
-    let mut broken = Vec::new();
+    let mut broken = targets_named(workspace)?;
     for rule in RULES {
         let resolved = dependencies(workspace, &rule)?;
         for name in rule.absent {
@@ -103,6 +117,43 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
         Err(broken.join("; ").into())
     }
 }
+
+/// Where a crate that is built for both hosts asks for its target, but in the one file
+/// that may: the same code runs on each.
+fn targets_named(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut named = Vec::new();
+    let mut folders: Vec<PathBuf> = BOTH_TARGETS
+        .map(|package| workspace.root.join(package).join("src"))
+        .to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if !path.ends_with("maybe_send.rs")
+                && asks_for_target(&std::fs::read_to_string(&path)?)
+            {
+                named.push(format!("{} asks for its target", path.display()));
+            }
+        }
+    }
+    Ok(named)
+}
+
+fn asks_for_target(text: &str) -> bool {
+    let is_cfg =
+        |line: &str| line.contains("cfg(") || line.contains("cfg!(") || line.contains("cfg_attr(");
+    text.lines()
+        .filter(|line| is_cfg(line))
+        .any(|line| line.contains("target_") || line.contains("(unix") || line.contains("wasm"))
+}
+
+/// What the hosts share.
+const BOTH_TARGETS: [&str; 3] = [
+    "partyserver",
+    "agents-oauth2-jwt-bearer",
+    "oauth2-jwt-bearer",
+];
 
 /// The names of all crates that this one is built with, on any platform; those of its
 /// tests are left out.
@@ -133,6 +184,15 @@ fn names(tree: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_are_no_targets() {
+        assert!(asks_for_target("#[cfg(target_arch = \"wasm32\")]"));
+        assert!(asks_for_target("if cfg!(target_os = \"linux\") {}"));
+        assert!(!asks_for_target(
+            "#[cfg(feature = \"native\")]\nmod target_x;"
+        ));
+    }
 
     #[test]
     fn a_name_is_a_whole_word() {

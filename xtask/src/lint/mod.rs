@@ -131,14 +131,21 @@ fn clippy(workspace: &Workspace, selection: &[&str]) -> Result<()> {
     process::run(command.args(selection).args(["--", "--deny", "warnings"]))
 }
 
-/// What any web runtime can use compiles for it, without a host.
+/// What any web runtime can use compiles for it without a host, and so does what is for
+/// Workers alone.
 fn wasm(workspace: &Workspace) -> Result<()> {
     setup::wasm_target()?;
     for (package, features) in [
         ("oauth2-jwt-bearer", ""),
         ("oauth2-jwt-bearer", "verifier"),
+        ("oauth2-jwt-bearer", "web"),
         ("partyserver", ""),
         ("agents-oauth2-jwt-bearer", ""),
+        ("agents-oauth2-jwt-bearer", "web"),
+        ("partyserver-workers", ""),
+        ("conformance-server-worker", ""),
+        ("private-chat-worker", ""),
+        ("bench-worker", ""),
     ] {
         let mut command = workspace.cargo(&["clippy", "--locked", "--package", package]);
         command.args(["--no-default-features", "--features", features]);
@@ -151,11 +158,11 @@ fn wasm(workspace: &Workspace) -> Result<()> {
 }
 
 fn doc(workspace: &Workspace) -> Result<()> {
-    process::run(
-        workspace
-            .cargo(&["doc", "--no-deps", "--locked"])
-            .env("RUSTDOCFLAGS", "--deny warnings"),
-    )
+    let on_the_web = ["--package", "partyserver-workers", "--target", setup::WASM];
+    for selection in [&[][..], &on_the_web] {
+        let mut command = workspace.cargo(&["doc", "--no-deps", "--locked"]);
+        command.args(selection);
+        process::run(command.env("RUSTDOCFLAGS", "--deny warnings"))?;
+    }
+    Ok(())
 }
-
-const FUZZ: &str = "fuzz/Cargo.toml";
