@@ -166,3 +166,5 @@ fn doc(workspace: &Workspace) -> Result<()> {
     }
     Ok(())
 }
+
+const FUZZ: &str = "fuzz/Cargo.toml";
