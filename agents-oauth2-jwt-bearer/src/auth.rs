@@ -27,11 +27,10 @@
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY};
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, Uri};
 use oauth2_jwt_bearer::{
-    AccessToken, Error as TokenError, IdToken, Readiness as ProviderReadiness, RequestKind,
-    VerifiedToken, extract, has_query_token, without_query_token,
+    AccessToken, Anonymous, Error as TokenError, IdToken, Readiness as ProviderReadiness,
+    RequestKind, VerifiedToken, has_query_token, protect_query_token,
 };
 use partyserver::host::requested_id;
 use partyserver::{
@@ -44,7 +43,7 @@ use serde_json::Value;
 use crate::context::{Handle, NotAuthenticated, valid_identity};
 use crate::identity::{Credentials, Identity};
 use crate::log;
-use crate::options::{Anonymous, AuthOptions, RefreshToken, Settings};
+use crate::options::{AuthOptions, RefreshToken, Settings};
 use crate::refusal::{TOKEN_EXPIRED, expired, refusal, response};
 
 /// A server whose every request, connection and message carries a verified
@@ -103,7 +102,7 @@ impl<S: AuthHooks> WithAuth<S> {
         match valid_identity(cx) {
             Ok(_) => Ok(()),
             Err(NotAuthenticated::Expired) => Err(TokenError::Expired),
-            Err(NotAuthenticated::Anonymous) => match self.settings().anonymous {
+            Err(NotAuthenticated::Anonymous) => match self.settings().bearer.anonymous() {
                 Anonymous::Allowed => Ok(()),
                 Anonymous::Refused => Err(TokenError::Missing),
             },
@@ -113,12 +112,12 @@ impl<S: AuthHooks> WithAuth<S> {
 
 impl<S: AuthHooks> Server for WithAuth<S> {
     fn on_party_start(&self) {
-        self.settings().verifier.start();
+        self.settings().bearer.verifier().start();
         self.inner.on_party_start();
     }
 
     fn readiness(&self) -> Readiness {
-        match self.settings().verifier.readiness() {
+        match self.settings().bearer.verifier().readiness() {
             ProviderReadiness::Ready => self.inner.readiness(),
             ProviderReadiness::NotReady(reason) => Readiness::NotReady(reason),
         }
@@ -139,8 +138,7 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     fn answer_headers(&self, uri: &Uri) -> HeaderMap {
         let mut headers = self.inner.answer_headers(uri);
         if has_query_token(uri) {
-            headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            protect_query_token(&mut headers);
         }
         headers
     }
@@ -310,7 +308,7 @@ fn end_with_identity(answer: &mut Response, attachments: &Attachments) {
 /// A request that was refused at the gate.
 struct Refused {
     error: TokenError,
-    /// The token, when its signature was right.
+    /// The token, when it was read and refused.
     token: Option<AccessToken>,
 }
 
@@ -322,19 +320,16 @@ async fn authenticate<B>(
     request: &mut http::Request<B>,
     kind: RequestKind,
 ) -> Result<(), Refused> {
-    let found = extract(request.headers(), request.uri(), kind, settings.query_token);
-    let take = |headers: &mut HeaderMap, name: &HeaderName| {
+    let bearer = &settings.bearer;
+    let taken = bearer.take(request, kind);
+    let secret = |headers: &mut HeaderMap, name: &HeaderName| {
         let value = headers.remove(name)?;
         AccessToken::new(value.to_str().ok()?).ok()
     };
     let headers = request.headers_mut();
-    headers.remove(AUTHORIZATION);
-    let id_token = take(headers, &X_ID_TOKEN);
-    let refresh_token = take(headers, &X_REFRESH_TOKEN)
+    let id_token = secret(headers, &X_ID_TOKEN);
+    let refresh_token = secret(headers, &X_REFRESH_TOKEN)
         .filter(|_| settings.refresh_token == RefreshToken::Accepted);
-    if has_query_token(request.uri()) {
-        *request.uri_mut() = without_query_token(request.uri());
-    }
     lobby
         .attachments()
         .insert(Handle(Some(Arc::clone(settings))));
@@ -342,21 +337,19 @@ async fn authenticate<B>(
         log::refused_at_gate(lobby, None, error.code());
         Refused { error, token }
     };
-    let token = match found {
+    let token = match taken {
         Ok(Some(token)) => token,
-        Ok(None) if settings.anonymous == Anonymous::Allowed => {
+        Ok(None) => {
             log::admitted(lobby, None);
             return Ok(());
         }
-        Ok(None) => return Err(refused(TokenError::Missing, None)),
         Err(error) => return Err(refused(error, None)),
     };
-    let verified = match settings.verifier.verify(&token).await {
+    let verified = match bearer.verifier().verify(&token).await {
         Ok(verified) => verified,
         Err(error) => return Err(refused(error, Some(token))),
     };
-    if !verified.claims().has_scopes(&settings.required_scopes) {
-        let error = TokenError::InsufficientScope;
+    if let Err(error) = bearer.check_scopes(&verified) {
         log::refused_at_gate(lobby, Some(verified.claims()), error.code());
         return Err(Refused { error, token: None });
     }
@@ -391,7 +384,8 @@ async fn verify_id_token(
 ) -> Option<IdToken> {
     let client_id = settings.client_id.as_deref();
     match settings
-        .verifier
+        .bearer
+        .verifier()
         .verify_id_token(id_token, token, verified, client_id)
         .await
     {

@@ -65,7 +65,7 @@ mod user_info;
 pub use auth::{AuthHooks, WithAuth};
 pub use context::{AuthConnection, AuthContext, AuthRequest, NotAuthenticated};
 pub use identity::{Credentials, Identity};
-pub use options::{Anonymous, AuthOptions, AuthOptionsBuilder, RefreshToken, RefusalForm};
+pub use options::{AuthOptions, AuthOptionsBuilder, RefreshToken, RefusalForm};
 pub use owner::{OwnerError, RoomOwnership};
 pub use owner_store::{Overwrite, OwnerStore, RoomStorage};
 pub use ownership::{Claim, OwnershipHooks, OwnershipOptions, WithOwnership};
@@ -73,8 +73,8 @@ pub use refusal::TOKEN_EXPIRED;
 pub use user_info::Refresh;
 
 pub use oauth2_jwt_bearer::{
-    AccessToken, Algorithm, Audience, Claims, ConfigError, Profile, QueryToken, TokenMark,
-    UserInfo, UserInfoError,
+    AccessToken, Algorithm, Anonymous, Audience, BearerAuth, Claims, ConfigError, Profile,
+    QueryToken, TokenMark, UserInfo, UserInfoError,
 };
 
 /// A server behind authentication: the npm package's `AuthAgent`.

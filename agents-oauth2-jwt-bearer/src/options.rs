@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oauth2_jwt_bearer::{
-    Algorithm, Audience, ConfigError, Policy, Profile, QueryToken, TokenMark, Verifier,
+    Algorithm, Anonymous, Audience, BearerAuth, ConfigError, Policy, Profile, QueryToken,
+    TokenMark, Verifier,
 };
 
 use crate::loop_guard::LoopGuard;
@@ -17,26 +18,12 @@ pub struct AuthOptions(pub(crate) Arc<Settings>);
 
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) verifier: Verifier,
-    pub(crate) anonymous: Anonymous,
-    pub(crate) query_token: QueryToken,
+    pub(crate) bearer: BearerAuth,
     pub(crate) refusal: RefusalForm,
-    pub(crate) realm: String,
-    pub(crate) required_scopes: Vec<String>,
     pub(crate) refresh_token: RefreshToken,
     pub(crate) client_id: Option<String>,
     pub(crate) loop_guard: LoopGuard,
     pub(crate) user_info: UserInfoCache,
-}
-
-/// What a request without a token is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Anonymous {
-    /// Refused with 401.
-    #[default]
-    Refused,
-    /// Admitted without an identity. A bad token is refused all the same.
-    Allowed,
 }
 
 /// How an upgrade is refused.
@@ -112,6 +99,13 @@ impl AuthOptions {
             refresh_token: RefreshToken::default(),
             client_id: None,
         }
+    }
+
+    /// How requests are authenticated, for routes beside the rooms: with feature
+    /// `tower` of `oauth2-jwt-bearer` it is a layer that refuses by the same
+    /// challenges, with the same keys and the same verified tokens.
+    pub fn bearer_auth(&self) -> &BearerAuth {
+        &self.0.bearer
     }
 }
 
@@ -272,13 +266,14 @@ impl AuthOptionsBuilder {
             "jwks_uri" => error.named(JWKS_URI),
             _ => error,
         })?;
+        let bearer = BearerAuth::new(verifier)
+            .with_anonymous(self.anonymous)
+            .with_query_token(self.query_token)
+            .with_realm(self.realm)
+            .with_required_scopes(self.required_scopes);
         Ok(AuthOptions(Arc::new(Settings {
-            verifier,
-            anonymous: self.anonymous,
-            query_token: self.query_token,
+            bearer,
             refusal: self.refusal,
-            realm: self.realm,
-            required_scopes: self.required_scopes,
             refresh_token: self.refresh_token,
             client_id: self.client_id,
             loop_guard: LoopGuard::new(),
@@ -348,6 +343,7 @@ mod tests {
             .variables(|name| (name != "OIDC_JWKS_URI").then(|| "https://env.example".into()))
             .build()
             .unwrap();
-        assert_eq!(options.0.verifier.policy().issuer(), "https://code.example");
+        let policy = options.bearer_auth().verifier().policy();
+        assert_eq!(policy.issuer(), "https://code.example");
     }
 }

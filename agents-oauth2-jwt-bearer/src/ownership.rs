@@ -36,7 +36,7 @@ use crate::log;
 use crate::options::{RefusalForm, Settings};
 use crate::owner::{NOT_OWNER, NOT_YOURS, Ownership, is_owner};
 use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
-use crate::refusal::{expired, from_challenge, in_form};
+use crate::refusal::{expired, in_form};
 
 /// A server that serves its room's owner alone. It can't be switched off by
 /// what the inner server does.
@@ -157,13 +157,13 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         let settings = settings(cx);
         let realm = settings
             .as_ref()
-            .map_or("rooms", |settings| &settings.realm);
+            .map_or("rooms", |settings| settings.bearer.realm());
         let challenge = match cause {
             NotOwner::Anonymous => Challenge::new::<&str>(&TokenError::Missing, realm, &[]),
             NotOwner::Expired => Challenge::new::<&str>(&TokenError::Expired, realm, &[]),
             NotOwner::Other => Challenge::forbidden(realm, self.options.message),
         };
-        from_challenge(&challenge)
+        challenge.to_response()
     }
 
     fn refusal(&self, cx: &Context, cause: NotOwner) -> Refusal {

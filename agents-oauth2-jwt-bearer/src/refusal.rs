@@ -1,8 +1,7 @@
 //! From an error to what the client is told: the one table for both forms.
 
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use oauth2_jwt_bearer::{Challenge, Error};
-use partyserver::{Close, Refusal, Response, text};
+use oauth2_jwt_bearer::Error;
+use partyserver::{Close, Refusal, Response};
 
 use crate::options::{RefusalForm, Settings};
 
@@ -17,11 +16,7 @@ pub(crate) fn expired() -> Close {
 
 /// The HTTP answer of an error.
 pub(crate) fn response(settings: &Settings, error: &Error) -> Response {
-    from_challenge(&Challenge::new(
-        error,
-        &settings.realm,
-        &settings.required_scopes,
-    ))
+    settings.bearer.challenge(error).to_response()
 }
 
 /// The refusal of an upgrade.
@@ -45,16 +40,4 @@ pub(crate) fn in_form(form: RefusalForm, response: Response, close: Close) -> Re
         RefusalForm::Close => Refusal::closing(response, close),
         RefusalForm::Handshake => Refusal::http(response),
     }
-}
-
-pub(crate) fn from_challenge(challenge: &Challenge) -> Response {
-    let mut response = text(challenge.status(), challenge.text());
-    let headers = response.headers_mut();
-    if let Some(value) = challenge.www_authenticate() {
-        headers.insert(WWW_AUTHENTICATE, value.clone());
-    }
-    if let Some(value) = challenge.retry_after() {
-        headers.insert(RETRY_AFTER, value);
-    }
-    response
 }

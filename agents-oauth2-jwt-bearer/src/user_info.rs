@@ -43,15 +43,16 @@ pub(crate) async fn user_info(
     refresh: Refresh,
 ) -> Result<Arc<UserInfo>, UserInfoError> {
     let cache = &settings.user_info.0;
+    let verifier = settings.bearer.verifier();
     let hash: [u8; 32] = Sha256::digest(token.expose()).into();
     if refresh == Refresh::IfNeeded
         && let Some((info, until)) = cache.get(&hash)
-        && settings.verifier.now() < until
+        && verifier.now() < until
     {
         return Ok(info);
     }
     let subject = identity.claims().subject();
-    let info = Arc::new(settings.verifier.user_info(token, subject).await?);
+    let info = Arc::new(verifier.user_info(token, subject).await?);
     cache.insert(hash, (Arc::clone(&info), identity.valid_until()));
     Ok(info)
 }

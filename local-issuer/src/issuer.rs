@@ -142,6 +142,20 @@ impl Builder {
         let server = tokio::spawn(server::run(listener, Arc::clone(&inner)));
         Ok(LocalIssuer { inner, server })
     }
+
+    /// Starts it for a program that has no provider: when neither of
+    /// `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` is set. One of the two alone is a
+    /// configuration, for the program to refuse.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub async fn start_unless_configured(self) -> std::io::Result<Option<LocalIssuer>> {
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if ["OIDC_ISSUER_URL", "OIDC_AUDIENCE"].iter().any(is_set) {
+            return Ok(None);
+        }
+        self.start().await.map(Some)
+    }
 }
 
 impl LocalIssuer {

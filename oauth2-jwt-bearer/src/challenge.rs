@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, StatusCode};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
 
 use crate::error::Error;
 
@@ -120,6 +121,24 @@ impl Challenge {
     /// A short text for the body.
     pub fn text(&self) -> &'static str {
         self.text
+    }
+
+    /// The whole answer, for any type of body that a text can become.
+    pub fn to_response<B: From<&'static str>>(&self) -> Response<B> {
+        let mut response = Response::new(B::from(self.text));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("text/plain; charset=utf-8"),
+        );
+        if let Some(value) = &self.www_authenticate {
+            headers.insert(WWW_AUTHENTICATE, value.clone());
+        }
+        if let Some(value) = self.retry_after() {
+            headers.insert(RETRY_AFTER, value);
+        }
+        response
     }
 }
 

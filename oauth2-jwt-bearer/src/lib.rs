@@ -2,10 +2,16 @@
 //! [`VerifiedToken`] or a [`Challenge`] out (RFC 9068, RFC 6750, RFC 8725).
 //!
 //! The core does no I/O, has no clock and is not asynchronous: the time is an
-//! argument, keys and signature checks come from outside. Feature `verifier`
-//! adds the driver that fetches and caches keys over two ports, feature
-//! `native` the ports on tokio, feature `web` those on WebCrypto and `fetch`. It does not issue tokens, does not speak to
-//! users, and knows only asymmetric signatures.
+//! argument, keys and signature checks come from outside. It does not issue
+//! tokens, does not speak to users, and knows only asymmetric signatures.
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `verifier` | the driver that fetches and caches keys over two ports, and `BearerAuth`, the steps from a request to an identity |
+//! | `native` | the ports on tokio |
+//! | `web` | the ports on WebCrypto and `fetch` |
+//! | `tower` | `BearerAuth` as a layer: the module `tower` |
+//! | `axum` | `Authenticated`, for handlers that need a token: the module `axum` |
 //!
 //! **The contract:** a [`VerifiedToken`] exists only where every check has
 //! passed, and says until when it is valid.
@@ -36,6 +42,10 @@
 //! ```
 
 mod algorithm;
+#[cfg(feature = "axum")]
+pub mod axum;
+#[cfg(feature = "verifier")]
+mod bearer_auth;
 mod challenge;
 mod claims;
 #[cfg(feature = "verifier")]
@@ -55,6 +65,8 @@ pub mod port;
 #[cfg(feature = "verifier")]
 mod provider;
 mod token;
+#[cfg(feature = "tower")]
+pub mod tower;
 #[cfg(feature = "verifier")]
 mod user_info;
 #[cfg(feature = "verifier")]
@@ -66,16 +78,18 @@ mod verify;
 pub mod web;
 
 pub use algorithm::Algorithm;
+#[cfg(feature = "verifier")]
+pub use bearer_auth::BearerAuth;
 pub use challenge::Challenge;
 pub use claims::Claims;
 pub use error::{ConfigError, Error, Invalid};
 pub use id_token::{IdToken, UnverifiedIdToken};
-pub use policy::{Audience, Policy, Profile, TokenMark};
+pub use policy::{Anonymous, Audience, Policy, Profile, TokenMark};
 #[cfg(feature = "verifier")]
 pub use provider::Readiness;
 pub use token::{
     AccessToken, MAX_TOKEN_BYTES, QueryToken, RequestKind, extract, has_query_token,
-    without_query_token,
+    protect_query_token, without_query_token,
 };
 #[cfg(feature = "verifier")]
 pub use user_info::{UserInfo, UserInfoError};

@@ -66,6 +66,16 @@ pub enum TokenMark {
     NotRequired,
 }
 
+/// What a request without a token is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Anonymous {
+    /// Refused with 401.
+    #[default]
+    Refused,
+    /// Admitted without an identity. A bad token is refused all the same.
+    Allowed,
+}
+
 impl Policy {
     /// A policy with the defaults: the interoperable profile, every
     /// [`Algorithm`], a leeway of 5 s.

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, Uri};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, REFERRER_POLICY, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
@@ -64,6 +64,25 @@ pub enum RequestKind {
     Http,
     /// A WebSocket handshake.
     Upgrade,
+}
+
+impl RequestKind {
+    /// The kind of a request. An upgrade has `Upgrade: websocket` (RFC 6455
+    /// section 4.2.1), or the method `CONNECT` (RFC 8441 section 4).
+    pub fn of<B>(request: &Request<B>) -> Self {
+        let is_upgrade = request
+            .headers()
+            .get_all(UPGRADE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"));
+        if is_upgrade || request.method() == Method::CONNECT {
+            Self::Upgrade
+        } else {
+            Self::Http
+        }
+    }
 }
 
 /// Finds the token of a request; `None` when it carries none.
@@ -137,6 +156,13 @@ pub fn without_query_token(uri: &Uri) -> Uri {
     // Parts of a valid URI stay valid; should they ever not, nothing is kept.
     parts.path_and_query = path_and_query.parse().ok();
     Uri::from_parts(parts).unwrap_or_default()
+}
+
+/// Keeps the answer to a URL with a token out of caches, and the URL out of
+/// `Referer` headers (RFC 6750 section 2.3).
+pub fn protect_query_token(answer: &mut HeaderMap) {
+    answer.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    answer.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
 }
 
 fn from_header(headers: &HeaderMap) -> Result<Option<AccessToken>, Error> {
@@ -284,6 +310,18 @@ mod tests {
                 is_found
             );
         }
+    }
+
+    #[test]
+    fn an_upgrade_is_told_by_its_header_or_its_method() {
+        let request = |method: &str, upgrade: &str| {
+            let request = Request::builder().method(method).header(UPGRADE, upgrade);
+            RequestKind::of(&request.body(()).unwrap())
+        };
+        assert_eq!(request("GET", "WebSocket"), RequestKind::Upgrade);
+        assert_eq!(request("GET", "h2c, websocket"), RequestKind::Upgrade);
+        assert_eq!(request("CONNECT", ""), RequestKind::Upgrade);
+        assert_eq!(request("GET", "h2c"), RequestKind::Http);
     }
 
     #[test]

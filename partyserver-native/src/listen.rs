@@ -1,10 +1,15 @@
 //! Serves on a listener: what is accepted, and what is turned away.
 
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,9 +20,35 @@ use tower_service::Service;
 use crate::service::{Inner, OnLoopback, PartyService, PeerAddress};
 use crate::tcp::{ConnectionPlace, Tcp};
 
+/// What the body of an answer may fail with.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 impl PartyService {
     /// Serves on a listener until `stop` is ready, then stops gracefully.
     pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
+        self.serve_with(self.clone(), listener, stop).await;
+    }
+
+    /// Serves the application that this service is mounted in, an axum router for
+    /// example, until `stop` is ready, then stops both gracefully: sockets are
+    /// closed at once, the store after the last answer.
+    ///
+    /// All connections are held to the server's [`Limits`](crate::Limits), and all
+    /// requests have their [`PeerAddress`]. `Host` is checked for this service's
+    /// paths alone.
+    pub async fn serve_with<A, B>(
+        &self,
+        app: A,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send,
+    ) where
+        A: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        A::Future: Send,
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
         let is_loopback = listener
             .local_addr()
             .is_ok_and(|address| address.ip().is_loopback());
@@ -39,7 +70,8 @@ impl PartyService {
                 continue;
             };
             let stream = Tcp::new(stream, place, Arc::clone(&self.0.host), self.0.limits);
-            tokio::spawn(self.clone().serve_connection(stream, peer, is_loopback));
+            let service = self.clone();
+            tokio::spawn(service.serve_connection(app.clone(), stream, peer, is_loopback));
         }
         drop(listener);
         let all = self.0.limits.max_connections_as_permits();
@@ -52,15 +84,24 @@ impl PartyService {
 
     /// Serves one connection until it ends, is upgraded, or the server stops
     /// and its running request has been answered.
-    async fn serve_connection(self, stream: Tcp, peer: SocketAddr, is_loopback: bool) {
+    async fn serve_connection<A, B>(self, app: A, stream: Tcp, peer: SocketAddr, is_loopback: bool)
+    where
+        A: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+            + Clone,
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + 'static,
+    {
         let mut stopping = self.0.stopping.subscribe();
         let limits = self.0.limits;
-        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
             if is_loopback {
                 request.extensions_mut().insert(OnLoopback);
             }
-            self.clone().call(request)
+            let mut app = app.clone();
+            async move {
+                poll_fn(|cx| app.poll_ready(cx)).await?;
+                app.call(request).await
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -34,14 +34,29 @@ use crate::room::Host;
 use crate::socket::Arrival;
 use crate::{health, upgrade};
 
-/// Serves parties. A `tower` service, cheap to clone, to be served by
-/// [`Parties::serve`](crate::Parties::serve) or mounted in another server.
+/// Serves parties. A `tower` service, cheap to clone: a server of its own
+/// ([`serve_on`](Self::serve_on)), or mounted in an application.
+///
+/// In an axum router it is mounted at whole paths, because rooms see the URL as
+/// the client knows it: `route_service("/parties/{*room}", service)`, and so
+/// `/healthz` and `/readyz`. Then [`serve_with`](Self::serve_with) serves the
+/// router.
+///
+/// Another HTTP server may serve it as well, if it does HTTP/1.1 upgrades with
+/// hyper. What this crate's own listener sees to is then that server's part:
+///
+/// * time limits for heads and writes, the number of connections, and `TCP_NODELAY`;
+/// * a [`PeerAddress`] for each request: without it all clients count as one, and
+///   no proxy is trusted;
+/// * [`AllowedHosts::These`](crate::AllowedHosts::These) where it listens on
+///   loopback: what it listens on is not known here;
+/// * [`shutdown`](Self::shutdown), once it has stopped.
 #[derive(Clone)]
 pub struct PartyService(pub(crate) Arc<Inner>);
 
-/// The address of a request's TCP peer. A server that the service is mounted
-/// in puts it among the request's extensions; without it all clients count as
-/// one address.
+/// The address of a request's TCP peer, among the request's extensions: for a
+/// handler of the application to read, and for another server than this crate's
+/// to put there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 

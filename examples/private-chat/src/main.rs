@@ -50,22 +50,19 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let is_configured =
-        variable("OIDC_ISSUER_URL").is_some() || variable("OIDC_AUDIENCE").is_some();
     let listener = TcpListener::bind(&arguments.listen)
         .await
         .map_err(|error| format!("can't listen on {}: {error}", arguments.listen))?;
     let address = listener.local_addr()?;
 
-    // One of the two variables alone is an error, which the options name.
-    let (options, issuer) = if is_configured {
-        (AuthOptions::from_env()?, None)
-    } else {
-        let issuer = local_issuer(address.port()).await?;
-        let options = AuthOptions::builder()
+    let issuer = local_issuer(address.port()).await?;
+    let options = match &issuer {
+        Some(issuer) => AuthOptions::builder()
             .issuer(issuer.url())
-            .audience(LOCAL_AUDIENCE);
-        (options.build()?, Some(issuer))
+            .audience(LOCAL_AUDIENCE)
+            .build()?,
+        // One of the two variables alone is an error, which the options name.
+        None => AuthOptions::from_env()?,
     };
     let page = Page {
         issuer: issuer
@@ -95,14 +92,14 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The issuer is at the next port where that is free: who signed in there still is
-/// after a restart.
-async fn local_issuer(port: u16) -> std::io::Result<LocalIssuer> {
+/// A local issuer, unless one is configured. It is at the next port where that is
+/// free: who signed in there still is after a restart.
+async fn local_issuer(port: u16) -> std::io::Result<Option<LocalIssuer>> {
     let builder = LocalIssuer::builder().audience(LOCAL_AUDIENCE);
     let next = SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrapping_add(1)));
-    match builder.clone().bind(next).start().await {
+    match builder.clone().bind(next).start_unless_configured().await {
         Ok(issuer) => Ok(issuer),
-        Err(_) => builder.start().await,
+        Err(_) => builder.start_unless_configured().await,
     }
 }
 

@@ -13,7 +13,7 @@ struct Rule {
     reason: &'static str,
 }
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     Rule {
         package: "oauth2-jwt-bearer",
         features: "--no-default-features",
@@ -31,6 +31,12 @@ const RULES: [Rule; 7] = [
             "time",
         ],
         reason: "without features it has no runtime, no network, no clock",
+    },
+    Rule {
+        package: "oauth2-jwt-bearer",
+        features: "--features=axum",
+        absent: &["tokio", "hyper", "rustls", "aws-lc-rs", "wasm-bindgen"],
+        reason: "its middlewares run on any runtime",
     },
     Rule {
         package: "oauth2-jwt-bearer",

@@ -1,0 +1,160 @@
+//! From a request to an identity, in the order that every server keeps to.
+
+use std::sync::Arc;
+
+use http::Request;
+use http::header::AUTHORIZATION;
+
+use crate::challenge::Challenge;
+use crate::error::Error;
+use crate::policy::Anonymous;
+use crate::token::{
+    AccessToken, QueryToken, RequestKind, extract, has_query_token, without_query_token,
+};
+use crate::verifier::Verifier;
+use crate::verify::VerifiedToken;
+
+/// How the requests of a server are authenticated: a [`Verifier`], and what is
+/// asked of a request beside a good token. Cheap to clone.
+///
+/// [`take`](Self::take) a request's token, [`verify`](Self::verify) it, and
+/// answer an error by its [`challenge`](Self::challenge). With feature `tower`
+/// it is a layer that does so.
+#[derive(Clone, Debug)]
+pub struct BearerAuth {
+    verifier: Verifier,
+    anonymous: Anonymous,
+    query_token: QueryToken,
+    realm: Arc<str>,
+    required_scopes: Arc<[String]>,
+}
+
+impl BearerAuth {
+    /// The defaults: anonymous requests are refused, a token may stand in the
+    /// query ([`QueryToken::default`]), the realm is `api`, no scope is required.
+    pub fn new(verifier: Verifier) -> Self {
+        Self {
+            verifier,
+            anonymous: Anonymous::default(),
+            query_token: QueryToken::default(),
+            realm: "api".into(),
+            required_scopes: [].into(),
+        }
+    }
+
+    /// What a request without a token is. Default: refused.
+    #[must_use]
+    pub fn with_anonymous(mut self, anonymous: Anonymous) -> Self {
+        self.anonymous = anonymous;
+        self
+    }
+
+    /// Where a token may stand in the query. Default: everywhere. URLs end up
+    /// in histories and in the logs of proxies: servers without WebSockets do
+    /// well to choose [`QueryToken::Off`].
+    #[must_use]
+    pub fn with_query_token(mut self, query_token: QueryToken) -> Self {
+        self.query_token = query_token;
+        self
+    }
+
+    /// The realm of challenges. Default: `api`.
+    #[must_use]
+    pub fn with_realm(mut self, realm: impl Into<Arc<str>>) -> Self {
+        self.realm = realm.into();
+        self
+    }
+
+    /// The scopes that every token must have. Default: none.
+    #[must_use]
+    pub fn with_required_scopes<T: Into<String>>(
+        mut self,
+        scopes: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.required_scopes = scopes.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Takes the token out of a request. Whatever comes of it, the request is
+    /// left without `Authorization` header and without `access_token` parameter,
+    /// so that nothing behind can log, store or pass on what stood there. With
+    /// feature `axum` that goes for axum's `OriginalUri` too. An [`AccessToken`]
+    /// among the request's extensions is one that a layer took before, and is the
+    /// token.
+    ///
+    /// `None` is an anonymous request, where those are allowed. The answer to a
+    /// URL with a token ([`has_query_token`], asked before) needs
+    /// [`protect_query_token`](crate::protect_query_token).
+    ///
+    /// # Errors
+    /// Those of [`extract`], and [`Error::Missing`].
+    pub fn take<B>(
+        &self,
+        request: &mut Request<B>,
+        kind: RequestKind,
+    ) -> Result<Option<AccessToken>, Error> {
+        let found = match request.extensions_mut().remove() {
+            Some(token) => Ok(Some(token)),
+            None => extract(request.headers(), request.uri(), kind, self.query_token),
+        };
+        request.headers_mut().remove(AUTHORIZATION);
+        if has_query_token(request.uri()) {
+            *request.uri_mut() = without_query_token(request.uri());
+        }
+        #[cfg(feature = "axum")]
+        crate::axum::redact_original_uri(request.extensions_mut());
+        match found? {
+            None if self.anonymous == Anonymous::Refused => Err(Error::Missing),
+            token => Ok(token),
+        }
+    }
+
+    /// Verifies a token, its scopes included. See [`Verifier::verify`].
+    ///
+    /// # Errors
+    /// Those of [`Verifier::verify`], and [`Error::InsufficientScope`].
+    pub async fn verify(&self, token: &AccessToken) -> Result<VerifiedToken, Error> {
+        let verified = self.verifier.verify(token).await?;
+        self.check_scopes(&verified)?;
+        Ok(verified)
+    }
+
+    /// Whether a verified token has the scopes that every token must have: the
+    /// last step of [`verify`](Self::verify), for who must know whose token it is
+    /// that lacks one.
+    ///
+    /// # Errors
+    /// [`Error::InsufficientScope`].
+    pub fn check_scopes(&self, token: &VerifiedToken) -> Result<(), Error> {
+        if token.claims().has_scopes(&self.required_scopes) {
+            Ok(())
+        } else {
+            Err(Error::InsufficientScope)
+        }
+    }
+
+    /// The wire form of an error.
+    pub fn challenge(&self, error: &Error) -> Challenge {
+        Challenge::new(error, &self.realm, &self.required_scopes)
+    }
+
+    /// The verifier.
+    pub fn verifier(&self) -> &Verifier {
+        &self.verifier
+    }
+
+    /// What a request without a token is.
+    pub fn anonymous(&self) -> Anonymous {
+        self.anonymous
+    }
+
+    /// The realm of challenges.
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// The scopes that every token must have.
+    pub fn required_scopes(&self) -> &[String] {
+        &self.required_scopes
+    }
+}
