@@ -109,6 +109,19 @@ describe('the page', { timeout: 240_000 }, () => {
   });
 
   describe('a private room', () => {
+    test('keeps what was begun in it when its owner looks elsewhere', async () => {
+      const alice = await windowOf('alice');
+      await visit(alice, 'private/secrets');
+      await alice.getByRole('button', { name: 'Claim this room' }).click();
+      await state(alice, 'open');
+      const text = alice.getByLabel('Message', { exact: true });
+      await text.fill('for this room alone');
+      await visit(alice, 'shared/lobby');
+      assert.equal(await text.inputValue(), '');
+      await visit(alice, 'private/secrets');
+      assert.equal(await text.inputValue(), 'for this room alone');
+    });
+
     test('is claimed, used in two windows, and refused to a stranger', async () => {
       const alice = await windowOf('alice');
       await visit(alice, 'private/diary');

@@ -95,6 +95,12 @@ export async function state(page, name) {
 /** Goes to a room by its address, `private/diary`. */
 export async function visit(page, room) {
   await page.evaluate((hash) => (location.hash = hash), `#/${room}`);
+  await isShown(page, room.split('/')[1]);
+}
+
+/** Waits until the page is in, or at the door of, the room of this name. */
+export async function isShown(page, name) {
+  await page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
 }
 
 /** Writes a message and waits until it is in the list. */

@@ -24,6 +24,8 @@ let connection;
 let ownId;
 /** Rooms that were opened in this window. */
 const opened = [];
+/** Messages that were begun, by the addresses of their rooms. */
+const drafts = new Map();
 /** The last message, for when it comes back as too long. */
 let lastSent = '';
 /** Whether the room has let this window in, and not ended it. */
@@ -90,6 +92,9 @@ function enter() {
   if (room && addressOf(next) === addressOf(room) && connection) return;
   if (!roomAt(location.hash)) history.replaceState(null, '', addressOf(next));
   connection?.close();
+  // What was begun for one room must not be sent to another.
+  if (room) drafts.set(addressOf(room), $('text').value);
+  $('text').value = drafts.get(addressOf(next)) ?? '';
   room = next;
   isIn = false;
   lostAt = undefined;
@@ -249,6 +254,7 @@ function signOut() {
   connection = undefined;
   room = undefined;
   opened.length = 0;
+  drafts.clear();
   messages.clear();
   members.clear();
   $('claims').replaceChildren();
