@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use partyserver::*;
-use partyserver_native::Parties;
-use support::TestServer;
+use partyserver_native::{Parties, PartyService};
+use support::{TestServer, until};
 
 struct Plain;
 impl Server for Plain {}
@@ -70,4 +72,50 @@ async fn sockets_are_counted_and_capped() {
     tokio::time::timeout(Duration::from_secs(10), freed)
         .await
         .expect("its place is free");
+}
+
+/// Looks at the server that it is a part of when it is dropped, from another
+/// thread, and panics then.
+struct Dramatic {
+    service: Arc<OnceLock<PartyService>>,
+    seen: Sender<bool>,
+}
+impl Server for Dramatic {}
+
+impl Drop for Dramatic {
+    fn drop(&mut self) {
+        let Some(service) = self.service.get().cloned() else {
+            return;
+        };
+        let (look, looked) = channel();
+        std::thread::spawn(move || look.send(service.rooms_in_memory()));
+        let is_free = looked.recv_timeout(Duration::from_secs(2)).is_ok();
+        self.seen.send(is_free).unwrap();
+        panic!("as asked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_end_holds_up_nobody_and_may_panic() {
+    let service = Arc::new(OnceLock::new());
+    let (seen, all_seen) = channel();
+    let dramatic = {
+        let service = Arc::clone(&service);
+        move || Dramatic {
+            service: Arc::clone(&service),
+            seen: seen.clone(),
+        }
+    };
+    let options = PartyOptions::new().with_idle_time(Duration::from_millis(100));
+    let server = TestServer::start(Parties::new().party_with("dramatic", options, dramatic)).await;
+    assert!(service.set(server.service.clone()).is_ok());
+    for room in 0..3 {
+        assert_eq!(
+            server.get(&format!("/parties/dramatic/{room}")).await.0,
+            404
+        );
+    }
+    until("all leave", || server.service.rooms_in_memory() == 0).await;
+    let seen: Vec<_> = all_seen.try_iter().collect();
+    assert_eq!(seen, [true; 3], "the rooms could be looked at meanwhile");
 }
