@@ -16,7 +16,7 @@ use partyserver::{
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::connection::Conn;
+use crate::connection::{Conn, QueueLimits};
 use crate::failure::{Failure, random_id};
 use crate::finish::to_the_end;
 use crate::party::{AnyRoom, Shared, Sleep};
@@ -182,12 +182,11 @@ impl<S: Server> RoomCell<S> {
         };
         let connections = Arc::clone(&self.room.connections);
         let clock = Arc::clone(&self.room.host().clock);
-        let conn = Conn::new(
-            record,
-            connections,
-            clock,
-            self.options().max_queued_bytes(),
-        );
+        let limits = QueueLimits {
+            at_first: self.options().max_replay_bytes(),
+            later: self.options().max_queued_bytes(),
+        };
+        let conn = Conn::new(record, connections, clock, limits);
         self.room.connections.join(Arc::clone(&conn));
         conn
     }

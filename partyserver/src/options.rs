@@ -20,6 +20,7 @@ pub struct PartyOptions {
     max_body: usize,
     max_connections_per_room: usize,
     max_queued_bytes: usize,
+    max_replay_bytes: usize,
     idle_time: Duration,
 }
 
@@ -94,6 +95,7 @@ impl PartyOptions {
             max_body: 1024 * 1024,
             max_connections_per_room: 32_768,
             max_queued_bytes: 4 * 1024 * 1024,
+            max_replay_bytes: 16 * 1024 * 1024,
             idle_time: Duration::from_secs(60),
         }
     }
@@ -161,11 +163,25 @@ impl PartyOptions {
         self
     }
 
-    /// How many bytes may wait for a client that reads slowly. Past it the
-    /// socket is closed with 1013. Default: 4 MiB.
+    /// How many bytes may wait for a client that reads slowly. Past it, or past
+    /// 16,384 messages, the socket is closed with 1013. On Workers the platform's
+    /// own limits count. Default: 4 MiB.
     #[must_use]
     pub fn with_max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
+        self
+    }
+
+    /// How many bytes may be sent to a new client before its handshake is
+    /// answered, as a room's history is in `on_connect`: nothing can leave until
+    /// then. Past it, or past 65,536 messages, the socket is closed with 1013.
+    /// Until the client has received them they count apart from
+    /// [`PartyOptions::with_max_queued_bytes`], so one client has at most the sum
+    /// of both in memory. On Workers the platform's own limits count. Default:
+    /// 16 MiB.
+    #[must_use]
+    pub fn with_max_replay_bytes(mut self, bytes: usize) -> Self {
+        self.max_replay_bytes = bytes;
         self
     }
 
@@ -205,6 +221,9 @@ impl PartyOptions {
         max_connections_per_room: usize;
         /// How many bytes may wait for a client that reads slowly.
         max_queued_bytes: usize;
+        /// How many bytes may be sent to a new client before its handshake is
+        /// answered.
+        max_replay_bytes: usize;
         /// How long an unused room stays in memory.
         idle_time: Duration;
     }
