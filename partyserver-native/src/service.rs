@@ -14,9 +14,9 @@ use http::{HeaderValue, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
-use partyserver::host::ending;
 use partyserver::host::inbound::too_large;
 use partyserver::host::upgrade::is_upgrade;
+use partyserver::host::{ending, misrouted, own};
 use partyserver::router::{Route, Router};
 use partyserver::{
     Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
@@ -125,13 +125,13 @@ impl PartyService {
             _ => {}
         }
         let path = parts.uri.path().to_owned();
-        let (party, room) = match server.router.route(&path) {
-            Route::Unmatched => {
-                let body = limited(body, DEFAULT_MAX_BODY);
-                return (server.fallback)(Request::from_parts(parts, body)).await;
-            }
-            Route::UnknownParty => return text(StatusCode::BAD_REQUEST, "Invalid request"),
-            Route::Room { party, room } => (party, room),
+        let route = server.router.route(&path);
+        if let Some(refusal) = misrouted(&route) {
+            return refusal;
+        }
+        let Route::Room { party, room } = route else {
+            let body = limited(body, DEFAULT_MAX_BODY);
+            return (server.fallback)(Request::from_parts(parts, body)).await;
         };
         let cors = server.parties[party].cors();
         let headers = server.parties[party].answer_headers(&parts.uri);
@@ -329,7 +329,7 @@ fn at_capacity() -> Refusal {
 }
 
 fn unavailable(reason: &'static str) -> Response {
-    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    let mut answer = own(StatusCode::SERVICE_UNAVAILABLE, reason);
     answer
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -239,7 +239,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Reads one answer, by its length.
-    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Self {
         let read = async {
             let head = read_head(stream).await;
             let status = head.split(' ').nth(1).unwrap().parse().unwrap();
