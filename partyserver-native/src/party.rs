@@ -86,6 +86,9 @@ pub(crate) trait AnyParty: Send + Sync {
         handshake: Handshake,
     ) -> BoxFuture<'a, Result<ConnectGate, Failure>>;
     fn room(&self, name: &str) -> Arc<dyn AnyRoom>;
+    /// The same for a client, who may be a stranger: `None` for a room that is
+    /// not in memory while there are too many.
+    fn room_for_client(&self, name: &str) -> Option<Arc<dyn AnyRoom>>;
     fn rooms(&self) -> Vec<Arc<dyn AnyRoom>>;
     fn rooms_in_memory(&self) -> usize;
     fn rooms_started(&self) -> u64;
@@ -210,6 +213,14 @@ impl<S: Server> AnyParty for Party<S> {
             cell
         });
         Arc::clone(entry.value()) as _
+    }
+
+    fn room_for_client(&self, name: &str) -> Option<Arc<dyn AnyRoom>> {
+        let is_full = self.rooms.len() >= self.shared.options.max_rooms();
+        if is_full && !self.rooms.contains_key(name) {
+            return None;
+        }
+        Some(self.room(name))
     }
 
     fn rooms(&self) -> Vec<Arc<dyn AnyRoom>> {

@@ -171,7 +171,10 @@ impl PartyService {
                     Err(refusal) => return *refusal,
                 };
                 let attachments = lobby.attachments().clone();
-                party.room(room).request(request, attachments).await
+                match party.room_for_client(room) {
+                    Some(room) => room.request(request, attachments).await,
+                    None => unavailable(TOO_MANY_ROOMS),
+                }
             }
             Ok(RequestGate::Answer(response)) => response,
             Err(failure) => failure.to_response(name, room),
@@ -246,17 +249,16 @@ impl PartyService {
         };
         let place = Arc::clone(&self.0.sockets)
             .try_acquire_owned()
-            .map_err(|_| at_capacity())?;
+            .map_err(|_| at_capacity("The server is full"))?;
         let arrival = Arrival {
             upgrade,
             limits: self.0.limits,
             place,
         };
         let attachments = lobby.attachments().clone();
-        party
-            .room(room)
-            .connect(handshake, attachments, arrival)
-            .await
+        let room = party.room_for_client(room);
+        let room = room.ok_or_else(|| at_capacity(TOO_MANY_ROOMS))?;
+        room.connect(handshake, attachments, arrival).await
     }
 }
 
@@ -323,9 +325,9 @@ fn content_length(parts: &Parts) -> Option<u64> {
         .ok()
 }
 
-fn at_capacity() -> Refusal {
+fn at_capacity(reason: &'static str) -> Refusal {
     let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
-    Refusal::closing(unavailable("The server is full"), close)
+    Refusal::closing(unavailable(reason), close)
 }
 
 fn unavailable(reason: &'static str) -> Response {
@@ -336,5 +338,6 @@ fn unavailable(reason: &'static str) -> Response {
     answer
 }
 
+const TOO_MANY_ROOMS: &str = "There are too many rooms";
 /// The largest body of a request that no party answers.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;

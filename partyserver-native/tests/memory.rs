@@ -44,6 +44,33 @@ async fn unused_rooms_leave_memory() {
 }
 
 #[tokio::test]
+async fn rooms_are_capped_until_others_leave() {
+    let options = PartyOptions::new()
+        .with_max_rooms(2)
+        .with_idle_time(Duration::from_secs(2));
+    let parties = Parties::new()
+        .party_with("few", options, || Plain)
+        .party("plain", || Plain);
+    let server = TestServer::start(parties).await;
+    let _socket = server.open("/parties/few/a").await;
+    assert_eq!(server.get("/parties/few/b").await.0, 404);
+    let line = "GET /parties/few/c HTTP/1.1";
+    let refused = server.send(line, &[]).await;
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("5"))
+    );
+    let mut third = server.open("/parties/few/c").await;
+    let told = (1013, "try again later".to_owned());
+    assert_eq!(support::closed(&mut third).await, told);
+    // Those that are there are served, and those of other parties.
+    let _again = server.open("/parties/few/a").await;
+    assert_eq!(server.get("/parties/plain/c").await.0, 404);
+    until("one has left", || server.service.rooms_in_memory() < 3).await;
+    assert_eq!(server.get("/parties/few/c").await.0, 404);
+}
+
+#[tokio::test]
 async fn sockets_are_counted_and_capped() {
     let limits = partyserver_native::Limits::new().with_max_sockets(2);
     let server = TestServer::start(Parties::new().limits(limits).party("plain", || Plain)).await;

@@ -22,6 +22,7 @@ pub struct PartyOptions {
     max_queued_bytes: usize,
     max_replay_bytes: usize,
     idle_time: Duration,
+    max_rooms: usize,
 }
 
 /// Whether a room may leave memory while its sockets stay open.
@@ -97,6 +98,7 @@ impl PartyOptions {
             max_queued_bytes: 4 * 1024 * 1024,
             max_replay_bytes: 16 * 1024 * 1024,
             idle_time: Duration::from_secs(60),
+            max_rooms: 100_000,
         }
     }
 
@@ -193,6 +195,17 @@ impl PartyOptions {
         self
     }
 
+    /// How many rooms of the party are in memory, awake or asleep. While there
+    /// are more, a request for a further one is answered by 503 with
+    /// `Retry-After`, and a socket refused with 1013: in a party that anyone may
+    /// enter, strangers choose the names of rooms. An alarm has its room all the
+    /// same. On Workers the platform decides. Default: 100,000.
+    #[must_use]
+    pub fn with_max_rooms(mut self, count: usize) -> Self {
+        self.max_rooms = count;
+        self
+    }
+
     /// The props, where there are some.
     pub fn props(&self) -> Option<&Value> {
         self.props.as_ref()
@@ -226,6 +239,8 @@ impl PartyOptions {
         max_replay_bytes: usize;
         /// How long an unused room stays in memory.
         idle_time: Duration;
+        /// How many rooms are in memory.
+        max_rooms: usize;
     }
 }
 
