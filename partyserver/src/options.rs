@@ -255,6 +255,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_defaults_are_those_that_are_documented() {
+        let options = PartyOptions::default();
+        let (mebibyte, minute) = (1_048_576, Duration::from_secs(60));
+        assert_eq!(options.hibernation(), Hibernation::Off);
+        assert_eq!(options.cors(), &CorsOption::Off);
+        assert_eq!(options.subprotocols(), &Subprotocols::FirstOffered);
+        assert_eq!(options.props(), None);
+        assert_eq!(options.turn_limit(), minute);
+        assert_eq!(options.max_message(), mebibyte);
+        assert_eq!(options.max_body(), mebibyte);
+        assert_eq!(options.max_connections_per_room(), 32_768);
+        assert_eq!(options.max_queued_bytes(), 4 * mebibyte);
+        assert_eq!(options.max_replay_bytes(), 16 * mebibyte);
+        assert_eq!(options.idle_time(), minute);
+        assert_eq!(options.max_rooms(), 100_000);
+    }
+
+    #[test]
     fn subprotocols() {
         let ours = Subprotocols::FirstOf(vec!["v2".into(), "v1".into()]);
         let first = Subprotocols::FirstOffered;
