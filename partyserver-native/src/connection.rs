@@ -20,22 +20,60 @@ pub(crate) struct Conn {
     record: ConnectionRecord,
     connections: Arc<Connections>,
     clock: Arc<dyn Clock>,
-    max_queued: usize,
+    limits: QueueLimits,
     outbound: Mutex<Outbound>,
     /// The deadline in milliseconds since 1970; `u64::MAX` for none.
     deadline: AtomicU64,
     waker: AtomicWaker,
 }
 
+/// How many bytes may wait in a connection's queue.
+#[derive(Clone, Copy)]
+pub(crate) struct QueueLimits {
+    /// Until the first can be sent: what `on_connect` replays.
+    pub(crate) at_first: usize,
+    /// From then on, beside what is left of those.
+    pub(crate) later: usize,
+}
+
 #[derive(Default)]
 struct Outbound {
     messages: VecDeque<Message>,
-    bytes: usize,
+    /// What is left of the messages that were queued before any could be sent.
+    /// They are the first in the queue.
+    first: Waiting,
+    later: Waiting,
+    is_sending: bool,
     ending: Option<Close>,
     /// Whether nothing more is sent but the close frame.
     is_cut: bool,
     /// The close frame of the deadline.
     at_deadline: Option<Close>,
+}
+
+/// How much of the queue.
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    messages: usize,
+    bytes: usize,
+}
+
+impl Waiting {
+    /// With one more, as far as that is within the limits. A single message
+    /// always is: they are for what waits.
+    fn with(self, bytes: usize, max_messages: usize, max_bytes: usize) -> Option<Self> {
+        let next = Self {
+            messages: self.messages + 1,
+            bytes: self.bytes + bytes,
+        };
+        let fits = next.messages == 1 || next.bytes <= max_bytes;
+        (fits && next.messages <= max_messages).then_some(next)
+    }
+
+    fn remove(&mut self, bytes: usize) {
+        self.messages -= 1;
+        self.bytes -= bytes;
+    }
 }
 
 /// What became of a message.
@@ -52,14 +90,14 @@ impl Conn {
         record: ConnectionRecord,
         connections: Arc<Connections>,
         clock: Arc<dyn Clock>,
-        max_queued: usize,
+        limits: QueueLimits,
     ) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             record,
             connections,
             clock,
-            max_queued,
+            limits,
             outbound: Mutex::default(),
             deadline: AtomicU64::new(NO_DEADLINE),
             waker: AtomicWaker::new(),
@@ -103,6 +141,7 @@ impl Conn {
     pub(crate) fn fill(&self, sending: &mut Sending) -> Option<Close> {
         self.end_if_past_deadline();
         let mut outbound = self.lock();
+        outbound.is_sending = true;
         if outbound.is_cut {
             sending.cut();
             return outbound.ending.clone();
@@ -110,7 +149,12 @@ impl Conn {
         while !sending.is_full()
             && let Some(message) = outbound.messages.pop_front()
         {
-            outbound.bytes -= message.as_bytes().len();
+            let of = if outbound.first.messages > 0 {
+                &mut outbound.first
+            } else {
+                &mut outbound.later
+            };
+            of.remove(message.as_bytes().len());
             sending.push(message);
         }
         if !outbound.messages.is_empty() {
@@ -129,25 +173,35 @@ impl Conn {
         if outbound.ending.is_some() {
             return Queued::Ended;
         }
-        let bytes = outbound.bytes + message.as_bytes().len();
-        // A single message always fits: the limit is for what waits.
-        let is_full = !outbound.messages.is_empty() && bytes > self.max_queued;
-        if is_full || outbound.messages.len() >= MAX_QUEUED_MESSAGES {
+        let bytes = message.as_bytes().len();
+        let QueueLimits { at_first, later } = self.limits;
+        let queued = if outbound.is_sending {
+            outbound.later.with(bytes, MAX_QUEUED_MESSAGES, later)
+        } else {
+            outbound.first.with(bytes, MAX_FIRST_MESSAGES, at_first)
+        };
+        let Some(queued) = queued else {
             return Queued::Full;
+        };
+        if outbound.is_sending {
+            outbound.later = queued;
+        } else {
+            outbound.first = queued;
         }
-        outbound.bytes = bytes;
         outbound.messages.push_back(message.clone());
         drop(outbound);
         self.waker.wake();
         Queued::Yes
     }
 
-    /// Ends a connection whose client does not keep up.
+    /// Ends a connection whose client does not keep up, or could not yet.
     pub(crate) fn close_slow(&self) {
-        self.revoke(Close::new(
-            Close::TRY_AGAIN_LATER,
-            "the client reads too slowly",
-        ));
+        let reason = if self.lock().is_sending {
+            "the client reads too slowly"
+        } else {
+            "too much was sent to a new client"
+        };
+        self.revoke(Close::new(Close::TRY_AGAIN_LATER, reason));
     }
 
     /// Ends the connection without a frame, because its stream has ended.
@@ -161,7 +215,8 @@ impl Conn {
             if rest == Rest::Dropped {
                 outbound.is_cut = true;
                 outbound.messages = VecDeque::new();
-                outbound.bytes = 0;
+                outbound.first = Waiting::default();
+                outbound.later = Waiting::default();
             }
             if outbound.ending.is_none() {
                 outbound.ending = Some(close);
@@ -251,3 +306,4 @@ fn millis(time: SystemTime) -> u64 {
 const NO_DEADLINE: u64 = u64::MAX;
 /// Many small messages cost more than their bytes.
 const MAX_QUEUED_MESSAGES: usize = 16 * 1024;
+const MAX_FIRST_MESSAGES: usize = 64 * 1024;

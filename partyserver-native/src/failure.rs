@@ -75,6 +75,12 @@ pub(crate) fn in_a_socket(panic: &(dyn Any + Send)) -> Error {
     Error::msg(panic)
 }
 
+/// A server panicked when it was dropped, because its room was idle.
+pub(crate) fn at_the_end(panic: &(dyn Any + Send), party: &str) {
+    let panic = escaped(&panic_text(panic));
+    tracing::error!(party, panic, "a room that fell asleep panicked");
+}
+
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

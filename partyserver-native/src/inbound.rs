@@ -6,8 +6,9 @@ use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use partyserver::Response;
 use partyserver::host::inbound::is_internal;
-use partyserver::{Response, text};
+use partyserver::host::own;
 
 /// Which `Host` values are answered. A page of a stranger can make a browser
 /// reach a server on loopback under the stranger's own name (DNS rebinding).
@@ -65,7 +66,7 @@ impl Inbound {
                 None => parts.uri.authority().map(ToString::to_string),
             },
         };
-        let bad = || Box::new(text(StatusCode::BAD_REQUEST, "Bad Host header"));
+        let bad = || Box::new(own(StatusCode::BAD_REQUEST, "Bad Host header"));
         // Of two, a proxy may have looked at the other (RFC 9112 section 3.2).
         if parts.headers.get_all(HOST).iter().count() > 1 {
             return Err(bad());
@@ -75,7 +76,7 @@ impl Inbound {
             return Err(bad());
         }
         if !self.allows(authority.host(), is_loopback) {
-            let refusal = text(
+            let refusal = own(
                 StatusCode::MISDIRECTED_REQUEST,
                 "This host is not served here",
             );

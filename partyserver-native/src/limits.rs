@@ -190,6 +190,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_defaults_are_those_that_are_documented() {
+        let seconds = Duration::from_secs;
+        let documented = Limits {
+            max_head: 65_536,
+            head_time: seconds(10),
+            body_time: seconds(30),
+            write_time: seconds(30),
+            max_sockets: 20_000,
+            max_connections: 40_000,
+            max_connections_per_address: None,
+            max_refused: 1_024,
+            max_refused_per_address: 32,
+            ping_interval: seconds(25),
+            pong_time: seconds(60),
+            close_time: seconds(5),
+            shutdown_time: seconds(10),
+        };
+        assert_eq!(Limits::default(), documented);
+    }
+
+    #[test]
     fn limits_are_lowered_to_what_can_be_had() {
         let default = Limits::new();
         assert_eq!(default.lowered_to(usize::MAX), default);

@@ -1,5 +1,6 @@
 //! A party and its rooms, without the type of its server.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -16,7 +17,7 @@ use partyserver::{
 use serde_json::Value;
 
 use crate::connection::Conn;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::room::{Host, NativeRoom};
 use crate::room_cell::{RoomCell, millis_since};
 use crate::socket::Arrival;
@@ -52,9 +53,19 @@ pub(crate) trait AnyRoom: Send + Sync {
     fn event(&self, event: Value) -> BoxFuture<'_, ()>;
     /// Waits until the turns that run or wait now have ended.
     fn settle(&self) -> BoxFuture<'_, ()>;
-    /// Drops the server when the room is idle; returns whether the room may
-    /// leave memory altogether.
-    fn sleep_if_idle(&self, now: u64) -> bool;
+    /// Takes the server out of a room that is idle. One that had none may leave
+    /// memory altogether.
+    fn fall_asleep(&self, now: u64) -> Sleep;
+}
+
+/// What a look at a room found.
+pub(crate) enum Sleep {
+    Stays,
+    /// It stays without its server, which the caller drops: that can take its
+    /// time, ask for anything, or panic.
+    Asleep(Box<dyn Any + Send>),
+    /// It may be forgotten.
+    Leaves,
 }
 
 /// A party of any server.
@@ -75,6 +86,9 @@ pub(crate) trait AnyParty: Send + Sync {
         handshake: Handshake,
     ) -> BoxFuture<'a, Result<ConnectGate, Failure>>;
     fn room(&self, name: &str) -> Arc<dyn AnyRoom>;
+    /// The same for a client, who may be a stranger: `None` for a room that is
+    /// not in memory while there are too many.
+    fn room_for_client(&self, name: &str) -> Option<Arc<dyn AnyRoom>>;
     fn rooms(&self) -> Vec<Arc<dyn AnyRoom>>;
     fn rooms_in_memory(&self) -> usize;
     fn rooms_started(&self) -> u64;
@@ -201,6 +215,14 @@ impl<S: Server> AnyParty for Party<S> {
         Arc::clone(entry.value()) as _
     }
 
+    fn room_for_client(&self, name: &str) -> Option<Arc<dyn AnyRoom>> {
+        let is_full = self.rooms.len() >= self.shared.options.max_rooms();
+        if is_full && !self.rooms.contains_key(name) {
+            return None;
+        }
+        Some(self.room(name))
+    }
+
     fn rooms(&self) -> Vec<Arc<dyn AnyRoom>> {
         self.rooms
             .iter()
@@ -218,9 +240,25 @@ impl<S: Server> AnyParty for Party<S> {
 
     fn sweep(&self) {
         let now = self.shared.millis();
+        let mut left: Vec<Box<dyn Any + Send>> = Vec::new();
         // Under the map's own lock nobody can be given the room meanwhile.
-        self.rooms
-            .retain(|_, cell| !(cell.sleep_if_idle(now) && Arc::strong_count(cell) == 1));
+        self.rooms.retain(|_, cell| match cell.fall_asleep(now) {
+            Sleep::Leaves if Arc::strong_count(cell) == 1 => {
+                left.push(Box::new(Arc::clone(cell)));
+                false
+            }
+            Sleep::Asleep(server) => {
+                left.push(server);
+                true
+            }
+            Sleep::Leaves | Sleep::Stays => true,
+        });
+        // Without the lock, because an application's own values are among it.
+        for left in left {
+            if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(left))) {
+                failure::at_the_end(&*panic, &self.name);
+            }
+        }
     }
 }
 

@@ -16,10 +16,10 @@ use partyserver::{
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::connection::Conn;
+use crate::connection::{Conn, QueueLimits};
 use crate::failure::{Failure, random_id};
 use crate::finish::to_the_end;
-use crate::party::{AnyRoom, Shared};
+use crate::party::{AnyRoom, Shared, Sleep};
 use crate::room::NativeRoom;
 use crate::socket::{self, Arrival};
 
@@ -182,12 +182,11 @@ impl<S: Server> RoomCell<S> {
         };
         let connections = Arc::clone(&self.room.connections);
         let clock = Arc::clone(&self.room.host().clock);
-        let conn = Conn::new(
-            record,
-            connections,
-            clock,
-            self.options().max_queued_bytes(),
-        );
+        let limits = QueueLimits {
+            at_first: self.options().max_replay_bytes(),
+            later: self.options().max_queued_bytes(),
+        };
+        let conn = Conn::new(record, connections, clock, limits);
         self.room.connections.join(Arc::clone(&conn));
         conn
     }
@@ -305,7 +304,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         Box::pin(async move { drop(self.wait().await) })
     }
 
-    fn sleep_if_idle(&self, now: u64) -> bool {
+    fn fall_asleep(&self, now: u64) -> Sleep {
         let idle =
             Duration::from_millis(now.saturating_sub(self.last_turn.load(Ordering::Relaxed)));
         let has_connections = self.room.connections.len() > 0;
@@ -314,15 +313,21 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             Hibernation::Off => !has_connections && idle >= self.options().idle_time(),
         };
         if !is_due {
-            return false;
+            return Sleep::Stays;
         }
         // A room in the middle of a turn is not idle.
         let Ok(mut slot) = self.instance.try_lock() else {
-            return false;
+            return Sleep::Stays;
         };
-        *slot = None;
+        if let Some(instance) = slot.take() {
+            return Sleep::Asleep(Box::new(instance));
+        }
         // What the room's code has spawned may still hold the room.
-        !has_connections && Arc::strong_count(&self.room) == 1
+        if !has_connections && Arc::strong_count(&self.room) == 1 {
+            Sleep::Leaves
+        } else {
+            Sleep::Stays
+        }
     }
 }
 

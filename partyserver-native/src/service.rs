@@ -14,9 +14,9 @@ use http::{HeaderValue, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
-use partyserver::host::ending;
 use partyserver::host::inbound::too_large;
 use partyserver::host::upgrade::is_upgrade;
+use partyserver::host::{ending, misrouted, own};
 use partyserver::router::{Route, Router};
 use partyserver::{
     Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
@@ -140,13 +140,13 @@ impl PartyService {
             _ => {}
         }
         let path = parts.uri.path().to_owned();
-        let (party, room) = match server.router.route(&path) {
-            Route::Unmatched => {
-                let body = limited(body, DEFAULT_MAX_BODY);
-                return (server.fallback)(Request::from_parts(parts, body)).await;
-            }
-            Route::UnknownParty => return text(StatusCode::BAD_REQUEST, "Invalid request"),
-            Route::Room { party, room } => (party, room),
+        let route = server.router.route(&path);
+        if let Some(refusal) = misrouted(&route) {
+            return refusal;
+        }
+        let Route::Room { party, room } = route else {
+            let body = limited(body, DEFAULT_MAX_BODY);
+            return (server.fallback)(Request::from_parts(parts, body)).await;
         };
         let cors = server.parties[party].cors();
         let headers = server.parties[party].answer_headers(&parts.uri);
@@ -186,7 +186,10 @@ impl PartyService {
                     Err(refusal) => return *refusal,
                 };
                 let attachments = lobby.attachments().clone();
-                party.room(room).request(request, attachments).await
+                match party.room_for_client(room) {
+                    Some(room) => room.request(request, attachments).await,
+                    None => unavailable(TOO_MANY_ROOMS),
+                }
             }
             Ok(RequestGate::Answer(response)) => response,
             Err(failure) => failure.to_response(name, room),
@@ -261,17 +264,16 @@ impl PartyService {
         };
         let place = Arc::clone(&self.0.sockets)
             .try_acquire_owned()
-            .map_err(|_| at_capacity())?;
+            .map_err(|_| at_capacity("The server is full"))?;
         let arrival = Arrival {
             upgrade,
             limits: self.0.limits,
             place,
         };
         let attachments = lobby.attachments().clone();
-        party
-            .room(room)
-            .connect(handshake, attachments, arrival)
-            .await
+        let room = party.room_for_client(room);
+        let room = room.ok_or_else(|| at_capacity(TOO_MANY_ROOMS))?;
+        room.connect(handshake, attachments, arrival).await
     }
 }
 
@@ -338,18 +340,19 @@ fn content_length(parts: &Parts) -> Option<u64> {
         .ok()
 }
 
-fn at_capacity() -> Refusal {
+fn at_capacity(reason: &'static str) -> Refusal {
     let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
-    Refusal::closing(unavailable("The server is full"), close)
+    Refusal::closing(unavailable(reason), close)
 }
 
 fn unavailable(reason: &'static str) -> Response {
-    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, reason);
+    let mut answer = own(StatusCode::SERVICE_UNAVAILABLE, reason);
     answer
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));
     answer
 }
 
+const TOO_MANY_ROOMS: &str = "There are too many rooms";
 /// The largest body of a request that no party answers.
 const DEFAULT_MAX_BODY: usize = 1024 * 1024;

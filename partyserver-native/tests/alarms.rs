@@ -4,11 +4,12 @@ mod support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use http::StatusCode;
 use partyserver::*;
 use partyserver_native::Parties;
-use support::{TestServer, until};
+use support::{TestClock, TestServer, until};
 
 /// Sets its alarm for now on request, and counts its runs.
 #[derive(Clone, Default)]
@@ -94,4 +95,55 @@ async fn slow_alarms_hold_up_no_other() {
         server.get(&format!("/parties/slow/quick-{room}")).await;
     }
     until("the quick ones run", || counting.runs() == 203).await;
+}
+
+/// Its alarm always fails. The room `other` sets one for much later.
+struct Failing(Counting);
+
+impl Server for Failing {
+    async fn on_request(&mut self, cx: &Context, _: Request) -> Result<Response> {
+        let room = cx.room();
+        if room.name() == "other" {
+            let years = Duration::from_secs(1 << 30);
+            room.set_alarm(cx.now() + years).await?;
+        } else if self.0.runs() == 0 {
+            room.set_alarm(cx.now()).await?;
+        }
+        json(&room.alarm().await?.is_some())
+    }
+
+    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
+        self.0.on_alarm(cx).await?;
+        Err(Error::msg("as always"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_that_always_fails_is_given_up_after_six_more_tries() {
+    let counting = Counting::default();
+    let clock = TestClock::new();
+    let server = {
+        let counting = counting.clone();
+        let parties = Parties::new().clock(clock.clone());
+        TestServer::start(parties.party("failing", move || Failing(counting.clone()))).await
+    };
+    server.get("/parties/failing/a").await;
+    until("it runs", || counting.runs() == 1).await;
+    // Past the longest pause; an alarm of another room makes the timer look.
+    let pass = async || {
+        clock.advance(Duration::from_secs(65));
+        server.get("/parties/failing/other").await
+    };
+    let given_up = async {
+        while server.get("/parties/failing/a").await.1 != "false" || counting.runs() < 7 {
+            pass().await;
+        }
+    };
+    let given_up = tokio::time::timeout(Duration::from_secs(10), given_up).await;
+    assert!(given_up.is_ok(), "it ran {} times", counting.runs());
+    for _ in 0..10 {
+        pass().await;
+    }
+    assert_eq!(counting.runs(), 7);
+    assert_eq!(server.get("/parties/failing/a").await.1, "false");
 }

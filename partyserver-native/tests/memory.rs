@@ -2,11 +2,13 @@
 
 mod support;
 
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use partyserver::*;
-use partyserver_native::Parties;
-use support::TestServer;
+use partyserver_native::{Parties, PartyService};
+use support::{TestServer, until};
 
 struct Plain;
 impl Server for Plain {}
@@ -42,6 +44,33 @@ async fn unused_rooms_leave_memory() {
 }
 
 #[tokio::test]
+async fn rooms_are_capped_until_others_leave() {
+    let options = PartyOptions::new()
+        .with_max_rooms(2)
+        .with_idle_time(Duration::from_secs(2));
+    let parties = Parties::new()
+        .party_with("few", options, || Plain)
+        .party("plain", || Plain);
+    let server = TestServer::start(parties).await;
+    let _socket = server.open("/parties/few/a").await;
+    assert_eq!(server.get("/parties/few/b").await.0, 404);
+    let line = "GET /parties/few/c HTTP/1.1";
+    let refused = server.send(line, &[]).await;
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (503, Some("5"))
+    );
+    let mut third = server.open("/parties/few/c").await;
+    let told = (1013, "try again later".to_owned());
+    assert_eq!(support::closed(&mut third).await, told);
+    // Those that are there are served, and those of other parties.
+    let _again = server.open("/parties/few/a").await;
+    assert_eq!(server.get("/parties/plain/c").await.0, 404);
+    until("one has left", || server.service.rooms_in_memory() < 3).await;
+    assert_eq!(server.get("/parties/few/c").await.0, 404);
+}
+
+#[tokio::test]
 async fn sockets_are_counted_and_capped() {
     let limits = partyserver_native::Limits::new().with_max_sockets(2);
     let server = TestServer::start(Parties::new().limits(limits).party("plain", || Plain)).await;
@@ -70,4 +99,50 @@ async fn sockets_are_counted_and_capped() {
     tokio::time::timeout(Duration::from_secs(10), freed)
         .await
         .expect("its place is free");
+}
+
+/// Looks at the server that it is a part of when it is dropped, from another
+/// thread, and panics then.
+struct Dramatic {
+    service: Arc<OnceLock<PartyService>>,
+    seen: Sender<bool>,
+}
+impl Server for Dramatic {}
+
+impl Drop for Dramatic {
+    fn drop(&mut self) {
+        let Some(service) = self.service.get().cloned() else {
+            return;
+        };
+        let (look, looked) = channel();
+        std::thread::spawn(move || look.send(service.rooms_in_memory()));
+        let is_free = looked.recv_timeout(Duration::from_secs(2)).is_ok();
+        self.seen.send(is_free).unwrap();
+        panic!("as asked");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_servers_end_holds_up_nobody_and_may_panic() {
+    let service = Arc::new(OnceLock::new());
+    let (seen, all_seen) = channel();
+    let dramatic = {
+        let service = Arc::clone(&service);
+        move || Dramatic {
+            service: Arc::clone(&service),
+            seen: seen.clone(),
+        }
+    };
+    let options = PartyOptions::new().with_idle_time(Duration::from_millis(100));
+    let server = TestServer::start(Parties::new().party_with("dramatic", options, dramatic)).await;
+    assert!(service.set(server.service.clone()).is_ok());
+    for room in 0..3 {
+        assert_eq!(
+            server.get(&format!("/parties/dramatic/{room}")).await.0,
+            404
+        );
+    }
+    until("all leave", || server.service.rooms_in_memory() == 0).await;
+    let seen: Vec<_> = all_seen.try_iter().collect();
+    assert_eq!(seen, [true; 3], "the rooms could be looked at meanwhile");
 }

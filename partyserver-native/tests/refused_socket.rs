@@ -172,6 +172,18 @@ async fn one_is_let_go_at_its_own_close_frame_whatever_came_before() {
 }
 
 #[tokio::test]
+async fn past_the_cap_in_all_the_http_form_is_sent() {
+    let (server, _) = start(Limits::new().with_max_refused(2, 100)).await;
+    let _first = server.upgrade("/parties/picky/a?gate").await;
+    let _second = server.upgrade("/parties/picky/b?room").await;
+    for by in ["gate", "room"] {
+        let path = format!("/parties/picky/a?{by}");
+        let answer = server.raw(handshake(&path)).await;
+        assert_eq!((answer.status, &*answer.body), (403, "no"), "{by}");
+    }
+}
+
+#[tokio::test]
 async fn past_the_cap_of_an_address_the_http_form_is_sent() {
     let (server, _) = start(Limits::new().with_max_refused(100, 2)).await;
     let first = server.upgrade("/parties/picky/a?gate").await;

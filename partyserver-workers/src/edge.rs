@@ -11,7 +11,7 @@ use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
-use partyserver::host::{failed, upgrade};
+use partyserver::host::{failed, misrouted, upgrade};
 use partyserver::router::Route;
 use partyserver::{
     Body, Close, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate,
@@ -69,12 +69,12 @@ impl Incoming {
             _ => {}
         }
         let path = self.head.uri.path().to_owned();
-        let (party, room) = match self.site.router.route(&path) {
-            Route::Unmatched => return to_http::response(self.fallback().await),
-            Route::UnknownParty => {
-                return to_http::response(text(StatusCode::BAD_REQUEST, "Invalid request"));
-            }
-            Route::Room { party, room } => (party, room),
+        let route = self.site.router.route(&path);
+        if let Some(refusal) = misrouted(&route) {
+            return to_http::response(refusal);
+        }
+        let Route::Room { party, room } = route else {
+            return to_http::response(self.fallback().await);
         };
         let (party, binding) = (
             Rc::clone(&self.site.parties[party]),

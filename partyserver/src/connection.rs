@@ -91,7 +91,8 @@ impl Connection {
     /// Queues a message to this client.
     ///
     /// It never waits. A client that reads too slowly is closed with 1013 when
-    /// its queue is full (`PartyOptions::max_queued_bytes`).
+    /// its queue is full (`PartyOptions::max_queued_bytes`; in `on_connect`
+    /// `max_replay_bytes`).
     ///
     /// # Errors
     /// [`SendError`] when the connection has ended or its identity is no

@@ -20,7 +20,9 @@ pub struct PartyOptions {
     max_body: usize,
     max_connections_per_room: usize,
     max_queued_bytes: usize,
+    max_replay_bytes: usize,
     idle_time: Duration,
+    max_rooms: usize,
 }
 
 /// Whether a room may leave memory while its sockets stay open.
@@ -94,7 +96,9 @@ impl PartyOptions {
             max_body: 1024 * 1024,
             max_connections_per_room: 32_768,
             max_queued_bytes: 4 * 1024 * 1024,
+            max_replay_bytes: 16 * 1024 * 1024,
             idle_time: Duration::from_secs(60),
+            max_rooms: 100_000,
         }
     }
 
@@ -161,11 +165,25 @@ impl PartyOptions {
         self
     }
 
-    /// How many bytes may wait for a client that reads slowly. Past it the
-    /// socket is closed with 1013. Default: 4 MiB.
+    /// How many bytes may wait for a client that reads slowly. Past it, or past
+    /// 16,384 messages, the socket is closed with 1013. On Workers the platform's
+    /// own limits count. Default: 4 MiB.
     #[must_use]
     pub fn with_max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
+        self
+    }
+
+    /// How many bytes may be sent to a new client before its handshake is
+    /// answered, as a room's history is in `on_connect`: nothing can leave until
+    /// then. Past it, or past 65,536 messages, the socket is closed with 1013.
+    /// Until the client has received them they count apart from
+    /// [`PartyOptions::with_max_queued_bytes`], so one client has at most the sum
+    /// of both in memory. On Workers the platform's own limits count. Default:
+    /// 16 MiB.
+    #[must_use]
+    pub fn with_max_replay_bytes(mut self, bytes: usize) -> Self {
+        self.max_replay_bytes = bytes;
         self
     }
 
@@ -174,6 +192,17 @@ impl PartyOptions {
     #[must_use]
     pub fn with_idle_time(mut self, time: Duration) -> Self {
         self.idle_time = time;
+        self
+    }
+
+    /// How many rooms of the party are in memory, awake or asleep. While there
+    /// are more, a request for a further one is answered by 503 with
+    /// `Retry-After`, and a socket refused with 1013: in a party that anyone may
+    /// enter, strangers choose the names of rooms. An alarm has its room all the
+    /// same. On Workers the platform decides. Default: 100,000.
+    #[must_use]
+    pub fn with_max_rooms(mut self, count: usize) -> Self {
+        self.max_rooms = count;
         self
     }
 
@@ -205,8 +234,13 @@ impl PartyOptions {
         max_connections_per_room: usize;
         /// How many bytes may wait for a client that reads slowly.
         max_queued_bytes: usize;
+        /// How many bytes may be sent to a new client before its handshake is
+        /// answered.
+        max_replay_bytes: usize;
         /// How long an unused room stays in memory.
         idle_time: Duration;
+        /// How many rooms are in memory.
+        max_rooms: usize;
     }
 }
 
@@ -219,6 +253,24 @@ impl Default for PartyOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_defaults_are_those_that_are_documented() {
+        let options = PartyOptions::default();
+        let (mebibyte, minute) = (1_048_576, Duration::from_secs(60));
+        assert_eq!(options.hibernation(), Hibernation::Off);
+        assert_eq!(options.cors(), &CorsOption::Off);
+        assert_eq!(options.subprotocols(), &Subprotocols::FirstOffered);
+        assert_eq!(options.props(), None);
+        assert_eq!(options.turn_limit(), minute);
+        assert_eq!(options.max_message(), mebibyte);
+        assert_eq!(options.max_body(), mebibyte);
+        assert_eq!(options.max_connections_per_room(), 32_768);
+        assert_eq!(options.max_queued_bytes(), 4 * mebibyte);
+        assert_eq!(options.max_replay_bytes(), 16 * mebibyte);
+        assert_eq!(options.idle_time(), minute);
+        assert_eq!(options.max_rooms(), 100_000);
+    }
 
     #[test]
     fn subprotocols() {

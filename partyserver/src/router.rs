@@ -9,6 +9,8 @@ pub enum Route<'p> {
     Unmatched,
     /// A path of rooms with a party that is not registered: 400.
     UnknownParty,
+    /// A room name of more than [`MAX_ROOM_NAME`] bytes: 414.
+    LongName,
     /// A room.
     Room {
         /// The index of the party in the router.
@@ -55,11 +57,16 @@ impl Router {
             return Route::Unmatched;
         };
         match self.parties.iter().position(|name| **name == *party) {
-            Some(party) => Route::Room { party, room },
             None => Route::UnknownParty,
+            Some(_) if room.len() > MAX_ROOM_NAME => Route::LongName,
+            Some(party) => Route::Room { party, room },
         }
     }
 }
+
+/// The longest name of a room, in bytes. Whoever may ask for a room chooses it,
+/// and it is kept in memory and in the store.
+pub const MAX_ROOM_NAME: usize = 1024;
 
 /// The kebab-case of a registered name: `MY_ROOM` → `my-room`, `MyRoom` →
 /// `my-room`. It is PartyServer's rule in PartyServer's order: an underscore at the
@@ -129,7 +136,9 @@ mod tests {
         let mut router = Router::new("parties");
         router.register("chat");
         router.register("PrivateChat");
-        let room = |party, room| Route::Room { party, room };
+        fn room(party: usize, room: &str) -> Route<'_> {
+            Route::Room { party, room }
+        }
         for (path, route) in [
             ("/parties/chat/a", room(0, "a")),
             ("//parties//chat//a//", room(0, "a")),
@@ -144,6 +153,14 @@ mod tests {
             ("/parties/Chat/a", Route::UnknownParty),
         ] {
             assert_eq!(router.route(path), route, "{path}");
+        }
+        let long = "x".repeat(MAX_ROOM_NAME);
+        for (path, route) in [
+            (format!("/parties/chat/{long}/x"), room(0, &long)),
+            (format!("/parties/chat/{long}x/x"), Route::LongName),
+            (format!("/parties/nothing/{long}x"), Route::UnknownParty),
+        ] {
+            assert_eq!(router.route(&path), route);
         }
     }
 }

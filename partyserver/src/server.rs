@@ -119,7 +119,9 @@ pub trait Server: MaybeSend + MaybeSync + Sized + 'static {
 
     /// Runs when a connection has joined the room, before the handshake is
     /// answered: clients give up after 4 s. What is sent here is the first that
-    /// the client receives. After an error the socket is closed with 1011. It
+    /// the client receives; all of it waits until the hook has ended, at most
+    /// [`PartyOptions::max_replay_bytes`](crate::PartyOptions::max_replay_bytes).
+    /// After an error the socket is closed with 1011. It
     /// does not run again after a hibernation. Default: nothing.
     fn on_connect(
         &mut self,

@@ -10,7 +10,7 @@ cases! {
         on_answers_of_the_gate,
     ],
     "Query token" => [
-        in_the_query, name_is_matched_decoded, empty_counts_as_absent, answers_are_private,
+        in_the_query, name_is_matched_decoded, empty_counts_as_absent, answers_are_private, answers_without_a_party_are_private,
         hooks_see_the_url_without_it,
     ],
 }
@@ -153,6 +153,19 @@ async fn empty_counts_as_absent(world: Shared) {
         .send()
         .await;
     assert_eq!(answer.status, 200);
+}
+
+async fn answers_without_a_party_are_private(world: Shared) {
+    // No party knows the name of a query's parameter that holds the token.
+    for (path, status) in [
+        ("/parties/nothing/a".to_owned(), 400),
+        (format!("/parties/chat/{}", "a".repeat(1025)), 414),
+    ] {
+        let answer = world.get(&with_token(&path, &world.alice())).send().await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    }
 }
 
 async fn answers_are_private(world: Shared) {

@@ -7,8 +7,9 @@ use crate::world::Shared;
 
 cases! {
     "Limits" => [
-        headers_too_large, url_too_long, too_many_headers, body_too_large, message_too_large,
-        fragments_too_large, a_slow_body_holds_up_nobody, connections_per_room, slow_reader, host_names, refused_sockets_are_capped,
+        headers_too_large, url_too_long, room_name_too_long, a_head_too_large_of_an_upgrade, too_many_headers, body_too_large, message_too_large,
+        fragments_too_large, a_slow_body_holds_up_nobody, connections_per_room, slow_reader,
+        a_slow_reader_is_closed, host_names, refused_sockets_are_capped,
         a_refused_socket_can_flood_in_vain,
     ],
 }
@@ -35,6 +36,28 @@ async fn headers_too_large(world: Shared) {
 async fn url_too_long(world: Shared) {
     let path = format!("/parties/plain/{}", "a".repeat(70_000));
     assert_eq!(world.get(&path).status().await, 414);
+}
+
+async fn room_name_too_long(world: Shared) {
+    for (length, status) in [(1024, 200), (1025, 414)] {
+        let path = format!("/parties/plain/{}", "a".repeat(length));
+        assert_eq!(world.get(&path).status().await, status, "{length}");
+        let outcome = world.try_open(&path, &[]).await;
+        let status = if status == 200 { 101 } else { status };
+        let answer = outcome.map_or_else(|answer| answer, |socket| socket.response);
+        assert_eq!(answer.status, status, "{length}");
+    }
+}
+
+async fn a_head_too_large_of_an_upgrade(world: Shared) {
+    let long = "a".repeat(70_000);
+    for (path, headers, status) in [
+        (format!("/parties/plain/a?{long}"), vec![], 414),
+        ("/parties/plain/a".to_owned(), vec![("X", &*long)], 431),
+    ] {
+        let answer = world.try_open(&path, &headers).await.err();
+        assert_eq!(answer.map(|answer| answer.status), Some(status));
+    }
 }
 
 async fn too_many_headers(world: Shared) {
@@ -125,6 +148,18 @@ async fn slow_reader(world: Shared) {
     let mut other = world.open("/parties/slow-reader/a").await;
     other.text("hello").await;
     assert_eq!(other.next().await, Frame::Text("hello".into()));
+}
+
+async fn a_slow_reader_is_closed(world: Shared) {
+    let mut socket = world.open("/parties/slow-reader/closed").await;
+    // More is echoed than the sockets' buffers hold, and read in time to see why
+    // that was too much.
+    let message = text_frame(&"x".repeat(60_000));
+    for _ in 0..800 {
+        socket.send(&message).await;
+    }
+    let told = (Some(1013), "the client reads too slowly".to_owned());
+    assert_eq!(socket.closed().await, told);
 }
 
 async fn host_names(world: Shared) {

@@ -10,7 +10,9 @@ cases! {
     "Refusals" => [
         no_token, bad_token, expired_token, two_carriers, bearer_without_token, dpop_scheme,
         too_long_token, missing_scope, not_the_owner, unknown_party, bad_upgrade,
-        handshake_form, failing_hooks, a_panic_stays_in_its_room, expiry_on_a_live_socket, expiry_is_not_queued_behind_a_flood,
+        handshake_form, failing_hooks, failing_gates_and_admissions,
+        failing_hooks_that_answer_nobody, a_panic_stays_in_its_room, expiry_on_a_live_socket,
+        an_end_beyond_all_time, expiry_is_not_queued_behind_a_flood,
         the_same_expired_token_a_fifth_time, challenges_are_well_formed, head_answers_as_get,
         basic_and_unknown_schemes_are_no_token, anonymous_is_only_no_token,
     ],
@@ -236,15 +238,81 @@ async fn failing_hooks(world: Shared) {
         assert_eq!(answer.status, 500, "{how}");
         let text = answer.text();
         assert!(!text.contains("told to"), "{how}: internals are shown");
-        assert!(text.contains('('), "{how}: the answer carries an id");
+        assert_logged(&world, &text).await;
         let after = instance().await;
         assert_eq!(before != after, is_new, "{how}");
         before = after;
         let mut socket = world.open(path).await;
         socket.text(how).await;
-        assert_eq!(socket.closed().await.0, Some(1011), "{how}");
+        let (code, reason) = socket.closed().await;
+        assert_eq!(code, Some(1011), "{how}");
+        assert_logged(&world, &reason).await;
         before = if is_new { instance().await } else { before };
     }
+}
+
+async fn failing_gates_and_admissions(world: Shared) {
+    for how in ["error", "panic", "slow"] {
+        for hook in [
+            "on_before_connect",
+            "on_admit",
+            "connection_tags",
+            "on_connect",
+        ] {
+            let path = format!("/parties/faulty/gates-{how}?{hook}={how}");
+            let (code, reason) = world.open(&path).await.refused().await;
+            assert_eq!(code, 1011, "{hook} {how}");
+            assert_logged(&world, &reason).await;
+        }
+        let gate = format!("/parties/faulty/gates-{how}?on_before_request={how}");
+        let start = format!("/parties/faulty/on_start-{how}");
+        for path in [gate, start.clone()] {
+            let answer = world.get(&path).send().await;
+            assert_eq!(answer.status, 500, "{path}");
+            assert_logged(&world, &answer.text()).await;
+        }
+        let (code, reason) = world.open(&start).await.refused().await;
+        assert_eq!(code, 1011, "on_start {how}");
+        assert_logged(&world, &reason).await;
+    }
+}
+
+/// The text names an id, which is in the log, and nothing else.
+async fn assert_logged(world: &World, text: &str) {
+    let id = text.strip_prefix("Internal server error (");
+    let id = id.and_then(|id| id.strip_suffix(')'));
+    let id = id.unwrap_or_else(|| panic!("no id alone: {text}"));
+    crate::world::eventually("its id is logged", || async { world.server.has_logged(id) }).await;
+}
+
+async fn failing_hooks_that_answer_nobody(world: Shared) {
+    for how in ["error", "panic", "slow"] {
+        for hook in ["on_close", "on_alarm", "on_event"] {
+            let path = format!("/parties/faulty/{hook}-{how}");
+            match hook {
+                "on_close" => {
+                    let mut socket = world.open(&path).await;
+                    socket.close(1000, "").await;
+                    assert_eq!(socket.closed().await.0, Some(1000), "{how}");
+                }
+                "on_alarm" => assert_eq!(world.get(&format!("{path}/alarm")).status().await, 200),
+                _ => assert_eq!(world.get(&format!("{path}/event")).status().await, 200),
+            }
+            // It ran, and the room goes on.
+            crate::world::eventually("the hook has run", || async {
+                let answer = world.get(&path).send().await;
+                answer.status == 200 && answer.json()["ran"].as_u64() >= Some(1)
+            })
+            .await;
+        }
+    }
+}
+
+async fn an_end_beyond_all_time(world: Shared) {
+    let token = world.token().claim("exp", 1e300).sign();
+    let (mut socket, _) = world.join(&token, "/parties/chat/endless").await;
+    socket.text("still here").await;
+    assert_eq!(socket.json().await["text"], "still here");
 }
 
 async fn a_panic_stays_in_its_room(world: Shared) {

@@ -30,12 +30,14 @@ async fn room_name_over_a_socket(world: Shared) {
 }
 
 async fn start_runs_once(world: Shared) {
-    let path = "/parties/on-start-server/once";
-    let (mut first, mut second, answer) =
-        tokio::join!(world.open(path), world.open(path), world.get(path).send());
-    assert_eq!(answer.text(), "1");
-    for socket in [&mut first, &mut second] {
-        assert_eq!(socket.next().await, Frame::Text("1".into()));
+    for party in STARTING {
+        let path = &format!("/parties/{party}/once");
+        let (mut first, mut second, answer) =
+            tokio::join!(world.open(path), world.open(path), world.get(path).send());
+        assert_eq!(answer.text(), "1");
+        for socket in [&mut first, &mut second] {
+            assert_eq!(socket.next().await, Frame::Text("1".into()), "{party}");
+        }
     }
 }
 
@@ -84,14 +86,19 @@ async fn failing_start_is_tried_again(world: Shared) {
 }
 
 async fn names_in_hooks(world: Shared) {
-    let mut socket = world.open("/parties/on-start-server/R").await;
-    socket.next().await;
-    assert_eq!(socket.next().await, Frame::Text("connected:R:R".into()));
-    socket.text("name").await;
-    assert_eq!(socket.next().await, Frame::Text("name:R:R".into()));
-    socket.text("other").await;
-    assert_eq!(socket.next().await, Frame::Text("counter:1".into()));
+    for party in STARTING {
+        let mut socket = world.open(&format!("/parties/{party}/R")).await;
+        socket.next().await;
+        assert_eq!(socket.next().await, Frame::Text("connected:R:R".into()));
+        socket.text("name").await;
+        assert_eq!(socket.next().await, Frame::Text("name:R:R".into()));
+        socket.text("other").await;
+        assert_eq!(socket.next().await, Frame::Text("counter:1".into()));
+    }
 }
+
+/// Both take a while to start.
+const STARTING: [&str; 2] = ["on-start-server", "hibernating-on-start-server"];
 
 async fn state_when_hibernating(world: Shared) {
     let mut socket = world.open("/parties/hibernating-stateful/state").await;

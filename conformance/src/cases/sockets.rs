@@ -1,14 +1,16 @@
 //! Admitted sockets: frames, ids, closes.
 
+use local_issuer::Endpoint;
 use serde_json::json;
 
 use crate::cases::cases;
 use crate::client::ws::{Frame, Socket, frame, text_frame};
-use crate::world::{Shared, with_token};
+use crate::world::{Shared, World, with_token};
 
 cases! {
     "Rooms and sockets" => [
         early_frames_in_order, text_and_binary, echo_keeps_bytes_and_type, broadcast_reaches_all,
+        broadcast_except_one, the_newest_of_an_id, frames_wait_while_a_token_is_checked,
         subprotocol_first_offered, subprotocol_on_refused_sockets, close_code_and_reason_come_back,
         close_without_code, close_hook_fails, close_hook_closes, own_public_id,
         same_subject_may_share_an_id, another_subject_gets_a_fresh_id, many_messages_keep_order,
@@ -73,6 +75,66 @@ async fn broadcast_reaches_all(world: Shared) {
     );
 }
 
+async fn broadcast_except_one(world: Shared) {
+    let path = "/parties/chat/all-but-one";
+    let (mut alice, _) = world.join(&world.alice(), path).await;
+    let (mut bob, _) = world.join(&world.bob(), path).await;
+    bob.text("e:psst").await;
+    bob.text("b:to all").await;
+    assert_eq!(alice.json().await["text"], "psst");
+    assert_eq!(alice.json().await["text"], "to all");
+    assert_eq!(
+        bob.json().await["text"],
+        "to all",
+        "it did not get the first"
+    );
+}
+
+async fn the_newest_of_an_id(world: Shared) {
+    let path = "/parties/chat/newest?_pk=shared";
+    let (mut first, _) = world.join(&world.alice(), path).await;
+    let (mut second, _) = world.join(&world.alice(), path).await;
+    let (mut bob, _) = world.join(&world.bob(), "/parties/chat/newest").await;
+    bob.text("n:shared").await;
+    assert_eq!(second.json().await["text"], "newest");
+    second.close(1000, "").await;
+    assert_eq!(second.closed().await.0, Some(1000));
+    // Once the room has seen that, the first is the newest.
+    for _ in 0..100 {
+        bob.text("n:shared").await;
+        bob.text("e:not told").await;
+        if first.json().await["text"] == "newest" {
+            return;
+        }
+    }
+    panic!("the one that is left is not found");
+}
+
+async fn frames_wait_while_a_token_is_checked(world: Shared) {
+    // The token is good, but its key must be looked up first.
+    let own = World::new(&world.start.served).await;
+    let path = "/parties/chat/slow-check";
+    let (mut alice, _) = own.join(&own.alice(), path).await;
+    own.issuer.rotate();
+    let hold = own.issuer.hold(Endpoint::Jwks);
+    let token = own.bob();
+    let address = own.server.address.clone();
+    let pending = tokio::spawn(async move {
+        let early: Vec<u8> = (0..20).flat_map(|i| text_frame(&i.to_string())).collect();
+        let opened = Socket::open(&address, &with_token(path, &token), &[], &early).await;
+        opened.ok()
+    });
+    hold.arrived().await;
+    alice.text("meanwhile").await;
+    assert_eq!(alice.json().await["text"], "meanwhile");
+    hold.release();
+    let mut bob = pending.await.ok().flatten().expect("a handshake");
+    assert_eq!(bob.json().await["type"], "welcome");
+    for i in 0..20 {
+        assert_eq!(bob.json().await["text"], i.to_string());
+    }
+}
+
 async fn subprotocol_first_offered(world: Shared) {
     let path = with_token("/parties/chat/a", &world.alice());
     let headers = [("Sec-WebSocket-Protocol", "chat.v2, chat.v1")];
@@ -94,62 +156,71 @@ async fn subprotocol_on_refused_sockets(world: Shared) {
 }
 
 async fn close_code_and_reason_come_back(world: Shared) {
-    for (code, reason) in [(1000, "client-said-bye"), (4321, "own code"), (4222, "")] {
-        let mut socket = world.open("/parties/closing/codes").await;
-        socket.close(code, reason).await;
-        assert_eq!(socket.next().await, Frame::Close(Some(code), reason.into()));
-        assert_eq!(socket.next().await, Frame::End);
+    for party in CLOSING {
+        let path = &format!("/parties/{party}/codes");
+        for (code, reason) in [(1000, "client-said-bye"), (4321, "own code"), (4222, "")] {
+            let mut socket = world.open(path).await;
+            socket.close(code, reason).await;
+            assert_eq!(socket.next().await, Frame::Close(Some(code), reason.into()));
+            assert_eq!(socket.next().await, Frame::End);
+        }
+        // Each socket ends by itself, so the order of the hooks is not theirs.
+        crate::world::eventually("the close hook is told all three", || async {
+            let mut events = close_events(&world, path).await;
+            events.sort_by_key(|event| event["code"].as_u64());
+            events
+                == [
+                    json!({"code": 1000, "reason": "client-said-bye", "clean": true}),
+                    json!({"code": 4222, "reason": "", "clean": true}),
+                    json!({"code": 4321, "reason": "own code", "clean": true}),
+                ]
+        })
+        .await;
     }
-    // Each socket ends by itself, so the order of the hooks is not theirs.
-    crate::world::eventually("the close hook is told all three", || async {
-        let mut events = close_events(&world, "codes").await;
-        events.sort_by_key(|event| event["code"].as_u64());
-        events
-            == [
-                json!({"code": 1000, "reason": "client-said-bye", "clean": true}),
-                json!({"code": 4222, "reason": "", "clean": true}),
-                json!({"code": 4321, "reason": "own code", "clean": true}),
-            ]
-    })
-    .await;
 }
 
 /// What the room's close hook has been told so far.
-async fn close_events(world: &Shared, room: &str) -> Vec<serde_json::Value> {
-    let answer = world
-        .get(&format!("/parties/closing/{room}"))
-        .send()
-        .await
-        .json();
+async fn close_events(world: &Shared, path: &str) -> Vec<serde_json::Value> {
+    let answer = world.get(path).send().await.json();
     answer.as_array().cloned().unwrap_or_default()
 }
 
 async fn close_without_code(world: Shared) {
-    let mut socket = world.open("/parties/closing/no-code").await;
-    socket.send(&frame(8, b"")).await;
-    assert_eq!(socket.next().await, Frame::Close(None, String::new()));
-    assert_eq!(socket.next().await, Frame::End);
-    crate::world::eventually("the close hook is told 1005", || async {
-        close_events(&world, "no-code").await
-            == [json!({"code": 1005, "reason": "", "clean": true})]
-    })
-    .await;
+    for party in CLOSING {
+        let path = &format!("/parties/{party}/no-code");
+        let mut socket = world.open(path).await;
+        socket.send(&frame(8, b"")).await;
+        assert_eq!(socket.next().await, Frame::Close(None, String::new()));
+        assert_eq!(socket.next().await, Frame::End);
+        crate::world::eventually("the close hook is told 1005", || async {
+            let told = [json!({"code": 1005, "reason": "", "clean": true})];
+            close_events(&world, path).await == told
+        })
+        .await;
+    }
 }
 
 async fn close_hook_fails(world: Shared) {
-    let mut socket = world.open("/parties/closing/throws").await;
-    socket.close(1000, "").await;
-    assert_eq!(socket.next().await, Frame::Close(Some(1000), String::new()));
-    assert_eq!(world.get("/parties/closing/throws").status().await, 200);
+    for party in CLOSING {
+        let path = format!("/parties/{party}/throws");
+        let mut socket = world.open(&path).await;
+        socket.close(1000, "").await;
+        assert_eq!(socket.next().await, Frame::Close(Some(1000), String::new()));
+        assert_eq!(world.get(&path).status().await, 200);
+    }
 }
 
 async fn close_hook_closes(world: Shared) {
-    let mut socket = world.open("/parties/closing/closes").await;
-    socket.close(1000, "").await;
-    let Frame::Close(Some(1000 | 4000), _) = socket.next().await else {
-        panic!("expected 1000 or 4000");
-    };
+    for party in CLOSING {
+        let mut socket = world.open(&format!("/parties/{party}/closes")).await;
+        socket.close(1000, "").await;
+        let Frame::Close(Some(1000 | 4000), _) = socket.next().await else {
+            panic!("expected 1000 or 4000");
+        };
+    }
 }
+
+const CLOSING: [&str; 2] = ["closing", "hibernating-closing"];
 
 async fn own_public_id(world: Shared) {
     let (_a, chosen) = world

@@ -1,4 +1,4 @@
-//! `closing`: what the close hook is told, and what it may do.
+//! `closing` and `hibernating-closing`: what the close hook is told, and what it may do.
 
 use partyserver::{
     CloseEvent, Connection, Context, Error, Request, Response, Result, Server, json,

@@ -1,11 +1,16 @@
 //! `faulty`: hooks that fail, panic, or never end.
 
-use partyserver::{Connection, Context, Error, Message, Request, Response, Result, Server, json};
+use http::Uri;
+use partyserver::{
+    Admission, CloseEvent, ConnectGate, Connection, Context, Error, Handshake, Lobby, Message,
+    Request, RequestGate, Response, Result, Server, Update, json,
+};
 use serde_json::json as value;
 
 use crate::instance::instance_id;
 
-/// Fails as it is told to.
+/// Fails as it is told to: by the query (`?on_admit=panic`), and where a hook sees
+/// none, by the name of the room (`on_alarm-panic`).
 #[derive(Debug)]
 pub struct Faulty {
     instance: String,
@@ -20,16 +25,89 @@ impl Default for Faulty {
 }
 
 impl Server for Faulty {
+    async fn on_before_request(&self, _: &Lobby, request: Request) -> Result<RequestGate> {
+        fail_in("on_before_request", request.uri()).await?;
+        Ok(RequestGate::Admit(request))
+    }
+
+    async fn on_before_connect(&self, _: &Lobby, handshake: Handshake) -> Result<ConnectGate> {
+        fail_in("on_before_connect", handshake.uri()).await?;
+        Ok(ConnectGate::Admit(handshake))
+    }
+
+    async fn on_start(&mut self, cx: &Context) -> Result<()> {
+        fail_if_named("on_start", cx).await
+    }
+
+    async fn on_admit(&mut self, _: &Context, handshake: &Handshake) -> Result<Admission> {
+        fail_in("on_admit", handshake.uri()).await?;
+        Ok(Admission::Admit)
+    }
+
+    async fn connection_tags(&mut self, _: &Context, handshake: &Handshake) -> Result<Vec<String>> {
+        fail_in("connection_tags", handshake.uri()).await?;
+        Ok(Vec::new())
+    }
+
+    async fn on_connect(
+        &mut self,
+        _: &Context,
+        _: &Connection,
+        handshake: &Handshake,
+    ) -> Result<()> {
+        fail_in("on_connect", handshake.uri()).await
+    }
+
     async fn on_message(&mut self, _: &Context, from: &Connection, message: Message) -> Result<()> {
         fail(message.as_text()?).await?;
         from.send(value!({ "instance": self.instance }))?;
         Ok(())
     }
 
-    async fn on_request(&mut self, _: &Context, request: Request) -> Result<Response> {
-        fail(request.uri().path().rsplit('/').next().unwrap_or_default()).await?;
-        json(&value!({ "instance": self.instance }))
+    async fn on_close(&mut self, cx: &Context, _: &Connection, _: CloseEvent) -> Result<()> {
+        count(cx).await?;
+        fail_if_named("on_close", cx).await
     }
+
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        match request.uri().path().rsplit('/').next().unwrap_or_default() {
+            "alarm" => cx.room().set_alarm(cx.now()).await?,
+            "event" => cx.room().post(&"an event")?,
+            how => fail(how).await?,
+        }
+        let ran: u64 = cx.room().storage().get(RAN).await?.unwrap_or_default();
+        json(&value!({ "instance": self.instance, "ran": ran }))
+    }
+
+    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
+        count(cx).await?;
+        fail_if_named("on_alarm", cx).await
+    }
+
+    async fn on_event(&mut self, cx: &Context, _: serde_json::Value) -> Result<()> {
+        count(cx).await?;
+        fail_if_named("on_event", cx).await
+    }
+}
+
+/// Counts the runs of hooks that answer nobody.
+async fn count(cx: &Context) -> Result<()> {
+    let one_more = |ran: Option<u64>| (Update::Put(ran.unwrap_or_default() + 1), ());
+    cx.room().storage().update(RAN, one_more).await?;
+    Ok(())
+}
+
+async fn fail_in(hook: &str, uri: &Uri) -> Result<()> {
+    let (named, how) = uri
+        .query()
+        .and_then(|query| query.split_once('='))
+        .unwrap_or_default();
+    fail(if named == hook { how } else { "" }).await
+}
+
+async fn fail_if_named(hook: &str, cx: &Context) -> Result<()> {
+    let (named, how) = cx.room().name().split_once('-').unwrap_or_default();
+    fail(if named == hook { how } else { "" }).await
 }
 
 async fn fail(how: &str) -> Result<()> {
@@ -40,3 +118,5 @@ async fn fail(how: &str) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+const RAN: &str = "ran";

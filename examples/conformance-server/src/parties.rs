@@ -113,6 +113,11 @@ pub fn parties<R: PartyRegistry>(
             || Stateful,
         )
         .party("on-start-server", OnStartServer::default)
+        .party_with(
+            "hibernating-on-start-server",
+            plain().with_hibernation(hibernating(10)),
+            OnStartServer::default,
+        )
         .party("failing-start", FailingStart::default)
         .party("before", || Before)
         .party("tags", Tags::default)
@@ -128,6 +133,11 @@ pub fn parties<R: PartyRegistry>(
             || Before,
         )
         .party("closing", Closing::default)
+        .party_with(
+            "hibernating-closing",
+            plain().with_hibernation(hibernating(10)),
+            Closing::default,
+        )
         .party_with("props", props()?, Props::default)
         .party_with(
             "faulty",

@@ -47,15 +47,17 @@ impl Server for Probe {
     ) -> Result<()> {
         let sub = subject(from);
         let text = String::from_utf8_lossy(message.as_bytes());
-        match text
-            .strip_prefix("b:")
-            .filter(|_| message.as_text().is_ok())
-        {
-            Some(text) => {
-                cx.room()
-                    .broadcast(value!({ "type": "broadcast", "from": sub, "text": text }));
+        let told = |text| value!({ "type": "broadcast", "from": sub, "text": text });
+        match message.as_text().ok().and_then(|text| text.split_once(':')) {
+            Some(("b", text)) => cx.room().broadcast(told(text)),
+            // To all but the sender's id, and to the newest with an id.
+            Some(("e", text)) => cx.room().broadcast_except(told(text), &[from.id()]),
+            Some(("n", id)) => {
+                if let Some(newest) = cx.room().connection(id) {
+                    newest.send(told("newest"))?;
+                }
             }
-            None => {
+            _ => {
                 let instance = &self.instance;
                 from.send(value!({
                     "type": "echo", "sub": sub, "text": text, "instance": instance,

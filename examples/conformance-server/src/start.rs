@@ -1,4 +1,4 @@
-//! `on-start-server` and `failing-start`: nothing is handled before the start
+//! `on-start-server`, `hibernating-on-start-server` and `failing-start`: nothing is handled before the start
 //! has ended, and a start that failed is tried again.
 
 use std::time::Duration;

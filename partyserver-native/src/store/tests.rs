@@ -5,6 +5,7 @@ use partyserver::{SqlError, SqlValue};
 
 use super::*;
 
+mod acknowledged;
 mod crash;
 mod damage;
 mod ends;

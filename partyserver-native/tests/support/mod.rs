@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use partyserver_native::{Clock, Parties, PartyService};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_websockets::{ClientBuilder, MaybeTlsStream, WebSocketStream};
+use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, WebSocketStream};
 use tower_service::Service as _;
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -56,8 +56,19 @@ impl TestServer {
     }
 
     pub(crate) async fn open(&self, path: &str) -> Socket {
+        self.open_with(path, Limits::default()).await
+    }
+
+    /// The same, for messages of any size.
+    pub(crate) async fn open_of_any_size(&self, path: &str) -> Socket {
+        let limits = Limits::default().max_payload_len(None);
+        self.open_with(path, limits).await
+    }
+
+    async fn open_with(&self, path: &str, limits: Limits) -> Socket {
         let url = format!("ws://{}{path}", self.address);
         let (socket, _) = ClientBuilder::new()
+            .limits(limits)
             .uri(&url)
             .unwrap()
             .connect()
@@ -228,7 +239,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     /// Reads one answer, by its length.
-    pub(crate) async fn read(stream: &mut TcpStream) -> Self {
+    pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Self {
         let read = async {
             let head = read_head(stream).await;
             let status = head.split(' ').nth(1).unwrap().parse().unwrap();

@@ -4,7 +4,8 @@ use http::header::FORWARDED;
 use http::request::Parts;
 use http::{HeaderName, StatusCode};
 
-use crate::http_types::{Response, text};
+use super::own;
+use crate::http_types::Response;
 
 /// The refusal of a head over the limit: 414 when the URL alone is, else 431. More
 /// than [`MAX_HEADERS`] headers are too many, however short.
@@ -14,7 +15,7 @@ pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
         .path_and_query()
         .map_or(0, |path| path.as_str().len());
     if url > max_head {
-        return Some(text(StatusCode::URI_TOO_LONG, "The URL is too long"));
+        return Some(own(StatusCode::URI_TOO_LONG, "The URL is too long"));
     }
     let headers: usize = parts
         .headers
@@ -22,7 +23,7 @@ pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
         .map(|(name, value)| name.as_str().len() + value.len() + 4)
         .sum();
     (url + headers > max_head || parts.headers.len() > MAX_HEADERS).then(|| {
-        text(
+        own(
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "The headers are too large",
         )

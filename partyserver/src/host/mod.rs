@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-pub use self::answer::{failed, failed_upgrade, failure_text};
+pub use self::answer::{failed, failed_upgrade, failure_text, misrouted, own};
 use crate::close::Close;
 pub use crate::connection::ConnectionRecord;
 use crate::connection::{Connection, SendError};
