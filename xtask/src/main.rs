@@ -3,6 +3,7 @@
 //! Each sets up what it needs, shows what the tools under it print, and ends with one
 //! line of totals. The exit code is 0 only if everything passed.
 
+mod autobahn;
 mod bench;
 mod fuzz;
 mod lint;
@@ -35,6 +36,8 @@ enum Command {
     /// Installs what the others need, and changes nothing outside the checkout
     /// but the toolchain's wasm32 target.
     Setup,
+    /// Runs Autobahn's WebSocket cases against a server.
+    Autobahn(autobahn::Options),
     /// Builds the Workers of the examples and runs them on workerd.
     #[command(subcommand)]
     Workers(workers::Command),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint(options) => lint::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run_targets(&workspace, &options),
+        Command::Autobahn(options) => autobahn::run(&workspace, &options),
         Command::Workers(command) => workers::run(&workspace, &command),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Setup => setup::all(&workspace).map(|()| ExitCode::SUCCESS),

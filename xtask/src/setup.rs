@@ -17,6 +17,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
         }
         Err(reason) => println!("the fuzz targets can't run here: {reason}"),
     }
+    kosoku(workspace)?;
     match node() {
         Ok(()) => npm_packages(workspace),
         Err(reason) => {
@@ -95,6 +96,32 @@ fn is_pinned(program: &Path, version: &str) -> bool {
     })
 }
 
+/// kosoku in the version that the Autobahn suite was written for, in a virtual
+/// environment of its own.
+///
+/// # Errors
+/// When there is no Python that is new enough, or the package can't be installed.
+pub(crate) fn kosoku(workspace: &Workspace) -> Result<PathBuf> {
+    let environment = workspace.target.join("tools/kosoku");
+    let program = environment.join("bin/kosoku");
+    let installed = run_quietly(
+        Command::new(environment.join("bin/python"))
+            .arg("-c")
+            .arg("from importlib import metadata; print(metadata.version('kosoku'))"),
+    );
+    if installed.is_ok_and(|output| output.success && output.text.trim() == KOSOKU) {
+        return Ok(program);
+    }
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&environment))
+    .map_err(|error| format!("{error} (Python {OLDEST_PYTHON} or newer is needed)"))?;
+    run(Command::new(environment.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check"])
+        .arg(format!("kosoku=={KOSOKU}")))?;
+    Ok(program)
+}
+
 /// Whether Node and npm are here and new enough, or why the Node suites can't run.
 pub(crate) fn node() -> std::result::Result<(), String> {
     let version = |program: &str| {
@@ -138,4 +165,6 @@ pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
+const KOSOKU: &str = "0.1.0";
+const OLDEST_PYTHON: &str = "3.10";
 const OLDEST_NODE: u32 = 20;
