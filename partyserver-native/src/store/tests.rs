@@ -8,6 +8,7 @@ use super::*;
 mod crash;
 mod damage;
 mod ends;
+mod flipped_byte;
 mod group_commit;
 mod permissions;
 mod room_sql;
