@@ -60,7 +60,14 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
 /// Opens the file for reading.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(file, flags).map_err(|error| refused(file, error))
+    let open = || {
+        let db = Connection::open_with_flags(file, flags)?;
+        // SQLite opens the log with the first query, and later there may be no
+        // descriptor left for it.
+        db.query_row("SELECT count(*) FROM keys WHERE false", [], |_| Ok(()))?;
+        Ok(db)
+    };
+    open().map_err(|error| refused(file, error))
 }
 
 /// Tells a file that can't be used here and now from one that is damaged.
