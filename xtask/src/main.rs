@@ -34,7 +34,7 @@ enum Command {
     /// Runs the fuzz targets, by a nightly toolchain.
     Fuzz(fuzz::Options),
     /// Installs what the others need, and changes nothing outside the checkout
-    /// but the toolchain's wasm32 target.
+    /// but the toolchain's wasm32 target and, as root, Debian's slowhttptest.
     Setup,
     /// Runs Autobahn's WebSocket cases against a server.
     Autobahn(autobahn::Options),

@@ -18,6 +18,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
         Err(reason) => println!("the fuzz targets can't run here: {reason}"),
     }
     kosoku(workspace)?;
+    slowhttptest()?;
     match node() {
         Ok(()) => npm_packages(workspace),
         Err(reason) => {
@@ -120,6 +121,31 @@ pub(crate) fn kosoku(workspace: &Workspace) -> Result<PathBuf> {
         .args(["install", "--quiet", "--disable-pip-version-check"])
         .arg(format!("kosoku=={KOSOKU}")))?;
     Ok(program)
+}
+
+/// slowhttptest, by Debian's package where this user may install it. The faults that need
+/// it say so when it is not there.
+///
+/// # Errors
+/// When the package can't be installed.
+pub(crate) fn slowhttptest() -> Result<()> {
+    let is_there = |program, argument| run_quietly(Command::new(program).arg(argument)).is_ok();
+    if is_there("slowhttptest", "-h") {
+        return Ok(());
+    }
+    let is_root = run_quietly(Command::new("id").arg("-u"))?.text.trim() == "0";
+    if !is_root || !is_there("apt-get", "--version") {
+        println!("slowhttptest is not installed, and this user can't install it");
+        return Ok(());
+    }
+    run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    run(Command::new("apt-get").args([
+        "install",
+        "--quiet",
+        "--yes",
+        "--no-install-recommends",
+        "slowhttptest",
+    ]))
 }
 
 /// Whether Node and npm are here and new enough, or why the Node suites can't run.

@@ -17,6 +17,8 @@ pub(super) enum Suite {
     Conformance(Host),
     /// Autobahn's WebSocket cases against the conformance server of a host.
     Autobahn(Host),
+    /// What must hold when things go wrong around a native server.
+    Faults,
     /// A file of `interop/`, by its name without the extension.
     Node(String, Host),
     /// Each fuzz target for a few seconds.
@@ -53,6 +55,7 @@ impl Suite {
             Self::Cargo("doc", &["--doc"]),
             Self::Conformance(Host::Native),
             Self::Autobahn(Host::Native),
+            Self::Faults,
         ];
         all.extend(
             native
@@ -77,6 +80,7 @@ impl Suite {
             Self::Conformance(Host::Workers) => format!("{WORKERS_PREFIX}conformance").into(),
             Self::Autobahn(Host::Native) => "autobahn".into(),
             Self::Autobahn(Host::Workers) => format!("{WORKERS_PREFIX}autobahn").into(),
+            Self::Faults => "faults".into(),
             Self::Node(name, Host::Workers) if !name.starts_with(WORKERS_PREFIX) => {
                 format!("{WORKERS_PREFIX}{name}").into()
             }
@@ -100,7 +104,7 @@ impl Suite {
     /// The host whose conformance server is what it tests.
     pub(super) fn black_box(&self) -> Option<Host> {
         match self {
-            Self::Cargo(..) | Self::Fuzz => None,
+            Self::Cargo(..) | Self::Faults | Self::Fuzz => None,
             Self::Conformance(host) | Self::Autobahn(host) | Self::Node(_, host) => Some(*host),
         }
     }
@@ -156,6 +160,11 @@ impl Suite {
                     .current_dir(&workspace.root);
                 command
             }
+            Self::Faults => {
+                let mut command = Command::new(workspace.target.join("release/faults"));
+                command.current_dir(&workspace.root);
+                command
+            }
             Self::Node(name, host) => {
                 let mut command = Command::new("node");
                 command
@@ -181,7 +190,7 @@ impl Suite {
     fn count(&self, ran: &Output) -> Counts {
         match self {
             Self::Cargo(..) => counts::of_cargo(&ran.text),
-            Self::Conformance(_) | Self::Autobahn(_) | Self::Fuzz => {
+            Self::Conformance(_) | Self::Autobahn(_) | Self::Faults | Self::Fuzz => {
                 counts::of_last_line(&ran.text)
             }
             Self::Node(..) => counts::of_node(&ran.text),
