@@ -22,7 +22,9 @@ pub(super) fn build(workspace: &Workspace, suites: &[Suite]) -> Result<()> {
     }
     if has_faults {
         optimized.extend(["--bin", "faults"]);
-        setup::slowhttptest()?;
+        if let Err(error) = setup::slowhttptest() {
+            println!("slowhttptest is not here: {error}");
+        }
     }
     if !optimized.is_empty() {
         run(workspace
