@@ -32,6 +32,8 @@ pub struct VerifiedToken(Arc<Verified>);
 #[derive(Debug)]
 struct Verified {
     claims: Claims,
+    /// `nbf` less the leeway.
+    valid_from: Option<SystemTime>,
     valid_until: SystemTime,
 }
 
@@ -101,16 +103,15 @@ impl<'t> UnverifiedToken<'t> {
     /// # Errors
     /// [`Error::Expired`], or [`Invalid::NotYetValid`].
     pub fn verified(self, _: SignatureValid, now: SystemTime) -> Result<VerifiedToken, Error> {
-        if self
-            .claims
-            .time("nbf")
-            .is_some_and(|not_before| not_before > now + self.leeway)
-        {
+        let not_before = self.claims.time("nbf");
+        let valid_from = not_before.and_then(|time| time.checked_sub(self.leeway));
+        if valid_from.is_some_and(|from| now < from) {
             return Err(Invalid::NotYetValid.into());
         }
         let expires_at = self.claims.expires_at().ok_or(Invalid::Claim)?;
         let token = VerifiedToken(Arc::new(Verified {
             claims: self.claims,
+            valid_from,
             valid_until: expires_at + self.leeway,
         }));
         if token.is_valid_at(now) {
@@ -143,9 +144,10 @@ impl VerifiedToken {
         self.0.valid_until
     }
 
-    /// Whether the token is valid at a time.
+    /// Whether the token is valid at a time. A clock may have been set back since it
+    /// was verified.
     pub fn is_valid_at(&self, now: SystemTime) -> bool {
-        now < self.0.valid_until
+        self.0.valid_from.is_none_or(|from| from <= now) && now < self.0.valid_until
     }
 }
 

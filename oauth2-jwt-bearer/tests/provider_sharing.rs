@@ -192,6 +192,22 @@ async fn a_verified_token_is_forgotten_when_it_expires() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_verified_token_is_not_valid_before_its_time_when_the_clock_is_set_back() {
+    let world = World::new(&[("a", 1)]);
+    let verifier = world.ready_verifier().await;
+    let now = world.now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let claims = serde_json::json!({"nbf": now.as_secs()});
+    let token = world.token_with(Some("a"), 1, claims);
+    verifier.verify(&token).await.unwrap();
+    // Within the leeway of 5 s, and beyond it.
+    world.set_clock_back(seconds(4.0));
+    verifier.verify(&token).await.unwrap();
+    world.set_clock_back(seconds(2.0));
+    let outcome = verifier.verify(&token).await;
+    assert_eq!(outcome.unwrap_err(), Error::Invalid(Invalid::NotYetValid));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_token_is_never_remembered_as_verified() {
     let world = World::new(&[("a", 1)]);
     let verifier = world.verifier();

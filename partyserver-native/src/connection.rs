@@ -12,6 +12,7 @@ use partyserver::{Close, Connection, Message, SendError};
 use crate::clock::Clock;
 use crate::connections::Connections;
 use crate::sending::Sending;
+use crate::turn_limit;
 
 /// One connection. Its socket's task takes from the queue what the room puts
 /// in; no lock is held longer than it takes to move a message.
@@ -269,13 +270,13 @@ impl ConnectionPort for Conn {
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
         match self.queue(message) {
-            Queued::Yes => Ok(()),
-            Queued::Ended => Err(SendError),
-            Queued::Full => {
-                self.close_slow();
-                Err(SendError)
-            }
+            Queued::Yes => return Ok(()),
+            Queued::Ended => {}
+            Queued::Full => self.close_slow(),
         }
+        // A hook that sends on and on ends up here, unless its client keeps up.
+        turn_limit::check();
+        Err(SendError)
     }
 
     fn close(&self, close: Close) {

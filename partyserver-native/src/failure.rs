@@ -6,6 +6,8 @@ use http::StatusCode;
 use partyserver::host::{failed, failed_upgrade};
 use partyserver::{Connection, Error, Refusal, Response, loggable, text};
 
+use crate::turn_limit::PastLimit;
+
 /// Why a turn has no outcome.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -19,6 +21,9 @@ pub(crate) enum Failure {
 
 impl Failure {
     pub(crate) fn from_panic(panic: &(dyn Any + Send)) -> Self {
+        if panic.is::<PastLimit>() {
+            return Self::TimedOut;
+        }
         Self::Panicked(panic_text(panic))
     }
 

@@ -51,6 +51,7 @@ mod socket;
 mod store;
 mod sweep;
 mod tcp;
+mod turn_limit;
 mod upgrade;
 
 pub use clock::{Clock, SystemClock};

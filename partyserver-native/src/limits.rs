@@ -18,6 +18,7 @@ pub struct Limits {
     pub(crate) max_refused_per_address: usize,
     pub(crate) ping_interval: Duration,
     pub(crate) pong_time: Duration,
+    pub(crate) frame_time: Duration,
     pub(crate) close_time: Duration,
     pub(crate) shutdown_time: Duration,
 }
@@ -37,6 +38,7 @@ impl Limits {
             max_refused_per_address: 32,
             ping_interval: Duration::from_secs(25),
             pong_time: Duration::from_secs(60),
+            frame_time: Duration::from_secs(60),
             close_time: Duration::from_secs(5),
             shutdown_time: Duration::from_secs(10),
         }
@@ -126,6 +128,15 @@ impl Limits {
     pub fn with_ping(mut self, interval: Duration, limit: Duration) -> Self {
         self.ping_interval = bounded(interval);
         self.pong_time = bounded(limit);
+        self
+    }
+
+    /// How long a client may take to send one WebSocket frame, from its first
+    /// byte to its last; then it is dropped, to within the ping interval. Pings
+    /// do not notice such a client, because bytes come. Default: 60 s.
+    #[must_use]
+    pub fn with_frame_time(mut self, time: Duration) -> Self {
+        self.frame_time = bounded(time);
         self
     }
 

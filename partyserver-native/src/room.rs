@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::connections::Connections;
 use crate::party::AnyRoom;
 use crate::store::{RoomName, Store};
+use crate::turn_limit;
 
 /// A room of this machine.
 pub(crate) struct NativeRoom {
@@ -113,6 +114,7 @@ impl RoomPort for NativeRoom {
     }
 
     fn broadcast(&self, message: &Message, without: &[&str]) {
+        turn_limit::check();
         self.connections.broadcast(message, without);
     }
 

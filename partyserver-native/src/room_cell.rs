@@ -22,6 +22,7 @@ use crate::finish::to_the_end;
 use crate::party::{AnyRoom, Shared, Sleep};
 use crate::room::NativeRoom;
 use crate::socket::{self, Arrival};
+use crate::turn_limit;
 
 /// The right to a turn, and what it is run on.
 type Slot<S> = OwnedMutexGuard<Option<Instance<S>>>;
@@ -68,10 +69,8 @@ impl<S: Server> RoomCell<S> {
             let outcome = body(&mut instance).await;
             (instance, outcome)
         };
-        let limit = self.options().turn_limit();
-        // Awaited in there, so that a turn that is cut off is dropped in there
-        // too: what it drops can panic.
-        let turn = AssertUnwindSafe(async { tokio::time::timeout(limit, turn).await });
+        // A turn that is cut off is dropped in there too: what it drops can panic.
+        let turn = AssertUnwindSafe(turn_limit::within(self.options().turn_limit(), turn));
         let outcome = turn.catch_unwind().await;
         self.last_turn.store(self.party.millis(), Ordering::Relaxed);
         match outcome {

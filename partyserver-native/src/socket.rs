@@ -116,6 +116,10 @@ struct Socket {
     unsent_pongs: u32,
     /// When reading began, or began again after a turn.
     reading_since: Instant,
+    /// When the last whole frame had been read.
+    last_frame: Instant,
+    /// When the first bytes of a frame came that is not whole yet.
+    frame_since: Option<Instant>,
     next_ping: Instant,
     /// When a client that takes nothing is given up: set when the connection
     /// was closed with messages still queued.
@@ -151,6 +155,7 @@ impl Socket {
         limits: Limits,
     ) -> Self {
         let now = Instant::now();
+        let last_frame = stream.get_ref().last_read();
         Self {
             stream,
             conn,
@@ -161,6 +166,8 @@ impl Socket {
             is_flushed: true,
             unsent_pongs: 0,
             reading_since: now,
+            last_frame,
+            frame_since: None,
             next_ping: now + limits.ping_interval,
             give_up: None,
             timer: Box::pin(tokio::time::sleep_until(now + limits.ping_interval)),
@@ -328,6 +335,16 @@ impl Socket {
                             error: Some(error),
                         });
                     }
+                    let is_slow = self.frame_since.is_some_and(|since| {
+                        now >= since.max(self.reading_since) + self.limits.frame_time
+                    });
+                    if self.turn.is_none() && is_slow {
+                        let error = Error::msg("the client has taken too long for a frame");
+                        return Some(Ended {
+                            event: CloseEvent::abnormal(),
+                            error: Some(error),
+                        });
+                    }
                     if self.give_up.is_some_and(|limit| now >= limit) {
                         return Some(Ended {
                             event: CloseEvent::abnormal(),
@@ -375,7 +392,14 @@ impl Socket {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
-        let message = match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
+        let polled = Pin::new(&mut self.stream).poll_next(cx);
+        let last_read = self.stream.get_ref().last_read();
+        if polled.is_ready() {
+            (self.last_frame, self.frame_since) = (last_read, None);
+        } else if last_read > self.last_frame {
+            self.frame_since.get_or_insert(last_read);
+        }
+        let message = match ready!(polled) {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Poll::Ready(Some(self.failed(error))),
             None => {

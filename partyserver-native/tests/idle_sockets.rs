@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::SinkExt;
 use partyserver::*;
 use partyserver_native::{Limits, Parties};
-use support::{TestServer, text as next_text};
+use support::{TestServer, text as next_text, until};
 use tokio::io::AsyncReadExt;
 use tokio_websockets::Message as WsMessage;
 
@@ -83,6 +83,32 @@ async fn a_client_that_reads_nothing_is_let_go_and_others_are_served() {
         .await
         .expect("their places are free");
     drop(stuck);
+}
+
+#[tokio::test]
+async fn a_client_that_never_ends_a_frame_is_dropped() {
+    use tokio::io::AsyncWriteExt;
+    let limits = Limits::new()
+        .with_ping(Duration::from_millis(100), Duration::from_secs(60))
+        .with_frame_time(Duration::from_millis(300));
+    let parties = Parties::new().limits(limits).party("counting", || Counting);
+    let server = TestServer::start(parties).await;
+    let (mut reader, mut writer) = server.upgrade("/parties/counting/a").await.into_split();
+    // A frame of 125 bytes, a byte at a time: it is never silent.
+    let trickle = async {
+        for byte in [0x81, 0x80 | 125].into_iter().chain([0; 4 + 125]) {
+            if writer.write_all(&[byte]).await.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let mut received = Vec::new();
+    tokio::select! {
+        () = trickle => panic!("it could send all of it"),
+        _ = reader.read_to_end(&mut received) => {}
+    }
+    until("its place is free", || server.service.sockets() == 0).await;
 }
 
 #[tokio::test]

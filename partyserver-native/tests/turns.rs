@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{self, Poll};
 use std::time::Duration;
 
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use partyserver::*;
 use partyserver_native::{Limits, Parties};
@@ -90,6 +90,9 @@ impl Server for Actor {
             self.events += 1;
             from.close(4000, "");
             return self.wait().await;
+        }
+        while m.as_text()? == "flood" {
+            cx.room().broadcast("and again");
         }
         let answer = self.play(m.as_text()?).await?;
         from.send(format!("{answer} {}", cx.room().connections().len()))?;
@@ -225,6 +228,28 @@ async fn a_failure_closes_its_socket_and_no_other() {
     }
     bystander.send(WsMessage::text("?")).await.unwrap();
     assert!(next_text(&mut bystander).await.ends_with(" 1"));
+}
+
+/// It never waits, so that a timer alone would not end it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_that_broadcasts_without_end_is_ended() {
+    let (server, _) = start().await;
+    let mut socket = server.open("/parties/short/a").await;
+    socket.send(WsMessage::text("flood")).await.unwrap();
+    // It may be told first that it does not keep up.
+    let end = async {
+        while let Some(Ok(message)) = socket.next().await {
+            if let Some((code, _)) = message.as_close() {
+                return u16::from(code);
+            }
+        }
+        0
+    };
+    let code = tokio::time::timeout(Duration::from_secs(10), end).await;
+    assert!(matches!(code, Ok(1011 | 1013)), "{code:?}");
+    // The room has begun anew.
+    let again = server.get("/parties/short/a/x").await;
+    assert_eq!(again, (200, "1 1".to_owned()));
 }
 
 #[tokio::test]

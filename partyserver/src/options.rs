@@ -135,6 +135,9 @@ impl PartyOptions {
 
     /// How long one hook may run. Past it the event fails (500, or 1011) and
     /// the room starts anew. Default: 60 s.
+    ///
+    /// On one machine a hook is ended where it waits or broadcasts. One that
+    /// does neither, in a loop without end, keeps a thread of the server.
     #[must_use]
     pub fn with_turn_limit(mut self, limit: Duration) -> Self {
         self.turn_limit = limit;

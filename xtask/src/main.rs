@@ -3,6 +3,7 @@
 //! Each sets up what it needs, shows what the tools under it print, and ends with one
 //! line of totals. The exit code is 0 only if everything passed.
 
+mod autobahn;
 mod bench;
 mod fuzz;
 mod lint;
@@ -33,8 +34,10 @@ enum Command {
     /// Runs the fuzz targets, by a nightly toolchain.
     Fuzz(fuzz::Options),
     /// Installs what the others need. Outside the checkout that is the toolchain's
-    /// wasm32 target and, for root on Debian, Chromium.
+    /// wasm32 target and, for root on Debian, Chromium and slowhttptest.
     Setup,
+    /// Runs Autobahn's WebSocket cases against a server.
+    Autobahn(autobahn::Options),
     /// Builds the Workers of the examples and runs them on workerd.
     #[command(subcommand)]
     Workers(workers::Command),
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&workspace, &options),
         Command::Lint(options) => lint::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run_targets(&workspace, &options),
+        Command::Autobahn(options) => autobahn::run(&workspace, &options),
         Command::Workers(command) => workers::run(&workspace, &command),
         Command::Bench(options) => bench::run(&workspace, &options),
         Command::Setup => setup::all(&workspace).map(|()| ExitCode::SUCCESS),

@@ -17,6 +17,8 @@ pub(crate) fn all(workspace: &Workspace) -> Result<()> {
         }
         Err(reason) => println!("the fuzz targets can't run here: {reason}"),
     }
+    kosoku(workspace)?;
+    slowhttptest()?;
     match node() {
         Ok(()) => npm_packages(workspace)?,
         Err(reason) => println!("the Node suites can't run here: {reason}"),
@@ -96,6 +98,57 @@ fn is_pinned(program: &Path, version: &str) -> bool {
     })
 }
 
+/// kosoku in the version that the Autobahn suite was written for, in a virtual
+/// environment of its own.
+///
+/// # Errors
+/// When there is no Python that is new enough, or the package can't be installed.
+pub(crate) fn kosoku(workspace: &Workspace) -> Result<PathBuf> {
+    let environment = workspace.target.join("tools/kosoku");
+    let program = environment.join("bin/kosoku");
+    let installed = run_quietly(
+        Command::new(environment.join("bin/python"))
+            .arg("-c")
+            .arg("from importlib import metadata; print(metadata.version('kosoku'))"),
+    );
+    if installed.is_ok_and(|output| output.success && output.text.trim() == KOSOKU) {
+        return Ok(program);
+    }
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&environment))
+    .map_err(|error| format!("{error} (Python {OLDEST_PYTHON} or newer is needed)"))?;
+    run(Command::new(environment.join("bin/pip"))
+        .args(["install", "--quiet", "--disable-pip-version-check"])
+        .arg(format!("kosoku=={KOSOKU}")))?;
+    Ok(program)
+}
+
+/// slowhttptest, by Debian's package where this user may install it. The faults that need
+/// it say so when it is not there.
+///
+/// # Errors
+/// When the package can't be installed.
+pub(crate) fn slowhttptest() -> Result<()> {
+    let is_there = |program, argument| run_quietly(Command::new(program).arg(argument)).is_ok();
+    if is_there("slowhttptest", "-h") {
+        return Ok(());
+    }
+    let is_root = run_quietly(Command::new("id").arg("-u"))?.text.trim() == "0";
+    if !is_root || !is_there("apt-get", "--version") {
+        println!("slowhttptest is not installed, and this user can't install it");
+        return Ok(());
+    }
+    run(Command::new("apt-get").args(["update", "--quiet"]))?;
+    run(Command::new("apt-get").args([
+        "install",
+        "--quiet",
+        "--yes",
+        "--no-install-recommends",
+        "slowhttptest",
+    ]))
+}
+
 /// Whether Node and npm are here and new enough, or why the Node suites can't run.
 pub(crate) fn node() -> std::result::Result<(), String> {
     let version = |program: &str| {
@@ -164,4 +217,6 @@ const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
 /// Where Debian puts it; the suites look for it there.
 const CHROMIUM: &str = "/usr/bin/chromium";
+const KOSOKU: &str = "0.1.0";
+const OLDEST_PYTHON: &str = "3.10";
 const OLDEST_NODE: u32 = 20;

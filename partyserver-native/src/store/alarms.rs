@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use partyserver::StorageError;
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::error::Failure;
-use super::{RoomName, Store, from_millis, to_millis};
+use super::{RoomName, Store, checksum, from_millis, to_millis};
 
 /// An alarm as it was set: one that is set anew, even for the same time, is
 /// another one.
@@ -30,11 +30,19 @@ impl Store {
                 let (party, name) = (&*room.party, &*room.room);
                 match at {
                     // Replacing makes a new row, with an id that no row had.
-                    Some(at) => db
-                        .prepare_cached(
-                            "INSERT OR REPLACE INTO alarms (party, room, at) VALUES (?1, ?2, ?3)",
+                    Some(at) => {
+                        let at = to_millis(at);
+                        db.prepare_cached(
+                            "INSERT OR REPLACE INTO alarms (party, room, at, checksum)
+                             VALUES (?1, ?2, ?3, ?4)",
                         )?
-                        .execute((party, name, to_millis(at)))?,
+                        .execute((
+                            party,
+                            name,
+                            at,
+                            checksum_of(&room, at),
+                        ))?
+                    }
                     None => db
                         .prepare_cached("DELETE FROM alarms WHERE party = ?1 AND room = ?2")?
                         .execute((party, name))?,
@@ -63,12 +71,13 @@ impl Store {
         alarm: &Alarm,
         to: SystemTime,
     ) -> Result<(), StorageError> {
-        let id = alarm.id;
+        let (id, to) = (alarm.id, to_millis(to));
+        let checksum = checksum_of(&alarm.room, to);
         self.0
             .writer
             .write(move |db| {
-                db.prepare_cached("UPDATE alarms SET at = ?2 WHERE id = ?1")?
-                    .execute((id, to_millis(to)))?;
+                db.prepare_cached("UPDATE alarms SET at = ?2, checksum = ?3 WHERE id = ?1")?
+                    .execute((id, to, checksum))?;
                 Ok(())
             })
             .await
@@ -80,12 +89,16 @@ impl Store {
             .readers
             .read(move |db| {
                 let found = db
-                    .prepare_cached("SELECT id, at FROM alarms WHERE party = ?1 AND room = ?2")?
+                    .prepare_cached(
+                        "SELECT id, at, checksum FROM alarms WHERE party = ?1 AND room = ?2",
+                    )?
                     .query_row((&*room.party, &*room.room), |row| {
-                        Ok((row.get(0)?, from_millis(row.get(1)?)))
+                        Ok((row.get(0)?, row.get(1)?, row.get(2)?))
                     })
                     .optional()?;
-                Ok(found.map(|(id, at)| Alarm { id, room, at }))
+                found
+                    .map(|(id, at, stored)| Alarm::checked(id, room, at, stored))
+                    .transpose()
             })
             .await
     }
@@ -96,23 +109,51 @@ impl Store {
             .readers
             .read(move |db| {
                 let mut statement = db.prepare_cached(
-                    "SELECT id, party, room, at FROM alarms ORDER BY at LIMIT ?1",
+                    "SELECT id, party, room, at, checksum FROM alarms ORDER BY at LIMIT ?1",
                 )?;
-                let rows =
-                    statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| {
-                        let party: String = row.get(1)?;
-                        let room: String = row.get(2)?;
-                        Ok(Alarm {
-                            id: row.get(0)?,
-                            room: RoomName {
-                                party: party.into(),
-                                room: room.into(),
-                            },
-                            at: from_millis(row.get(3)?),
-                        })
-                    })?;
-                rows.map(|row| row.map_err(Failure::from)).collect()
+                let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
+                let mut found = Vec::new();
+                while let Some(row) = rows.next()? {
+                    found.push(Alarm::of(row)?);
+                }
+                Ok(found)
             })
             .await
     }
+}
+
+/// Fails when an alarm is not as it was set.
+pub(super) fn check_all(db: &Connection) -> Result<(), Failure> {
+    let mut statement = db.prepare("SELECT id, party, room, at, checksum FROM alarms")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        Alarm::of(row)?;
+    }
+    Ok(())
+}
+
+impl Alarm {
+    /// A whole row, in the order of the table.
+    fn of(row: &Row<'_>) -> Result<Self, Failure> {
+        let room = RoomName {
+            party: row.get::<_, String>(1)?.into(),
+            room: row.get::<_, String>(2)?.into(),
+        };
+        Self::checked(row.get(0)?, room, row.get(3)?, row.get(4)?)
+    }
+
+    fn checked(id: i64, room: RoomName, at: i64, stored: i64) -> Result<Self, Failure> {
+        checksum::check(stored, &columns(&room, &at.to_le_bytes()))?;
+        let at = from_millis(at);
+        Ok(Self { id, room, at })
+    }
+}
+
+fn checksum_of(room: &RoomName, at: i64) -> i64 {
+    checksum::of(&columns(room, &at.to_le_bytes()))
+}
+
+/// What the checksum of an alarm is of. Its id says nothing from one start to the next.
+fn columns<'a>(room: &'a RoomName, at: &'a [u8]) -> [&'a [u8]; 3] {
+    [room.party.as_bytes(), room.room.as_bytes(), at]
 }

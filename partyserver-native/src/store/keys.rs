@@ -5,7 +5,7 @@ use partyserver::{BoxFuture, StorageError};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::Failure;
-use super::{RoomName, Store};
+use super::{RoomName, Store, checksum};
 
 pub(super) struct RoomKeys {
     store: Store,
@@ -22,12 +22,7 @@ impl StoragePort for RoomKeys {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StorageError>> {
         let room = self.room.clone();
         let key = key.to_owned();
-        Box::pin(
-            self.store
-                .0
-                .readers
-                .read(move |db| Ok(value(db, &room, &key)?)),
-        )
+        Box::pin(self.store.0.readers.read(move |db| value(db, &room, &key)))
     }
 
     fn keys<'a>(
@@ -41,7 +36,7 @@ impl StoragePort for RoomKeys {
             self.store
                 .0
                 .readers
-                .read(move |db| Ok(keys(db, &room, &prefix, limit)?)),
+                .read(move |db| keys(db, &room, &prefix, limit)),
         )
     }
 
@@ -103,10 +98,20 @@ impl Update {
     }
 }
 
-fn value(db: &Connection, room: &RoomName, key: &str) -> rusqlite::Result<Option<String>> {
-    db.prepare_cached("SELECT value FROM keys WHERE party = ?1 AND room = ?2 AND key = ?3")?
-        .query_row((&*room.party, &*room.room, key), |row| row.get(0))
-        .optional()
+fn value(db: &Connection, room: &RoomName, key: &str) -> Result<Option<String>, Failure> {
+    let found = db
+        .prepare_cached(
+            "SELECT value, checksum FROM keys WHERE party = ?1 AND room = ?2 AND key = ?3",
+        )?
+        .query_row((&*room.party, &*room.room, key), |row| {
+            Ok((row.get::<_, String>(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((value, stored)) = found else {
+        return Ok(None);
+    };
+    checksum::check(stored, &row(room, key, &value))?;
+    Ok(Some(value))
 }
 
 fn keys(
@@ -114,29 +119,60 @@ fn keys(
     room: &RoomName,
     prefix: &str,
     limit: usize,
-) -> rusqlite::Result<Vec<String>> {
+) -> Result<Vec<String>, Failure> {
     let mut found = Vec::new();
     let mut statement = db.prepare_cached(
-        "SELECT key FROM keys WHERE party = ?1 AND room = ?2 AND key >= ?3 ORDER BY key",
+        "SELECT key, value, checksum FROM keys
+         WHERE party = ?1 AND room = ?2 AND key >= ?3 ORDER BY key",
     )?;
     let mut rows = statement.query((&*room.party, &*room.room, prefix))?;
-    while let Some(row) = rows.next()? {
-        let key: String = row.get(0)?;
+    while let Some(present) = rows.next()? {
+        let key: String = present.get(0)?;
         if found.len() == limit || !key.starts_with(prefix) {
             break;
         }
+        let value = present
+            .get_ref(1)?
+            .as_str()
+            .map_err(rusqlite::Error::from)?;
+        checksum::check(present.get(2)?, &row(room, &key, value))?;
         found.push(key);
     }
     Ok(found)
 }
 
 fn put(db: &Connection, room: &RoomName, key: &str, text: &str) -> rusqlite::Result<()> {
+    let checksum = checksum::of(&row(room, key, text));
     db.prepare_cached(
-        "INSERT INTO keys (party, room, key, value) VALUES (?1, ?2, ?3, ?4)
-         ON CONFLICT DO UPDATE SET value = excluded.value",
+        "INSERT INTO keys (party, room, key, value, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET value = excluded.value, checksum = excluded.checksum",
     )?
-    .execute((&*room.party, &*room.room, key, text))?;
+    .execute((&*room.party, &*room.room, key, text, checksum))?;
     Ok(())
+}
+
+/// Fails when a row of any room is not as it was written.
+pub(super) fn check_all(db: &Connection) -> Result<(), Failure> {
+    let mut statement = db.prepare("SELECT party, room, key, value, checksum FROM keys")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        // A text that has become a blob would not be found by its key.
+        let column =
+            |index| -> rusqlite::Result<&[u8]> { Ok(row.get_ref(index)?.as_str()?.as_bytes()) };
+        let columns = [column(0)?, column(1)?, column(2)?, column(3)?];
+        checksum::check(row.get(4)?, &columns)?;
+    }
+    Ok(())
+}
+
+/// What the checksum of a row is of.
+fn row<'a>(room: &'a RoomName, key: &'a str, value: &'a str) -> [&'a [u8]; 4] {
+    [
+        room.party.as_bytes(),
+        room.room.as_bytes(),
+        key.as_bytes(),
+        value.as_bytes(),
+    ]
 }
 
 fn delete(db: &Connection, room: &RoomName, key: &str) -> rusqlite::Result<()> {

@@ -6,9 +6,11 @@
 //! never wait for each other, and a read sees every write that was acknowledged.
 
 mod alarms;
+mod checksum;
 mod error;
 mod folder;
 mod keys;
+mod log;
 mod reader;
 mod schema;
 mod sql;

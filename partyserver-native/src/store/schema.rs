@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use partyserver::StorageError;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{StoreError, folder};
+use super::error::Failure;
+use super::{StoreError, alarms, folder, keys, log};
 
 /// Opens the file for writing. Makes it where there is none, else checks it: a
 /// damaged store must not pass for an empty one.
@@ -19,12 +21,15 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
         path: file.to_owned(),
         reason,
     };
-    let failed = |error: rusqlite::Error| damaged(error.to_string());
+    let failed = |error| refused(file, error);
     if !file.try_exists().map_err(unusable)? {
-        if beside(file, "-wal").exists() {
+        if log::beside(file).exists() {
             return Err(damaged("it is gone, but its write-ahead log is not".into()));
         }
         make(file).map_err(unusable)?;
+    }
+    if let Some(reason) = log::damage(file).map_err(unusable)? {
+        return Err(damaged(reason.into()));
     }
     // SQLite would open what can't be written for reading alone.
     folder::open_private(file).map_err(unusable)?;
@@ -41,21 +46,68 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
             supported: VERSION,
         });
     }
-    let verdict: String = pragma(&db, "quick_check(1)").map_err(failed)?;
-    if verdict != "ok" {
-        return Err(damaged(verdict));
+    if version < VERSION {
+        return Err(damaged("it is from before the first release".into()));
     }
-    set_durable(&db).map_err(|error| unusable(io::Error::other(error)))?;
+    check(&db).map_err(|Failure(error)| match error {
+        StorageError::Unavailable(reason) => damaged(reason),
+        error => damaged(error.to_string()),
+    })?;
+    set_durable(&db).map_err(failed)?;
     Ok(db)
 }
 
 /// Opens the file for reading.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(file, flags).map_err(|error| StoreError::Damaged {
-        path: file.to_owned(),
-        reason: error.to_string(),
-    })
+    let open = || {
+        let db = Connection::open_with_flags(file, flags)?;
+        // SQLite opens the log with the first query, and later there may be no
+        // descriptor left for it.
+        db.query_row("SELECT count(*) FROM keys WHERE false", [], |_| Ok(()))?;
+        Ok(db)
+    };
+    open().map_err(|error| refused(file, error))
+}
+
+/// Tells a file that can't be used here and now from one that is damaged.
+fn refused(file: &Path, error: rusqlite::Error) -> StoreError {
+    let path = file.to_owned();
+    match error.sqlite_error_code() {
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::OutOfMemory,
+        ) => StoreError::File {
+            path,
+            source: io::Error::other(error),
+        },
+        _ => StoreError::Damaged {
+            path,
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// Looks at everything in the file. Later each row is checked as it is read, but one
+/// whose key is damaged is not found then, and would pass for absent.
+fn check(db: &Connection) -> Result<(), Failure> {
+    let damaged = |reason: String| Err(Failure(StorageError::Unavailable(reason)));
+    let verdict: String = pragma(db, "integrity_check(1)")?;
+    if verdict != "ok" {
+        return damaged(verdict);
+    }
+    let mut layout = db.prepare("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite%'")?;
+    let layout = layout.query_map([], |row| row.get(0))?;
+    if layout.collect::<rusqlite::Result<Vec<String>>>()? != LAYOUT {
+        return damaged("its tables are not those of a store".into());
+    }
+    keys::check_all(db)?;
+    alarms::check_all(db)
 }
 
 /// Makes a commit of this connection a durable one: the write-ahead log is
@@ -81,7 +133,7 @@ pub(super) fn set_durable(db: &Connection) -> rusqlite::Result<()> {
 /// Makes an empty store under another name, then gives it its own: whatever
 /// interrupts this, a file of that name is a whole store.
 fn make(file: &Path) -> io::Result<()> {
-    let unnamed = beside(file, ".new");
+    let unnamed = file.with_added_extension("new");
     match fs::remove_file(&unnamed) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -100,19 +152,11 @@ fn make_tables(file: &Path) -> rusqlite::Result<()> {
         "PRAGMA journal_mode = MEMORY;
          PRAGMA synchronous = FULL;
          BEGIN;
-         CREATE TABLE keys (
-             party TEXT NOT NULL, room TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
-             PRIMARY KEY (party, room, key)
-         ) WITHOUT ROWID;
-         CREATE TABLE alarms (
-             id INTEGER PRIMARY KEY AUTOINCREMENT,
-             party TEXT NOT NULL, room TEXT NOT NULL, at INTEGER NOT NULL,
-             UNIQUE (party, room)
-         );
-         CREATE INDEX alarms_by_time ON alarms (at);
+         {};
          PRAGMA application_id = {APPLICATION};
          PRAGMA user_version = {VERSION};
-         COMMIT;"
+         COMMIT;",
+        LAYOUT.join(";")
     ))
 }
 
@@ -120,14 +164,23 @@ fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> rusqlite:
     db.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
 }
 
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 /// "room", as SQLite's mark of whose file this is.
 const APPLICATION: i64 = 0x726f_6f6d;
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+/// The tables, as the file itself describes them too.
+const LAYOUT: [&str; 3] = [
+    "CREATE TABLE keys (
+        party TEXT NOT NULL, room TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+        checksum INTEGER NOT NULL,
+        PRIMARY KEY (party, room, key)
+    ) WITHOUT ROWID",
+    "CREATE TABLE alarms (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        party TEXT NOT NULL, room TEXT NOT NULL, at INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        UNIQUE (party, room)
+    )",
+    "CREATE INDEX alarms_by_time ON alarms (at)",
+];
 /// What a burst of writes may leave of the log on disk.
 const MAX_IDLE_LOG_BYTES: u32 = 16 * 1024 * 1024;

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::error::{closed, storage_error};
-use super::{RoomName, folder, schema, statement};
+use super::{RoomName, folder, log, schema, statement};
 
 /// The databases of all rooms. Clones share them.
 #[derive(Clone)]
@@ -198,6 +198,10 @@ fn open(file: &Path) -> Result<Connection, StorageError> {
     let unavailable = |error: std::io::Error| StorageError::Unavailable(error.to_string());
     if let Some(parent) = file.parent() {
         folder::make(parent).map_err(unavailable)?;
+    }
+    if let Some(reason) = log::damage(file).map_err(unavailable)? {
+        let reason = format!("{} is damaged: {reason}", file.display());
+        return Err(StorageError::Unavailable(reason));
     }
     folder::open_private(file).map_err(unavailable)?;
     let prepare = || -> rusqlite::Result<Connection> {

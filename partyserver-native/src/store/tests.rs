@@ -9,6 +9,7 @@ mod acknowledged;
 mod crash;
 mod damage;
 mod ends;
+mod flipped_byte;
 mod group_commit;
 mod permissions;
 mod room_sql;

@@ -15,14 +15,21 @@ pub(super) fn build(workspace: &Workspace, suites: &[Suite]) -> Result<()> {
     }
     run(&mut workspace.cargo(&["build", "--bins", "--tests", "--locked"]))?;
     let serves = |host| suites.iter().any(|suite| suite.black_box() == Some(host));
+    let has_faults = suites.iter().any(|suite| matches!(suite, Suite::Faults));
+    let mut optimized = Vec::new();
     if serves(Host::Native) {
-        run(&mut workspace.cargo(&[
-            "build",
-            "--release",
-            "--locked",
-            "--bin",
-            "conformance-server",
-        ]))?;
+        optimized.extend(["--bin", "conformance-server"]);
+    }
+    if has_faults {
+        optimized.extend(["--bin", "faults"]);
+        if let Err(error) = setup::slowhttptest() {
+            println!("slowhttptest is not here: {error}");
+        }
+    }
+    if !optimized.is_empty() {
+        run(workspace
+            .cargo(&["build", "--release", "--locked"])
+            .args(optimized))?;
     }
     if serves(Host::Workers) {
         for example in ["conformance-server", "private-chat"] {

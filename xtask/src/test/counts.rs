@@ -23,8 +23,8 @@ pub(super) fn of_cargo(text: &str) -> Counts {
     sum
 }
 
-/// The last line of the conformance suite, `N passed, N failed, N skipped`, and of the
-/// fuzz targets, which are not skipped.
+/// The last line of this repository's own runners: `N passed, N failed`, and
+/// `N skipped` where they skip some.
 pub(super) fn of_last_line(text: &str) -> Counts {
     let last = text.trim_end().lines().next_back().unwrap_or_default();
     let count = |word| last.split(',').map(|part| number_before(part, word)).sum();

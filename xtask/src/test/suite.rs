@@ -15,6 +15,10 @@ pub(super) enum Suite {
     Cargo(&'static str, &'static [&'static str]),
     /// The conformance suite against the conformance server of a host.
     Conformance(Host),
+    /// Autobahn's WebSocket cases against the conformance server of a host.
+    Autobahn(Host),
+    /// What must hold when things go wrong around a native server.
+    Faults,
     /// A file of `interop/`, by its name without the extension.
     Node(String, Host),
     /// Each fuzz target for a few seconds.
@@ -50,6 +54,8 @@ impl Suite {
             Self::Cargo("integration", &["--test", "*"]),
             Self::Cargo("doc", &["--doc"]),
             Self::Conformance(Host::Native),
+            Self::Autobahn(Host::Native),
+            Self::Faults,
         ];
         all.extend(
             native
@@ -72,6 +78,9 @@ impl Suite {
             Self::Cargo(name, _) => (*name).into(),
             Self::Conformance(Host::Native) => "conformance".into(),
             Self::Conformance(Host::Workers) => format!("{WORKERS_PREFIX}conformance").into(),
+            Self::Autobahn(Host::Native) => "autobahn".into(),
+            Self::Autobahn(Host::Workers) => format!("{WORKERS_PREFIX}autobahn").into(),
+            Self::Faults => "faults".into(),
             Self::Node(name, Host::Workers) if !name.starts_with(WORKERS_PREFIX) => {
                 format!("{WORKERS_PREFIX}{name}").into()
             }
@@ -95,9 +104,9 @@ impl Suite {
     /// The host whose conformance server is what it tests.
     pub(super) fn black_box(&self) -> Option<Host> {
         match self {
-            Self::Cargo(..) | Self::Fuzz => None,
+            Self::Cargo(..) | Self::Faults | Self::Fuzz => None,
             Self::Node(..) if self.needs_browser() => None,
-            Self::Conformance(host) | Self::Node(_, host) => Some(*host),
+            Self::Conformance(host) | Self::Autobahn(host) | Self::Node(_, host) => Some(*host),
         }
     }
 
@@ -138,21 +147,28 @@ impl Suite {
                 command
             }
             Self::Conformance(host) => {
-                let (name, program, arguments) = match host {
-                    Host::Native => ("native", "release/conformance-server", ""),
-                    Host::Workers => (
-                        "workers",
-                        "debug/xtask",
-                        " workers serve conformance-server",
-                    ),
+                let name = match host {
+                    Host::Native => "native",
+                    Host::Workers => "workers",
                 };
-                let program = workspace.target.join(program);
-                let program = from_root(workspace, &program).display();
                 let mut command = Command::new(workspace.target.join("debug/conformance"));
                 command
                     .args(["--host", name, "--server"])
-                    .arg(format!("{program}{arguments}"))
+                    .arg(host.conformance_server(workspace))
                     .current_dir(&workspace.root);
+                command
+            }
+            Self::Autobahn(host) => {
+                let mut command = Command::new(workspace.target.join("debug/xtask"));
+                command
+                    .args(["autobahn", "--server"])
+                    .arg(host.conformance_server(workspace))
+                    .current_dir(&workspace.root);
+                command
+            }
+            Self::Faults => {
+                let mut command = Command::new(workspace.target.join("release/faults"));
+                command.current_dir(&workspace.root);
                 command
             }
             Self::Node(name, host) => {
@@ -180,9 +196,23 @@ impl Suite {
     fn count(&self, ran: &Output) -> Counts {
         match self {
             Self::Cargo(..) => counts::of_cargo(&ran.text),
-            Self::Conformance(_) | Self::Fuzz => counts::of_last_line(&ran.text),
+            Self::Conformance(_) | Self::Autobahn(_) | Self::Faults | Self::Fuzz => {
+                counts::of_last_line(&ran.text)
+            }
             Self::Node(..) => counts::of_node(&ran.text),
         }
+    }
+}
+
+impl Host {
+    /// The command of its conformance server, to be split at spaces.
+    fn conformance_server(self, workspace: &Workspace) -> String {
+        let (program, arguments) = match self {
+            Self::Native => ("release/conformance-server", ""),
+            Self::Workers => ("debug/xtask", " workers serve conformance-server"),
+        };
+        let program = workspace.target.join(program);
+        format!("{}{arguments}", from_root(workspace, &program).display())
     }
 }
 

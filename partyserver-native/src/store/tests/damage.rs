@@ -104,3 +104,51 @@ async fn a_rooms_damaged_database_is_the_storages_error_and_stays_as_it_is() {
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
+
+#[tokio::test]
+async fn a_rooms_log_that_is_damaged_before_its_end_is_not_taken_for_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let sql = store.sql(&name("a"));
+    for statement in [
+        "CREATE TABLE t (v)",
+        "INSERT INTO t VALUES (1)",
+        "DELETE FROM t",
+    ] {
+        sql.execute(statement, vec![]).await.unwrap();
+    }
+    let files: Vec<_> = fs::read_dir(folder.path().join("sql"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            (
+                path.file_name().unwrap().to_owned(),
+                fs::read(&path).unwrap(),
+            )
+        })
+        .filter(|(name, _)| !name.to_str().unwrap().ends_with("-shm"))
+        .collect();
+    assert_eq!(files.len(), 2);
+
+    // As a kill leaves them, and with a byte of the first transaction changed.
+    let killed = tempfile::tempdir().unwrap();
+    fs::create_dir(killed.path().join("sql")).unwrap();
+    for (name, mut bytes) in files {
+        if name.to_str().unwrap().ends_with("-wal") {
+            bytes[100] ^= 1;
+        }
+        fs::write(killed.path().join("sql").join(name), bytes).unwrap();
+    }
+    let store = Store::open(killed.path()).unwrap();
+    let outcome = store
+        .sql(&name("a"))
+        .execute("SELECT v FROM t", vec![])
+        .await;
+    assert!(
+        matches!(
+            &outcome,
+            Err(SqlError::Storage(StorageError::Unavailable(reason))) if reason.contains("write-ahead log is damaged")
+        ),
+        "{outcome:?}"
+    );
+}

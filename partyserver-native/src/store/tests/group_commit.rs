@@ -54,7 +54,9 @@ fn statement(sql: impl Into<String>) -> Write {
 }
 
 fn insert(key: usize) -> Write {
-    statement(format!("INSERT INTO keys VALUES ('p', 'r', '{key}', '1')"))
+    statement(format!(
+        "INSERT INTO keys VALUES ('p', 'r', '{key}', '1', 0)"
+    ))
 }
 
 async fn count(store: &Store) -> i64 {
@@ -82,7 +84,7 @@ async fn a_statement_that_fails_fails_alone() {
     let mut writes: Vec<Write> = (0..100).map(insert).collect();
     writes.insert(
         50,
-        statement("INSERT INTO keys VALUES ('p', 'r', '7', NULL)"),
+        statement("INSERT INTO keys VALUES ('p', 'r', '7', NULL, 0)"),
     );
     let outcomes = in_one_batch(&store, writes).await;
     assert!(outcomes[50].is_err());
