@@ -215,6 +215,7 @@ mod tests {
             max_refused_per_address: 32,
             ping_interval: seconds(25),
             pong_time: seconds(60),
+            frame_time: seconds(60),
             close_time: seconds(5),
             shutdown_time: seconds(10),
         };

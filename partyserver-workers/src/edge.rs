@@ -36,8 +36,17 @@ pub(crate) struct Incoming {
     pub(crate) env: JsValue,
     pub(crate) request: JsValue,
     pub(crate) head: Parts,
+    pub(crate) known: Rc<Known>,
+}
+
+/// What is known of a request so far: it is answered likewise when handling it
+/// panics.
+#[derive(Default)]
+pub(crate) struct Known {
     /// Set once it is known whose request it is.
-    pub(crate) finish: Rc<OnceCell<Finish>>,
+    pub(crate) finish: OnceCell<Finish>,
+    /// The subprotocol, set once it is known to be a good upgrade.
+    pub(crate) upgrade: OnceCell<Option<String>>,
 }
 
 /// Which object a request is for.
@@ -87,7 +96,7 @@ impl Incoming {
         let headers = party.answer_headers(&self.head.uri);
         let finish = Finish::new(party.cors(), &self.head.headers, headers.clone());
         // Once per request, so it is not set already.
-        let _ = self.finish.set(finish.clone());
+        let _ = self.known.finish.set(finish.clone());
         if party.cors().is_some() && Cors::is_preflight(&self.head.method, &self.head.headers) {
             return to_http::response(finish.apply(Response::default()));
         }
@@ -138,6 +147,8 @@ impl Incoming {
     ) -> Result<JsValue, Box<Response>> {
         let subprotocols = party.options().subprotocols();
         let protocol = upgrade::check(&self.head.method, &self.head.headers, subprotocols)?;
+        // Likewise.
+        let _ = self.known.upgrade.set(protocol.clone());
         let lobby = Lobby::new(&**party.name(), room.name.as_str(), now());
         let mut head = self.head;
         head.extensions.insert(lobby.attachments().clone());

@@ -12,13 +12,12 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::DurableObjectState;
 
-use crate::edge::{self, Incoming};
+use crate::edge::{self, Incoming, Known};
 use crate::failure::Failure;
-use crate::finish::Finish;
 use crate::handoff::HandOff;
 use crate::js::{self, Socket, error_text, random_id};
 use crate::parties::{Parties, Site};
-use crate::room_cell::AnyRoom;
+use crate::room_cell::{AnyRoom, refuse};
 use crate::task;
 use crate::{http as to_http, log};
 
@@ -81,8 +80,8 @@ fn misconfigured(problem: &str) -> JsValue {
 /// Answers a request to the Worker. `request` is given where it has a body.
 #[wasm_bindgen(js_name = workerFetch)]
 pub fn worker_fetch(env: JsValue, method: String, url: String, headers: String, request: JsValue) {
-    let finish = Rc::new(OnceCell::<Finish>::new());
-    let panic_finish = Rc::clone(&finish);
+    let known = Rc::new(Known::default());
+    let panic_known = Rc::clone(&known);
     task::offer(
         async move {
             let site = match site(&env) {
@@ -100,16 +99,22 @@ pub fn worker_fetch(env: JsValue, method: String, url: String, headers: String, 
                 env,
                 request,
                 head,
-                finish,
+                known,
             };
             incoming.answer().await
         },
         move |panic| {
-            let answer = Failure::Panicked(panic).to_response("", "");
-            to_http::response(match panic_finish.get() {
-                Some(finish) => finish.apply(answer),
-                None => answer,
-            })
+            let failure = Failure::Panicked(panic);
+            let Known { finish, upgrade } = &*panic_known;
+            match (finish.get(), upgrade.get()) {
+                (Some(finish), Some(protocol)) => {
+                    refuse(failure.to_refusal("", ""), protocol.as_deref(), finish)
+                }
+                (Some(finish), None) => {
+                    to_http::response(finish.apply(failure.to_response("", "")))
+                }
+                (None, _) => to_http::response(failure.to_response("", "")),
+            }
         },
     )
 }

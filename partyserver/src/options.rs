@@ -202,7 +202,8 @@ impl PartyOptions {
     /// are more, a request for a further one is answered by 503 with
     /// `Retry-After`, and a socket refused with 1013: in a party that anyone may
     /// enter, strangers choose the names of rooms. An alarm has its room all the
-    /// same. On Workers the platform decides. Default: 100,000.
+    /// same. One takes about 600 bytes beside its name and its server. On Workers
+    /// the platform decides. Default: 100,000.
     #[must_use]
     pub fn with_max_rooms(mut self, count: usize) -> Self {
         self.max_rooms = count;
