@@ -41,7 +41,7 @@ pub(crate) async fn join(clients: impl IntoIterator<Item = JoinHandle<()>>) {
 
 macro_rules! faults {
     ($($file:ident::$name:ident),+ $(,)?) => {
-        /// Every fault. Those that measure memory come while little else has run.
+        /// Every fault, in the order of running.
         pub(crate) fn all() -> Vec<Fault> {
             vec![$(Fault {
                 name: stringify!($name),
