@@ -1,11 +1,11 @@
 //! From a path to a party and a room.
 //!
 //! The input is a prefix on the first line, the path on the last, and on each line
-//! between them the name of a party.
+//! between them the name of a party. A NUL in the path is the longest name of a room.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use partyserver::router::{Route, Router, kebab_case};
+use partyserver::router::{MAX_ROOM_NAME, Route, Router, kebab_case};
 
 fuzz_target!(|input: &str| -> Corpus {
     let Some((prefix, rest)) = input.split_once('\n') else {
@@ -13,9 +13,10 @@ fuzz_target!(|input: &str| -> Corpus {
     };
     let (names, path) = rest.rsplit_once('\n').unwrap_or(("", rest));
     let names: Vec<&str> = names.split('\n').collect();
-    if names.len() > MAX_NAMES {
+    if names.len() > MAX_NAMES || path.matches('\0').count() > MAX_FILLS {
         return Corpus::Reject;
     }
+    let path = path.replace('\0', &"a".repeat(MAX_ROOM_NAME));
     let mut router = Router::new(prefix);
     for (index, name) in names.iter().enumerate() {
         let (registered, kebab) = router.register(name);
@@ -23,7 +24,7 @@ fuzz_target!(|input: &str| -> Corpus {
         assert_eq!(*kebab, kebab_case(name));
         check_name(name);
     }
-    check_route(&router, prefix, &names, path);
+    check_route(&router, prefix, &names, &path);
     for (index, name) in names.iter().enumerate() {
         check_reachable(&router, prefix, &names[..index], name);
     }
@@ -63,11 +64,16 @@ fn check_route(router: &Router, prefix: &str, names: &[&str], path: &str) {
     let is_of_rooms = segments.len() >= prefix.len() + 2 && segments.starts_with(&prefix);
     let party = is_of_rooms.then(|| &segments[prefix.len()]);
     let index = |party: &String| names.iter().position(|name| kebab_case(name) == *party);
+    let is_long = |room: &str| room.len() > MAX_ROOM_NAME;
     match route {
         Route::Unmatched => assert_eq!(party, None),
         Route::UnknownParty => assert_eq!(party.map(index), Some(None)),
+        Route::LongName => {
+            assert!(party.and_then(index).is_some() && is_long(&segments[prefix.len() + 1]));
+        }
         Route::Room { party: found, room } => {
             assert_eq!(party.and_then(index), Some(found));
+            assert!(!is_long(room));
             // The raw segment: a piece of the path itself.
             assert_eq!(room, segments[prefix.len() + 1]);
             assert!(path.as_bytes().as_ptr_range().contains(&room.as_ptr()));
@@ -93,3 +99,4 @@ fn check_reachable(router: &Router, prefix: &str, before: &[&str], name: &str) {
 
 /// Each is held against each.
 const MAX_NAMES: usize = 8;
+const MAX_FILLS: usize = 2;

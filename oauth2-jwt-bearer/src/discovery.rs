@@ -3,6 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::json;
 use crate::policy::is_secure_url;
 
 /// The parts of a provider's metadata that a resource server uses.
@@ -19,8 +20,8 @@ pub struct Metadata {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// Not JSON, or without `issuer` or `jwks_uri`. The provider is at fault,
-    /// or the URL is not a provider's.
+    /// No JSON object, one with a member twice, or without `issuer` or `jwks_uri`. The
+    /// provider is at fault, or the URL is not a provider's.
     #[error("the answer is not a discovery document")]
     NotADocument,
     /// The document is another issuer's. The operator is at fault: tokens of
@@ -59,8 +60,11 @@ impl Metadata {
     /// # Errors
     /// [`DiscoveryError`].
     pub fn parse(text: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
-        let metadata: Self =
-            serde_json::from_slice(text).map_err(|_| DiscoveryError::NotADocument)?;
+        // A whole reading: one straight into the type would let pass what it skips, and
+        // take an array for it.
+        let metadata = json::parse_object(text)
+            .and_then(|object| Self::deserialize(object).ok())
+            .ok_or(DiscoveryError::NotADocument)?;
         if metadata.issuer != issuer {
             let found = metadata.issuer.chars().take(MAX_SHOWN_CHARS).collect();
             return Err(DiscoveryError::OtherIssuer { found });
@@ -138,9 +142,21 @@ mod tests {
         );
         let insecure = r#"{"issuer":"https://a/","jwks_uri":"http://a/k"}"#;
         assert_eq!(parse(insecure), Err(DiscoveryError::Insecure));
-        for text in ["", "[]", "<html>", r#"{"issuer":"https://a/"}"#] {
+        for text in [
+            "",
+            "[]",
+            "<html>",
+            r#"{"issuer":"https://a/"}"#,
+            r#"["https://a/","https://a/k"]"#,
+            r#"{"issuer":"https://b","issuer":"https://a/","jwks_uri":"https://a/k"}"#,
+        ] {
             assert_eq!(parse(text), Err(DiscoveryError::NotADocument));
         }
+        let not_utf8 = b"{\"issuer\":\"https://a/\",\"jwks_uri\":\"https://a/k\",\"x\":\"\xff\"}";
+        assert_eq!(
+            Metadata::parse(not_utf8, "https://a/"),
+            Err(DiscoveryError::NotADocument)
+        );
     }
 
     #[test]
