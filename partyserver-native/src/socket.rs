@@ -34,7 +34,7 @@ use crate::party::AnyRoom;
 /// A socket on its way: its handshake is about to be answered.
 pub(crate) struct Arrival {
     pub(crate) upgrade: OnUpgrade,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     /// Its place among the server's sockets.
     pub(crate) place: OwnedSemaphorePermit,
 }
@@ -81,7 +81,7 @@ async fn serve(
     upgrade: OnUpgrade,
     conn: &Arc<Conn>,
     room: &Arc<dyn AnyRoom>,
-    limits: Limits,
+    limits: Arc<Limits>,
 ) -> Ended {
     let Ok(Ok(upgraded)) = tokio::time::timeout(limits.head_time, upgrade).await else {
         // The client has gone, or the answer never reached it.
@@ -109,7 +109,7 @@ struct Socket {
     stream: WebSocketStream<Io>,
     conn: Arc<Conn>,
     room: Arc<dyn AnyRoom>,
-    limits: Limits,
+    limits: Arc<Limits>,
     turn: Option<BoxFuture<'static, ()>>,
     phase: Phase,
     /// Whether all that was given to the stream has been written.
@@ -156,7 +156,7 @@ impl Socket {
         stream: WebSocketStream<Io>,
         conn: Arc<Conn>,
         room: Arc<dyn AnyRoom>,
-        limits: Limits,
+        limits: Arc<Limits>,
     ) -> Self {
         let now = Instant::now();
         let last_frame = stream.get_ref().last_read();
@@ -164,7 +164,6 @@ impl Socket {
             stream,
             conn,
             room,
-            limits,
             turn: None,
             phase: Phase::Open,
             is_flushed: true,
@@ -175,6 +174,7 @@ impl Socket {
             next_ping: now + limits.ping_interval,
             give_up: None,
             timer: Box::pin(tokio::time::sleep_until(now + limits.ping_interval)),
+            limits,
             fires_at: now,
         }
     }

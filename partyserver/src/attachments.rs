@@ -111,6 +111,8 @@ impl Attachments {
         };
         self.with(|entries| {
             entries.retain(|entry| entry.name != T::NAME);
+            // Few, and kept for as long as the connection is open.
+            entries.reserve_exact(1);
             entries.push(entry);
         });
     }
