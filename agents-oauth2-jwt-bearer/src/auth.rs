@@ -258,13 +258,21 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     }
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        match self.check(cx) {
-            Ok(()) => self.answer(cx, request).await,
-            Err(error) => {
-                log::refused_in_room(cx, error.code());
-                Ok(response(self.settings(), &error))
-            }
+        if let Err(error) = self.check(cx) {
+            log::refused_in_room(cx, error.code());
+            return Ok(response(self.settings(), &error));
         }
+        if valid_identity(cx).is_err() {
+            return self.inner.on_request(cx, request).await;
+        }
+        let mut answer = match self.inner.on_authenticated_request(cx, request).await? {
+            RequestGate::Admit(request) => self.inner.on_request(cx, request).await?,
+            RequestGate::Answer(answer) => answer,
+        };
+        if let Some(attachments) = cx.attachments() {
+            end_with_identity(&mut answer, attachments);
+        }
+        Ok(answer)
     }
 
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
@@ -277,22 +285,6 @@ impl<S: AuthHooks> Server for WithAuth<S> {
 
     async fn on_exception(&mut self, cx: &Context, error: &Error) {
         self.inner.on_exception(cx, error).await;
-    }
-}
-
-impl<S: AuthHooks> WithAuth<S> {
-    async fn answer(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        if valid_identity(cx).is_err() {
-            return self.inner.on_request(cx, request).await;
-        }
-        let mut answer = match self.inner.on_authenticated_request(cx, request).await? {
-            RequestGate::Admit(request) => self.inner.on_request(cx, request).await?,
-            RequestGate::Answer(answer) => answer,
-        };
-        if let Some(attachments) = cx.attachments() {
-            end_with_identity(&mut answer, attachments);
-        }
-        Ok(answer)
     }
 }
 
@@ -354,7 +346,13 @@ async fn authenticate<B>(
         return Err(Refused { error, token: None });
     }
     let id_token = match id_token {
-        Some(id_token) => verify_id_token(settings, lobby, &id_token, &token, &verified).await,
+        // Boxed, because most requests have none and would carry the place for it.
+        Some(id_token) => {
+            Box::pin(verify_id_token(
+                settings, lobby, &id_token, &token, &verified,
+            ))
+            .await
+        }
         None => None,
     };
     log::admitted(lobby, Some(verified.claims()));

@@ -72,7 +72,7 @@ impl<'t> Jws<'t> {
         let signing_input = &token.as_bytes()[..header.len() + 1 + payload.len()];
         let header = json::parse_object(&decode(header)?).ok_or(Invalid::Malformed)?;
         Ok(Self {
-            header: parse_header(&header)?,
+            header: parse_header(header)?,
             payload: decode(payload)?,
             signing_input,
             signature: decode(signature)?,
@@ -105,7 +105,7 @@ pub(crate) fn decode(part: &str) -> Result<Vec<u8>, Invalid> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Invalid::Malformed)
 }
 
-fn parse_header(header: &Map<String, Value>) -> Result<Header, Invalid> {
+fn parse_header(mut header: Map<String, Value>) -> Result<Header, Invalid> {
     // Nothing that could stand in `crit` is understood here, and an unencoded
     // payload (RFC 7797) is not one that this parser reads.
     if header.contains_key("crit") || header.contains_key("b64") {
@@ -115,17 +115,22 @@ fn parse_header(header: &Map<String, Value>) -> Result<Header, Invalid> {
         Some(Value::String(name)) => Algorithm::from_name(name).ok_or(Invalid::Algorithm)?,
         _ => return Err(Invalid::Algorithm),
     };
+    let key_id = optional_text(&mut header, "kid")?;
+    let mut token_type = optional_text(&mut header, "typ")?;
+    if let Some(token_type) = &mut token_type {
+        token_type.make_ascii_lowercase();
+    }
     Ok(Header {
         algorithm,
-        key_id: optional_text(header, "kid")?,
-        token_type: optional_text(header, "typ")?.map(|text| text.to_ascii_lowercase()),
+        key_id,
+        token_type,
     })
 }
 
-fn optional_text(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
-    match header.get(name) {
+fn optional_text(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
+    match header.get_mut(name) {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::String(text)) => Ok(Some(std::mem::take(text))),
         Some(_) => Err(Invalid::Malformed),
     }
 }

@@ -155,7 +155,7 @@ impl Provider {
         self.lock()
             .cache
             .keys(now)
-            .is_some_and(|held| held.prepared.contains_key(key))
+            .is_some_and(|held| held.get(key).is_some())
     }
 
     pub(crate) fn readiness(&self) -> Readiness {
@@ -223,8 +223,16 @@ impl Provider {
         let arrival = self.lock().cache.arrival();
         // After the arrival was noted: a fetch that begins here tells of it.
         self.start();
-        let found = self
-            .wait_for(|state, now| match self.select(state, header, now) {
+        let held = {
+            let state = self.lock();
+            self.select(&state, header, self.ports.runtime.now())
+        };
+        if let Some(Selected::Candidates(candidates)) = held {
+            return Ok(candidates);
+        }
+        // Few tokens wait. It is boxed so that the others carry nothing of it.
+        let found = Box::pin(
+            self.wait_for(|state, now| match self.select(state, header, now) {
                 None => Err(state.cache.need_keys(now)),
                 Some(Selected::Candidates(candidates)) => Ok(Some(candidates)),
                 Some(Selected::NoKeyFits) => Ok(None),
@@ -232,8 +240,9 @@ impl Provider {
                     let id = header.key_id().unwrap_or_default();
                     Err(state.cache.need_key(id, arrival, now))
                 }
-            })
-            .await?;
+            }),
+        )
+        .await?;
         found.ok_or_else(|| Invalid::UnknownKey.into())
     }
 
@@ -243,9 +252,7 @@ impl Provider {
         let serves_until = state.cache.serves_until()?;
         Some(match held.set.select(header) {
             Selection::Candidates(keys) => {
-                let keys = keys
-                    .into_iter()
-                    .filter_map(|key| held.prepared.get(key).cloned());
+                let keys = keys.into_iter().filter_map(|key| held.get(key).cloned());
                 let generation = self.generation();
                 Selected::Candidates(Candidates {
                     keys: keys.collect(),

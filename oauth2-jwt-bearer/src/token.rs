@@ -15,14 +15,14 @@ pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// A raw access token: a secret. Wiped from memory when dropped; its `Debug`
 /// shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AccessToken(Zeroizing<String>);
+pub struct AccessToken(Zeroizing<Box<str>>);
 
 impl AccessToken {
     /// A token from its text, of any form.
     ///
     /// # Errors
     /// [`Error::TooLarge`] over [`MAX_TOKEN_BYTES`].
-    pub fn new(text: impl Into<String>) -> Result<Self, Error> {
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, Error> {
         let text = Zeroizing::new(text.into());
         if text.len() > MAX_TOKEN_BYTES {
             Err(Error::TooLarge)
@@ -202,8 +202,11 @@ fn bearer_token(rest: &[u8]) -> Result<AccessToken, Error> {
     if rest.contains(&b',') {
         return Err(Error::MultipleMethods);
     }
-    // Bytes that are not UTF-8 become a token that fails to parse later.
-    AccessToken::new(String::from_utf8_lossy(rest))
+    match std::str::from_utf8(rest) {
+        Ok(text) => AccessToken::new(text),
+        // It becomes a token that fails to parse later.
+        Err(_) => AccessToken::new(String::from_utf8_lossy(rest)),
+    }
 }
 
 fn query_tokens(uri: &Uri) -> impl Iterator<Item = Cow<'_, str>> {
@@ -213,7 +216,9 @@ fn query_tokens(uri: &Uri) -> impl Iterator<Item = Cow<'_, str>> {
 }
 
 fn is_token_parameter(part: &str) -> bool {
-    form_urlencoded::parse(part.as_bytes()).any(|(name, _)| name == PARAMETER)
+    // The name alone: the value may be long.
+    let name = part.split('=').next().unwrap_or_default();
+    form_urlencoded::parse(name.as_bytes()).any(|(name, _)| name == PARAMETER)
 }
 
 fn trim(value: &[u8]) -> &[u8] {

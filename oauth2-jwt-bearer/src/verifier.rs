@@ -16,7 +16,7 @@ use crate::provider::Providers;
 use crate::provider::{Provider, ProviderConfig, Readiness};
 use crate::token::AccessToken;
 use crate::user_info::{self, UserInfo, UserInfoError};
-use crate::verified_cache::{VerifiedCache, token_hash};
+use crate::verified_cache::{TokenHash, VerifiedCache, token_hash};
 use crate::verify::{UnverifiedToken, VerifiedToken};
 
 /// Verifies access tokens. Cheap to clone; clones share their caches, and all
@@ -60,9 +60,7 @@ impl Verifier {
     /// the provider can't be reached.
     pub async fn verify(&self, token: &AccessToken) -> Result<VerifiedToken, Error> {
         let Inner {
-            policy,
-            provider,
-            verified,
+            provider, verified, ..
         } = &*self.0;
         let hash = token_hash(token);
         let holds = |key: &_| provider.holds(key);
@@ -70,8 +68,20 @@ impl Verifier {
             provider.refresh();
             return Ok(token);
         }
-        let unverified = UnverifiedToken::parse(token, policy)?;
-        let (proof, witness) = provider
+        // Boxed, because most tokens were seen before and would carry the place
+        // for it.
+        Box::pin(self.verify_new(token, hash)).await
+    }
+
+    async fn verify_new(
+        &self,
+        token: &AccessToken,
+        hash: TokenHash,
+    ) -> Result<VerifiedToken, Error> {
+        let unverified = UnverifiedToken::parse(token, &self.0.policy)?;
+        let (proof, witness) = self
+            .0
+            .provider
             .check(
                 unverified.header(),
                 unverified.signing_input(),
@@ -80,7 +90,7 @@ impl Verifier {
             .await?;
         // The time after the wait counts.
         let token = unverified.verified(proof, self.now())?;
-        verified.insert(hash, token.clone(), witness);
+        self.0.verified.insert(hash, token.clone(), witness);
         Ok(token)
     }
 

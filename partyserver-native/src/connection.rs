@@ -50,6 +50,9 @@ struct Outbound {
     is_cut: bool,
     /// The close frame of the deadline.
     at_deadline: Option<Close>,
+    /// Whether the socket's task is at work and will look into the queue before
+    /// it waits: then it need not be woken.
+    is_attended: bool,
 }
 
 /// How much of the queue.
@@ -121,28 +124,40 @@ impl Conn {
         self.waker.register(waker);
     }
 
+    /// The socket's task is about to run a turn, and calls [`Conn::fill`] after
+    /// it.
+    pub(crate) fn attend(&self) {
+        self.lock().is_attended = true;
+    }
+
+    /// The wall clock that the deadline is judged by. What is done at one moment
+    /// asks once.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
     /// Whether a frame of this socket may still be handled.
-    pub(crate) fn is_admitted(&self) -> bool {
-        self.end_if_past_deadline();
+    pub(crate) fn is_admitted(&self, now: SystemTime) -> bool {
+        self.end_if_past_deadline(now);
         self.lock().ending.is_none()
     }
 
     /// How long until the deadline.
-    pub(crate) fn time_left(&self) -> Option<Duration> {
+    pub(crate) fn time_left(&self, now: SystemTime) -> Option<Duration> {
         match self.deadline.load(Ordering::Acquire) {
             NO_DEADLINE => None,
-            deadline => Some(Duration::from_millis(
-                deadline.saturating_sub(millis(self.clock.now())),
-            )),
+            deadline => Some(Duration::from_millis(deadline.saturating_sub(millis(now)))),
         }
     }
 
     /// Gives what is queued to be sent, or takes back what must not be sent any
     /// more. Returns the close frame once it is its turn.
-    pub(crate) fn fill(&self, sending: &mut Sending) -> Option<Close> {
-        self.end_if_past_deadline();
+    pub(crate) fn fill(&self, sending: &mut Sending, now: SystemTime) -> Option<Close> {
+        self.end_if_past_deadline(now);
         let mut outbound = self.lock();
         outbound.is_sending = true;
+        // What is queued from here on wakes the task to look again.
+        outbound.is_attended = false;
         if outbound.is_cut {
             sending.cut();
             return outbound.ending.clone();
@@ -161,13 +176,14 @@ impl Conn {
         if !outbound.messages.is_empty() {
             return None;
         }
-        // Idle connections hold no buffer.
-        outbound.messages = VecDeque::new();
+        if outbound.messages.capacity() > KEPT_PLACES {
+            outbound.messages = VecDeque::new();
+        }
         outbound.ending.clone().filter(|_| sending.is_empty())
     }
 
-    pub(crate) fn queue(&self, message: &Message) -> Queued {
-        if self.is_past_deadline() {
+    pub(crate) fn queue(&self, message: &Message, now: SystemTime) -> Queued {
+        if self.is_past_deadline(now) {
             return Queued::Ended;
         }
         let mut outbound = self.lock();
@@ -190,8 +206,11 @@ impl Conn {
             outbound.first = queued;
         }
         outbound.messages.push_back(message.clone());
+        let is_attended = outbound.is_attended;
         drop(outbound);
-        self.waker.wake();
+        if !is_attended {
+            self.waker.wake();
+        }
         Queued::Yes
     }
 
@@ -227,13 +246,13 @@ impl Conn {
         self.waker.wake();
     }
 
-    fn is_past_deadline(&self) -> bool {
+    fn is_past_deadline(&self, now: SystemTime) -> bool {
         let deadline = self.deadline.load(Ordering::Acquire);
-        deadline != NO_DEADLINE && millis(self.clock.now()) >= deadline
+        deadline != NO_DEADLINE && millis(now) >= deadline
     }
 
-    fn end_if_past_deadline(&self) {
-        if self.is_past_deadline() {
+    fn end_if_past_deadline(&self, now: SystemTime) {
+        if self.is_past_deadline(now) {
             let close = self.lock().at_deadline.clone();
             self.end(
                 close.unwrap_or_else(|| Close::new(Close::POLICY, "")),
@@ -265,11 +284,11 @@ impl ConnectionPort for Conn {
     }
 
     fn is_admitted(&self) -> bool {
-        self.is_admitted()
+        self.is_admitted(self.now())
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
-        match self.queue(message) {
+        match self.queue(message, self.now()) {
             Queued::Yes => return Ok(()),
             Queued::Ended => {}
             Queued::Full => self.close_slow(),
@@ -305,6 +324,9 @@ fn millis(time: SystemTime) -> u64 {
 }
 
 const NO_DEADLINE: u64 = u64::MAX;
+/// How many places a queue keeps when it is empty: idle connections hold no
+/// large one.
+pub(crate) const KEPT_PLACES: usize = 4;
 /// Many small messages cost more than their bytes.
 const MAX_QUEUED_MESSAGES: usize = 16 * 1024;
 const MAX_FIRST_MESSAGES: usize = 64 * 1024;

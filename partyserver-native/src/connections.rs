@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::SystemTime;
 
 use partyserver::host::ConnectionPort;
 use partyserver::{Close, Connection, Message};
@@ -72,7 +73,7 @@ impl Connections {
 
     /// Queues a message to all but those with these ids. Nothing is copied or
     /// encoded per connection.
-    pub(crate) fn broadcast(&self, message: &Message, without: &[&str]) {
+    pub(crate) fn broadcast(&self, message: &Message, without: &[&str], now: SystemTime) {
         let mut slow = Vec::new();
         {
             let table = self.read();
@@ -80,7 +81,7 @@ impl Connections {
                 if without.contains(&conn.as_record().id.as_str()) {
                     continue;
                 }
-                if conn.queue(message) == Queued::Full {
+                if conn.queue(message, now) == Queued::Full {
                     slow.push(Arc::clone(conn));
                 }
             }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::{Authority, Scheme};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use partyserver::Response;
 use partyserver::host::inbound::is_internal;
@@ -59,11 +59,11 @@ impl Inbound {
             Scheme::HTTP
         };
         let client = forwarded.client.or(peer);
-        let host = match forwarded.host {
-            Some(host) => Some(host),
+        let host = match &forwarded.host {
+            Some(host) => Some(host.as_bytes()),
             None => match parts.headers.get(HOST) {
-                Some(host) => host.to_str().ok().map(str::to_owned),
-                None => parts.uri.authority().map(ToString::to_string),
+                Some(host) => Some(host.as_bytes()),
+                None => parts.uri.authority().map(|host| host.as_str().as_bytes()),
             },
         };
         let bad = || Box::new(own(StatusCode::BAD_REQUEST, "Bad Host header"));
@@ -71,7 +71,8 @@ impl Inbound {
         if parts.headers.get_all(HOST).iter().count() > 1 {
             return Err(bad());
         }
-        let authority: Authority = host.and_then(|host| host.parse().ok()).ok_or_else(bad)?;
+        let authority = host.and_then(|host| Authority::try_from(host).ok());
+        let authority = authority.ok_or_else(bad)?;
         if authority.as_str().contains('@') {
             return Err(bad());
         }
@@ -82,13 +83,12 @@ impl Inbound {
             );
             return Err(Box::new(refusal));
         }
-        let path = parts.uri.path_and_query().cloned();
-        parts.uri = Uri::builder()
-            .scheme(scheme)
-            .authority(authority)
-            .path_and_query(path.map_or_else(|| "/".to_owned(), |path| path.to_string()))
-            .build()
-            .map_err(|_| bad())?;
+        let mut uri = std::mem::take(&mut parts.uri).into_parts();
+        uri.scheme = Some(scheme);
+        uri.authority = Some(authority);
+        uri.path_and_query
+            .get_or_insert_with(|| PathAndQuery::from_static("/"));
+        parts.uri = Uri::from_parts(uri).map_err(|_| bad())?;
         let internal: Vec<HeaderName> = parts
             .headers
             .keys()
@@ -167,10 +167,9 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 }
 
 fn is_loopback_name(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host.ends_with(".localhost")
+    let last = host.rsplit('.').next().unwrap_or_default();
+    last.eq_ignore_ascii_case("localhost")
         || address
             .parse()
             .is_ok_and(|address: IpAddr| address.is_loopback())

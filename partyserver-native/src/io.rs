@@ -14,8 +14,12 @@ use tokio::time::Instant;
 use crate::sending::Sending;
 use crate::tcp::{ConnectionPlace, Tcp};
 
-/// A stream that was HTTP before, with the bytes that HTTP had read too far.
+/// A stream that was HTTP before.
 pub(crate) struct Io {
+    /// The bytes that HTTP had read too far, in its own buffer. That is let go of
+    /// at the first read and not before: the WebSocket's buffer, made meanwhile, is
+    /// not made of it then but of fresh memory, of which small frames touch only
+    /// the first page.
     unread: Bytes,
     stream: Stream,
     last_read: Instant,
@@ -38,13 +42,9 @@ impl Io {
     /// buffers are freed then.
     pub(crate) fn new(upgraded: Upgraded) -> Self {
         let (unread, stream) = match upgraded.downcast::<TokioIo<Tcp>>() {
-            // A copy, because the bytes given out share hyper's buffer.
             Ok(parts) => {
                 let (stream, place) = parts.io.into_inner().into_parts();
-                (
-                    Bytes::copy_from_slice(&parts.read_buf),
-                    Stream::Tcp(stream, place),
-                )
+                (parts.read_buf, Stream::Tcp(stream, place))
             }
             Err(upgraded) => (Bytes::new(), Stream::Other(TokioIo::new(upgraded))),
         };
@@ -96,12 +96,15 @@ impl AsyncRead for Io {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.unread.has_remaining() {
+        let is_unread = self.unread.has_remaining();
+        if is_unread {
             let count = self.unread.len().min(buffer.remaining());
             buffer.put_slice(&self.unread.split_to(count));
-            if self.unread.is_empty() {
-                self.unread = Bytes::new();
-            }
+        }
+        if self.unread.is_empty() {
+            self.unread = Bytes::new();
+        }
+        if is_unread {
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

@@ -69,7 +69,7 @@ impl PartyService {
                 turn_away(stream);
                 continue;
             };
-            let stream = Tcp::new(stream, place, Arc::clone(&self.0.host), self.0.limits);
+            let stream = Tcp::new(stream, place, Arc::clone(&self.0.host), *self.0.limits);
             let service = self.clone();
             tokio::spawn(service.serve_connection(app.clone(), stream, peer, is_loopback));
         }
@@ -91,7 +91,7 @@ impl PartyService {
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + 'static,
     {
         let mut stopping = self.0.stopping.subscribe();
-        let limits = self.0.limits;
+        let limits = *self.0.limits;
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
             if is_loopback {

@@ -115,7 +115,7 @@ impl RoomPort for NativeRoom {
 
     fn broadcast(&self, message: &Message, without: &[&str]) {
         turn_limit::check();
-        self.connections.broadcast(message, without);
+        self.connections.broadcast(message, without, self.now());
     }
 
     fn storage(&self) -> Arc<dyn StoragePort> {

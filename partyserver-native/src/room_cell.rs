@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use partyserver::host::{ConnectionRecord, failure_text, may_share, requested_id};
 use partyserver::instance::{Connecting, Instance};
 use partyserver::{
@@ -173,7 +173,7 @@ impl<S: Server> RoomCell<S> {
             key: KEYS.fetch_add(1, Ordering::Relaxed),
             tags: std::iter::once(id.clone()).chain(tags).collect(),
             id,
-            uri: handshake.uri().clone(),
+            uri: detached(handshake.uri()),
             party: Arc::clone(&name.party),
             room: Arc::clone(&name.room),
             attachments,
@@ -250,7 +250,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             let connection = conn.handle();
             let slot = self.wait().await;
             // It may have been closed while it waited: then it wakes nobody.
-            if !conn.is_admitted() {
+            if !conn.is_admitted(conn.now()) {
                 return;
             }
             let from = connection.clone();
@@ -328,6 +328,12 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             Sleep::Stays
         }
     }
+}
+
+/// A URI with memory of its own: that of a request shares the buffer that the
+/// whole request was read into.
+fn detached(uri: &Uri) -> Uri {
+    uri.to_string().parse().unwrap_or_else(|_| uri.clone())
 }
 
 fn at_capacity() -> Refusal {

@@ -14,6 +14,8 @@ use bytes::Bytes;
 use partyserver::Message;
 use tokio::io::AsyncWrite;
 
+use crate::connection::KEPT_PLACES;
+
 /// Frames in the order in which they are sent; several share a write.
 #[derive(Default)]
 pub(crate) struct Sending {
@@ -138,7 +140,15 @@ impl Sending {
         if filled == 0 {
             return Poll::Ready(Ok(()));
         }
-        match ready!(stream.poll_write_vectored(cx, &slices[..filled]))? {
+        let slices = &slices[..filled];
+        // Small frames go in one piece: copying them costs less than handing the
+        // system a list.
+        let mut piece = [0; MAX_PIECE];
+        let outcome = match gather(slices, &mut piece) {
+            Some(piece) => stream.poll_write(cx, piece),
+            None => stream.poll_write_vectored(cx, slices),
+        };
+        match ready!(outcome)? {
             0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
             written => {
                 self.advance(written);
@@ -156,11 +166,21 @@ impl Sending {
             self.written -= first.len();
             self.frames.pop_front();
         }
-        if self.frames.is_empty() {
-            // Idle connections hold no buffer.
+        if self.frames.is_empty() && self.frames.capacity() > KEPT_PLACES {
             self.frames = VecDeque::new();
         }
     }
+}
+
+/// The slices one after the other; `None` when they do not fit.
+fn gather<'p>(slices: &[IoSlice<'_>], piece: &'p mut [u8]) -> Option<&'p [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        let end = length + slice.len();
+        piece.get_mut(length..end)?.copy_from_slice(slice);
+        length = end;
+    }
+    Some(&piece[..length])
 }
 
 const FINAL: u8 = 0x80;
@@ -168,6 +188,8 @@ const MAX_HEAD: usize = 10;
 /// How many parts one write has: a frame has two.
 const MAX_SLICES: usize = 64;
 const MAX_BYTES: usize = 64 * 1024;
+/// What is copied into one piece at most.
+const MAX_PIECE: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -258,6 +280,13 @@ mod tests {
         );
         assert_eq!(stream.taken, b"\x81\x03one\x81\x00\x81\x05three");
         assert!(sending.is_empty());
+    }
+
+    #[test]
+    fn slices_are_gathered_only_as_a_whole() {
+        let slices = [IoSlice::new(b"ab"), IoSlice::new(b"cd")];
+        assert_eq!(gather(&slices, &mut [0; 4]), Some(&b"abcd"[..]));
+        assert_eq!(gather(&slices, &mut [0; 3]), None);
     }
 
     #[test]

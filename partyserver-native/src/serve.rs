@@ -212,7 +212,7 @@ impl Parties {
             names,
             router: self.router,
             inbound: self.inbound,
-            limits,
+            limits: Arc::new(limits),
             fallback: self.fallback,
             rewrite: self.rewrite,
             refused: Places::new(limits.max_refused, limits.max_refused_per_address),

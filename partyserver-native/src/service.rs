@@ -70,7 +70,7 @@ pub(crate) struct Inner {
     pub(crate) names: Vec<Arc<str>>,
     pub(crate) router: Router,
     pub(crate) inbound: Inbound,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     pub(crate) fallback: Fallback,
     pub(crate) rewrite: Rewrite,
     pub(crate) refused: Arc<Places>,
@@ -199,6 +199,9 @@ impl PartyService {
     /// Reads the body before the room is entered: a client that sends slowly
     /// holds up nobody.
     async fn whole(&self, request: Request) -> Result<Request, Box<Response>> {
+        if request.body().is_whole() {
+            return Ok(request);
+        }
         let (parts, body) = request.into_parts();
         let refused = |status, why: &'static str| Err(Box::new(text(status, why)));
         match tokio::time::timeout(self.0.limits.body_time, body.bytes()).await {
@@ -241,7 +244,7 @@ impl PartyService {
         self.0.host.runtime.spawn(refused::refuse(
             on_upgrade,
             close,
-            self.0.limits,
+            *self.0.limits,
             place,
             self.0.stopping.subscribe(),
         ));
@@ -267,7 +270,7 @@ impl PartyService {
             .map_err(|_| at_capacity("The server is full"))?;
         let arrival = Arrival {
             upgrade,
-            limits: self.0.limits,
+            limits: Arc::clone(&self.0.limits),
             place,
         };
         let attachments = lobby.attachments().clone();

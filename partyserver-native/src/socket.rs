@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::OnUpgrade;
@@ -34,7 +34,7 @@ use crate::party::AnyRoom;
 /// A socket on its way: its handshake is about to be answered.
 pub(crate) struct Arrival {
     pub(crate) upgrade: OnUpgrade,
-    pub(crate) limits: Limits,
+    pub(crate) limits: Arc<Limits>,
     /// Its place among the server's sockets.
     pub(crate) place: OwnedSemaphorePermit,
 }
@@ -81,7 +81,7 @@ async fn serve(
     upgrade: OnUpgrade,
     conn: &Arc<Conn>,
     room: &Arc<dyn AnyRoom>,
-    limits: Limits,
+    limits: Arc<Limits>,
 ) -> Ended {
     let Ok(Ok(upgraded)) = tokio::time::timeout(limits.head_time, upgrade).await else {
         // The client has gone, or the answer never reached it.
@@ -93,8 +93,10 @@ async fn serve(
     let stream = ServerBuilder::new()
         .limits(FrameLimits::default().max_payload_len(Some(room.max_message())))
         .serve(Io::new(upgraded));
-    let socket = Socket::new(stream, Arc::clone(conn), Arc::clone(room), limits);
-    socket.run().await
+    let mut socket = Socket::new(stream, Arc::clone(conn), Arc::clone(room), limits);
+    let outcome = poll_fn(|cx| socket.poll(cx)).await;
+    // Boxed, because an open socket's task would hold the place for it.
+    Box::pin(socket.finish(outcome)).await
 }
 
 /// How a socket ended.
@@ -107,7 +109,7 @@ struct Socket {
     stream: WebSocketStream<Io>,
     conn: Arc<Conn>,
     room: Arc<dyn AnyRoom>,
-    limits: Limits,
+    limits: Arc<Limits>,
     turn: Option<BoxFuture<'static, ()>>,
     phase: Phase,
     /// Whether all that was given to the stream has been written.
@@ -125,6 +127,8 @@ struct Socket {
     /// was closed with messages still queued.
     give_up: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    /// The deadline of the timer, once it wakes the task.
+    fires_at: Instant,
 }
 
 enum Phase {
@@ -152,7 +156,7 @@ impl Socket {
         stream: WebSocketStream<Io>,
         conn: Arc<Conn>,
         room: Arc<dyn AnyRoom>,
-        limits: Limits,
+        limits: Arc<Limits>,
     ) -> Self {
         let now = Instant::now();
         let last_frame = stream.get_ref().last_read();
@@ -160,7 +164,6 @@ impl Socket {
             stream,
             conn,
             room,
-            limits,
             turn: None,
             phase: Phase::Open,
             is_flushed: true,
@@ -171,11 +174,12 @@ impl Socket {
             next_ping: now + limits.ping_interval,
             give_up: None,
             timer: Box::pin(tokio::time::sleep_until(now + limits.ping_interval)),
+            limits,
+            fires_at: now,
         }
     }
 
-    async fn run(mut self) -> Ended {
-        let outcome = poll_fn(|cx| self.poll(cx)).await;
+    async fn finish(mut self, outcome: Outcome) -> Ended {
         // It is no longer in the room, however long the rest takes.
         self.conn.gone();
         let turn = self.turn.take();
@@ -239,22 +243,26 @@ impl Socket {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         self.conn.register(cx.waker());
         loop {
-            if let Some(turn) = &mut self.turn
-                && turn.as_mut().poll(cx).is_ready()
-            {
-                self.turn = None;
-                self.reading_since = Instant::now();
+            if let Some(turn) = &mut self.turn {
+                // What the turn sends to its own socket is written below.
+                self.conn.attend();
+                if turn.as_mut().poll(cx).is_ready() {
+                    self.turn = None;
+                    self.reading_since = Instant::now();
+                }
             }
-            if let Err(error) = self.poll_write(cx) {
+            // After the turn, which may have taken long.
+            let wall = self.conn.now();
+            if let Err(error) = self.poll_write(cx, wall) {
                 return Poll::Ready(Outcome::Ended(broken(error)));
             }
-            if let Some(ended) = self.poll_time(cx) {
+            if let Some(ended) = self.poll_time(cx, wall) {
                 return Poll::Ready(Outcome::Ended(ended));
             }
             if self.turn.is_some() && matches!(self.phase, Phase::Open) {
                 return Poll::Pending;
             }
-            match ready!(self.poll_read(cx)) {
+            match ready!(self.poll_read(cx, wall)) {
                 Some(outcome) => return Poll::Ready(outcome),
                 None => continue,
             }
@@ -262,12 +270,12 @@ impl Socket {
     }
 
     /// Writes what is queued, until the client stops taking it.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<(), WsError> {
+    fn poll_write(&mut self, cx: &mut Context<'_>, wall: SystemTime) -> Result<(), WsError> {
         while matches!(self.phase, Phase::Open) {
             // Looked at before each write: a deadline must be seen even with a
             // client that reads nothing.
             let io = self.stream.get_mut();
-            if let Some(close) = self.conn.fill(&mut io.sending) {
+            if let Some(close) = self.conn.fill(&mut io.sending, wall) {
                 Pin::new(&mut self.stream).start_send(close_message(&close))?;
                 self.close(&close);
                 break;
@@ -280,7 +288,7 @@ impl Socket {
             let is_blocked = self.poll_flush(cx)?.is_pending()
                 || self.stream.get_mut().poll_send(cx)?.is_pending();
             if is_blocked {
-                if !self.conn.is_admitted() {
+                if !self.conn.is_admitted(wall) {
                     let limit = Instant::now() + self.limits.close_time;
                     self.give_up.get_or_insert(limit);
                 }
@@ -312,7 +320,7 @@ impl Socket {
     }
 
     /// Looks at the deadlines, and sets the timer for the next.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Option<Ended> {
+    fn poll_time(&mut self, cx: &mut Context<'_>, wall: SystemTime) -> Option<Ended> {
         loop {
             let now = Instant::now();
             let wake = match &self.phase {
@@ -360,7 +368,7 @@ impl Socket {
                     }
                     let deadline = self
                         .conn
-                        .time_left()
+                        .time_left(wall)
                         .map(|left| now + left.min(A_DAY) + A_MOMENT);
                     let silence = if self.turn.is_none() {
                         silence
@@ -376,22 +384,26 @@ impl Socket {
                 }
             };
             // A timer that fires early is set again; so it is moved only when it
-            // would fire too late.
+            // would fire too late, and not touched at all for most frames.
+            if now < self.fires_at && self.fires_at <= wake + A_MOMENT {
+                return None;
+            }
             if wake + A_MOMENT < self.timer.deadline() || self.timer.is_elapsed() {
                 self.timer.as_mut().reset(wake);
             }
             if self.timer.as_mut().poll(cx).is_pending() {
+                self.fires_at = self.timer.deadline();
                 return None;
             }
             // The deadline may be due: `fill` then has its close frame.
-            if matches!(self.phase, Phase::Open) && !self.conn.is_admitted() {
+            if matches!(self.phase, Phase::Open) && !self.conn.is_admitted(self.conn.now()) {
                 cx.waker().wake_by_ref();
                 return None;
             }
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, wall: SystemTime) -> Poll<Option<Outcome>> {
         let polled = Pin::new(&mut self.stream).poll_next(cx);
         let last_read = self.stream.get_ref().last_read();
         if polled.is_ready() {
@@ -431,7 +443,7 @@ impl Socket {
         }
         if matches!(self.phase, Phase::Open)
             && let Some(message) = from_wire(message)
-            && self.conn.is_admitted()
+            && self.conn.is_admitted(wall)
         {
             self.turn = Some(Arc::clone(&self.room).message(Arc::clone(&self.conn), message));
         }

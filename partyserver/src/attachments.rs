@@ -5,6 +5,7 @@
 //! bound to the socket itself, not to an id.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -82,7 +83,7 @@ pub enum Lifetime {
 pub struct Attachments(Arc<Mutex<Vec<Entry>>>);
 
 struct Entry {
-    name: String,
+    name: Cow<'static, str>,
     lifetime: Lifetime,
     value: Value,
 }
@@ -101,7 +102,7 @@ impl Attachments {
     /// Attaches a value, in place of an earlier one of the same type.
     pub fn insert<T: Attachment>(&self, value: T) {
         let entry = Entry {
-            name: T::NAME.to_owned(),
+            name: Cow::Borrowed(T::NAME),
             lifetime: T::LIFETIME,
             value: Value::Live {
                 value: Arc::new(value),
@@ -110,6 +111,8 @@ impl Attachments {
         };
         self.with(|entries| {
             entries.retain(|entry| entry.name != T::NAME);
+            // Few, and kept for as long as the connection is open.
+            entries.reserve_exact(1);
             entries.push(entry);
         });
     }
@@ -150,10 +153,7 @@ impl Attachments {
                     Value::Live { value, encode } => encode(&**value)?,
                     Value::Encoded(raw) => raw.clone(),
                 };
-                object.insert(
-                    entry.name.as_str(),
-                    (entry.lifetime == Lifetime::Memory, raw),
-                );
+                object.insert(&*entry.name, (entry.lifetime == Lifetime::Memory, raw));
             }
             serde_json::to_string(&object)
         })
@@ -170,7 +170,7 @@ impl Attachments {
         let entries = object
             .into_iter()
             .map(|(name, (memory_only, raw))| Entry {
-                name,
+                name: name.into(),
                 lifetime: if memory_only {
                     Lifetime::Memory
                 } else {

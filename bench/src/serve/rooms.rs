@@ -59,7 +59,12 @@ pub(super) async fn run(
     };
     let sleeping = Hibernation::After(Duration::from_secs(1));
     let mut parties = Parties::new()
-        .limits(Limits::new().with_max_sockets(40_000))
+        // All loads come from one address.
+        .limits(
+            Limits::new()
+                .with_max_sockets(40_000)
+                .with_max_connections_per_address(usize::MAX),
+        )
         .party("open", || Room)
         .party("secured", with_auth(|| Room))
         .party_with(

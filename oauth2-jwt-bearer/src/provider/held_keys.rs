@@ -1,6 +1,5 @@
 //! Keys that are ready to check signatures.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::jwks::key::{Key, KeySet};
@@ -11,7 +10,8 @@ use crate::port::{PreparedKey, SignatureCheck};
 pub(super) struct HeldKeys {
     /// Only keys that could be made ready.
     pub(super) set: Arc<KeySet>,
-    pub(super) prepared: Arc<HashMap<Key, Arc<HeldKey>>>,
+    /// Few enough to be searched: hashing a key costs more.
+    prepared: Arc<Vec<Arc<HeldKey>>>,
 }
 
 /// A key that is ready for use.
@@ -28,22 +28,27 @@ impl HeldKeys {
         before: Option<&Self>,
         signatures: &dyn SignatureCheck,
     ) -> Self {
-        let mut prepared = HashMap::new();
+        let mut prepared = Vec::new();
         for key in set.keys() {
-            let held = before.and_then(|before| before.prepared.get(key)).cloned();
-            let held = match held {
+            let held = before.and_then(|before| before.get(key)).cloned();
+            prepared.extend(match held {
                 Some(held) => Some(held),
                 None => signatures.prepare(key).await.map(|prepared| {
                     let key = Arc::new(key.clone());
                     Arc::new(HeldKey { key, prepared })
                 }),
-            };
-            prepared.extend(held.map(|held| (key.clone(), held)));
+            });
         }
-        set.retain(|key| prepared.contains_key(key));
+        let is_prepared = |key: &Key| prepared.iter().any(|held| *held.key == *key);
+        set.retain(is_prepared);
         Self {
             prepared: Arc::new(prepared),
             set: Arc::new(set),
         }
+    }
+
+    /// The key, ready for use, when the set has it.
+    pub(super) fn get(&self, key: &Key) -> Option<&Arc<HeldKey>> {
+        self.prepared.iter().find(|held| *held.key == *key)
     }
 }
