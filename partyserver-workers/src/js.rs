@@ -80,7 +80,7 @@ extern "C" {
 
 /// What a promise came to. A rejection becomes its text.
 pub(crate) async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
-    wasm_bindgen_futures::JsFuture::from(promise?).await
+    js_sys::futures::JsFuture::from(promise?).await
 }
 
 /// The text of something that was thrown.
