@@ -98,10 +98,17 @@ fn run(db: &Connection, mut jobs: mpsc::Receiver<Job>, commits: &AtomicU64) {
     while jobs.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
         commit(db, std::mem::take(&mut batch), commits);
     }
-    // The log is as durable as the file: this only saves the next start time.
-    if let Err(error) = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+    if let Err(error) = empty_log(db) {
         tracing::warn!(%error, "the store's log stays beside its file");
     }
+}
+
+/// Brings what is in the log into the file. The log is as durable as the file: this
+/// only saves the next start time.
+fn empty_log(db: &Connection) -> rusqlite::Result<()> {
+    // A connection that has not used the log yet is refused the checkpoint.
+    db.query_row("SELECT count(*) FROM keys WHERE false", [], |_| Ok(()))?;
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
 /// Commits the jobs together. When their transaction is lost they are committed
@@ -176,3 +183,16 @@ fn answer(jobs: impl IntoIterator<Item = Job>, outcome: &Result<(), StorageError
 const MAX_QUEUED: usize = 4096;
 /// How many writes share a transaction at most.
 const MAX_BATCH: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_was_just_made_can_empty_its_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("store.sqlite3");
+        let db = super::super::schema::open(&file).unwrap();
+        empty_log(&db).unwrap();
+    }
+}
