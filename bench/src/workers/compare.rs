@@ -62,7 +62,8 @@ pub(super) async fn run(
             connections,
             rooms: 1,
             seconds: options.seconds,
-            operations: None,
+            // Each room holds some descriptors, until its object is evicted.
+            operations: (load == Load::Cold).then_some(COLD_ROOMS),
             settle,
         };
         let mut measured = [Vec::new(), Vec::new()];
@@ -96,3 +97,4 @@ const LOADS: [(Load, usize, u64); 5] = [
     (Load::Cold, 16, 0),
     (Load::Idle, 2_000, 12),
 ];
+const COLD_ROOMS: u64 = 3_000;

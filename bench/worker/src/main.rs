@@ -42,7 +42,7 @@ fn main() {
     partyserver_workers::serve(|env| {
         let options = AuthOptions::builder()
             .variables(|name| env.var(name))
-            .build_on_web(|task| partyserver_workers::spawn(task))?;
+            .build_on_web(partyserver_workers::spawn)?;
         let hibernating =
             || PartyOptions::new().with_hibernation(Hibernation::After(Duration::from_secs(10)));
         let (secured, owned) = (options.clone(), options);

@@ -5,9 +5,7 @@ use partyserver_workers::Parties;
 
 fn main() {
     partyserver_workers::serve(|env| {
-        let build = |options: AuthOptionsBuilder| {
-            options.build_on_web(|task| partyserver_workers::spawn(task))
-        };
+        let build = |options: AuthOptionsBuilder| options.build_on_web(partyserver_workers::spawn);
         conformance_server::parties(Parties::new(), |name| env.var(name), build)
     });
 }

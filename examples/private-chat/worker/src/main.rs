@@ -8,7 +8,7 @@ fn main() {
     partyserver_workers::serve(|env| {
         let options = AuthOptions::builder()
             .variables(|name| env.var(name))
-            .build_on_web(|task| partyserver_workers::spawn(task))?;
+            .build_on_web(partyserver_workers::spawn)?;
         let page = Page {
             issuer: env.var("OIDC_ISSUER_URL").unwrap_or_default(),
             audience: env.var("OIDC_AUDIENCE").unwrap_or_default(),
