@@ -63,7 +63,7 @@ pub(super) async fn run(
         .limits(
             Limits::new()
                 .with_max_sockets(40_000)
-                .with_max_connections_per_address(usize::MAX),
+                .with_max_refused(1024, 1024),
         )
         .party("open", || Room)
         .party("secured", with_auth(|| Room))
