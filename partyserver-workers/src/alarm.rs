@@ -14,7 +14,7 @@ use wasm_bindgen::JsValue;
 
 use crate::js::settled;
 use crate::room::ObjectRoom;
-use crate::storage::{RESERVED, unavailable};
+use crate::storage::unavailable;
 use crate::time::{Sleep, now_millis};
 
 /// What is known of a room's alarm.
@@ -24,8 +24,10 @@ pub(crate) struct Alarm {
     user: RefCell<Option<Option<UserAlarm>>>,
     /// When the platform's alarm is set to; `None` before it was read.
     platform: Cell<Option<Option<u64>>>,
-    /// Whether `on_alarm` runs: the alarm is stored until it has run, but not set.
-    is_running: Cell<bool>,
+    /// How many alarms the room's code has set or removed: which one it is.
+    count: Cell<u64>,
+    /// The alarm whose `on_alarm` runs: stored until it has run, but not set.
+    running: Cell<Option<u64>>,
     /// Whether a deadline was moved since the platform's alarm was last set.
     pub(crate) is_moved: Cell<bool>,
 }
@@ -43,7 +45,7 @@ impl ObjectRoom {
     /// Sets or removes the alarm of the room's code.
     pub(crate) async fn set_user_alarm(&self, at: Option<u64>) -> Result<(), StorageError> {
         // It is another alarm than the one that runs.
-        self.alarm.is_running.set(false);
+        self.alarm.count.set(self.alarm.count.get() + 1);
         self.store_user_alarm(at.map(|at| UserAlarm { at, failures: 0 }))
             .await
     }
@@ -52,27 +54,31 @@ impl ObjectRoom {
     pub(crate) async fn user_alarm(&self) -> Result<Option<u64>, StorageError> {
         let alarm = self.load_user_alarm().await?;
         Ok(alarm
-            .filter(|_| !self.alarm.is_running.get())
+            .filter(|_| !self.is_user_alarm_running())
             .map(|alarm| alarm.at))
     }
 
-    /// Whether the alarm of the room's code is due; it runs from here on.
-    pub(crate) async fn begin_user_alarm(&self) -> bool {
-        let is_due = match self.load_user_alarm().await {
-            Ok(alarm) => alarm.is_some_and(|alarm| alarm.at <= now_millis()),
-            Err(error) => {
-                tracing::error!(party = %self.party_name(), %error, "the alarm can't be read");
-                false
-            }
-        };
-        is_due && !self.alarm.is_running.replace(true)
+    /// Whether the alarm of the room's code is due.
+    pub(crate) async fn is_user_alarm_due(&self) -> Result<bool, StorageError> {
+        let at = self.user_alarm().await?;
+        Ok(at.is_some_and(|at| at <= now_millis()))
     }
 
-    /// `on_alarm` has ended. After an error it is tried again.
-    pub(crate) async fn end_user_alarm(&self, is_done: bool) {
+    /// The same, once it is the alarm's turn. If so, it runs from here on.
+    pub(crate) async fn begin_user_alarm(&self) -> Result<bool, StorageError> {
+        let is_due = self.is_user_alarm_due().await?;
+        if is_due {
+            self.alarm.running.set(Some(self.alarm.count.get()));
+        }
+        Ok(is_due)
+    }
+
+    /// `on_alarm` has ended, if it has begun. After an error it is tried again.
+    pub(crate) async fn end_user_alarm(&self, is_done: bool) -> Result<(), StorageError> {
+        let ended = self.alarm.running.take();
         // One that was set meanwhile is another alarm.
-        if !self.alarm.is_running.replace(false) {
-            return;
+        if ended != Some(self.alarm.count.get()) {
+            return Ok(());
         }
         let failures = match *self.alarm.user.borrow() {
             Some(Some(alarm)) => alarm.failures,
@@ -82,9 +88,11 @@ impl ObjectRoom {
             at: now_millis() + RETRY_MILLIS * 2_u64.pow(failures),
             failures: failures + 1,
         });
-        if let Err(error) = self.store_user_alarm(again).await {
-            tracing::error!(party = %self.party_name(), %error, "an alarm can't be stored");
-        }
+        self.store_user_alarm(again).await
+    }
+
+    fn is_user_alarm_running(&self) -> bool {
+        self.alarm.running.get() == Some(self.alarm.count.get())
     }
 
     /// The platform's alarm has fired: it is not set any more.
@@ -94,13 +102,16 @@ impl ObjectRoom {
     }
 
     /// Sets the platform's alarm when a deadline was moved.
-    pub(crate) async fn settle_deadlines(&self) {
-        if self.alarm.is_moved.replace(false)
-            && let Err(error) = self.schedule().await
-        {
+    pub(crate) async fn settle_deadlines(&self) -> Result<(), StorageError> {
+        if !self.alarm.is_moved.replace(false) {
+            return Ok(());
+        }
+        let scheduled = self.schedule().await;
+        if let Err(error) = &scheduled {
             self.alarm.is_moved.set(true);
             tracing::error!(party = %self.party_name(), %error, "the alarm can't be set");
         }
+        scheduled
     }
 
     /// Closes connections at their deadlines, for as long as it is polled.
@@ -124,36 +135,45 @@ impl ObjectRoom {
 
     async fn schedule(&self) -> Result<(), StorageError> {
         let user = self.load_user_alarm().await?;
-        let user = user.filter(|_| !self.alarm.is_running.get());
-        let next = self
-            .next_deadline()
-            .into_iter()
-            .chain(user.map(|user| user.at));
-        let Some(next) = next.min() else {
-            return Ok(());
-        };
-        let storage = self.storage().as_js();
-        let present = match self.alarm.platform.get() {
-            Some(present) => present,
-            None => {
-                let present = settled(storage.get_alarm(js_sys::Object::new())).await;
-                present
-                    .map_err(unavailable)?
-                    .as_f64()
-                    .map(|millis| millis as u64)
+        if self.alarm.platform.get().is_none() {
+            let present = settled(self.storage().as_js().get_alarm(js_sys::Object::new())).await;
+            let present = present.map_err(unavailable)?.as_f64();
+            let present = present.map(|millis| millis as u64);
+            // It may have been set while it was read.
+            if self.alarm.platform.get().is_none() {
+                self.alarm.platform.set(Some(present));
             }
-        };
-        if present.is_some_and(|present| present <= next) {
-            self.alarm.platform.set(Some(present));
-            return Ok(());
         }
-        self.alarm.platform.set(Some(Some(next)));
-        let date = js_sys::Date::new(&JsValue::from_f64(next as f64));
-        let set = settled(storage.set_alarm(date, js_sys::Object::new())).await;
-        if set.is_err() {
-            self.alarm.platform.set(None);
+        self.set_platform_alarm(user).await
+    }
+
+    /// Has the platform's alarm set to the earliest of what the room waits for. It
+    /// is under way when this returns.
+    fn set_platform_alarm(
+        &self,
+        user: Option<UserAlarm>,
+    ) -> impl Future<Output = Result<(), StorageError>> {
+        let user = user.filter(|_| !self.is_user_alarm_running());
+        let all = self.next_deadline().into_iter();
+        let next = all.chain(user.map(|user| user.at)).min();
+        let present = self.alarm.platform.get().flatten();
+        let next = next.filter(|next| present.is_none_or(|present| *next < present));
+        let set = next.map(|next| {
+            self.alarm.platform.set(Some(Some(next)));
+            let date = js_sys::Date::new(&JsValue::from_f64(next as f64));
+            let storage = self.storage().as_js();
+            storage.set_alarm(date, js_sys::Object::new())
+        });
+        async move {
+            let Some(set) = set else {
+                return Ok(());
+            };
+            let set = settled(set).await;
+            if set.is_err() {
+                self.alarm.platform.set(None);
+            }
+            set.map_err(unavailable).map(|_| ())
         }
-        set.map_err(unavailable).map(|_| ())
     }
 
     async fn load_user_alarm(&self) -> Result<Option<UserAlarm>, StorageError> {
@@ -176,16 +196,18 @@ impl ObjectRoom {
             None => storage.delete(&key()),
         };
         let before = self.alarm.user.borrow_mut().replace(alarm);
+        // In the same step, so that no crash comes between the two.
+        let set = self.set_platform_alarm(alarm);
         if let Err(thrown) = settled(stored).await {
             *self.alarm.user.borrow_mut() = before;
             return Err(unavailable(thrown));
         }
-        self.schedule().await
+        set.await
     }
 }
 
 fn key() -> String {
-    format!("{RESERVED}alarm")
+    format!("{}alarm", partyserver::host::RESERVED)
 }
 
 const RETRY_MILLIS: u64 = 2000;

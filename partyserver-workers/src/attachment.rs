@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use partyserver::host::ConnectionRecord;
+use partyserver::host::{ConnectionPort, ConnectionRecord};
 use partyserver::{Attachments, Close, Lifetime};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use crate::js::Socket;
 use crate::room::ObjectRoom;
 use crate::socket::{Conn, Deadline};
+use crate::task;
 
 /// The text of an attachment.
 #[derive(Serialize, Deserialize)]
@@ -39,9 +40,11 @@ struct Record {
 
 /// Attaches a connection's record to its socket.
 pub(crate) fn store(conn: &Conn, room: &ObjectRoom) {
-    let Some(mut attached) = describe(conn) else {
-        tracing::error!("a connection's record can't be written as JSON");
+    if conn.has_left() {
         return;
+    }
+    let Some(mut attached) = describe(conn) else {
+        return unkept(conn, "it can't be written as JSON");
     };
     if try_attach(conn.socket(), &attached) {
         if conn.is_spilled.replace(false) {
@@ -49,13 +52,25 @@ pub(crate) fn store(conn: &Conn, room: &ObjectRoom) {
         }
         return;
     }
-    let Some(record) = attached.record.take() else {
-        return;
-    };
-    let text = serde_json::to_string(&record).unwrap_or_default();
-    room.storage().keep(&storage_key(attached.key), &text);
+    let record = serde_json::to_string(&attached.record.take()).unwrap_or_default();
+    let kept = room.storage().keep(&storage_key(attached.key), &record);
     conn.is_spilled.set(true);
-    try_attach(conn.socket(), &attached);
+    if !try_attach(conn.socket(), &attached) {
+        return unkept(conn, "the platform does not take it");
+    }
+    let conn = conn.handle();
+    task::spawn(async move {
+        if let Err(error) = kept.await {
+            tracing::error!(%error, "a connection's record can't be stored");
+            conn.revoke(Close::new(1011, ""));
+        }
+    });
+}
+
+/// A connection that would not be the same after the object's sleep is ended.
+fn unkept(conn: &Conn, problem: &str) {
+    tracing::error!(problem, "a connection's record can't be kept");
+    conn.revoke(Close::new(1011, ""));
 }
 
 /// Deletes what [`store`] put in storage.
@@ -75,7 +90,7 @@ pub(crate) async fn restore(socket: Socket, room: &Arc<ObjectRoom>) -> Option<Ar
         Some(record) => record,
         None => {
             let text = room.storage().kept(&storage_key(attached.key)).await?;
-            serde_json::from_str(&text).ok()?
+            serde_json::from_str::<Option<Record>>(&text).ok()??
         }
     };
     let record = ConnectionRecord {
@@ -95,6 +110,22 @@ pub(crate) async fn restore(socket: Socket, room: &Arc<ObjectRoom>) -> Option<Ar
     let conn = Conn::new(record, socket, Arc::downgrade(room), true, deadline);
     conn.is_spilled.set(is_spilled);
     Some(conn)
+}
+
+/// Deletes what sockets have left in storage that ended without a word: by a crash
+/// or a deployment.
+pub(crate) async fn discard_strays(room: &ObjectRoom) {
+    let prefix = format!("{}{CONNECTION}", partyserver::host::RESERVED);
+    let Ok(keys) = room.storage().kept_keys(&prefix).await else {
+        // They are found when the object wakes the next time.
+        return;
+    };
+    for stray in keys {
+        let key = stray.strip_prefix(&prefix).and_then(|key| key.parse().ok());
+        if key.is_none_or(|key| !room.has(key)) {
+            room.storage().forget(&stray);
+        }
+    }
 }
 
 fn describe(conn: &Conn) -> Option<Attached> {
@@ -121,5 +152,7 @@ fn try_attach(socket: &Socket, attached: &Attached) -> bool {
 }
 
 fn storage_key(key: u64) -> String {
-    format!("{}connection:{key}", crate::storage::RESERVED)
+    format!("{}{CONNECTION}{key}", partyserver::host::RESERVED)
 }
+
+const CONNECTION: &str = "connection:";

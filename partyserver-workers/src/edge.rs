@@ -11,7 +11,7 @@ use http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use js_sys::Uint8Array;
-use partyserver::host::{failed, misrouted, upgrade};
+use partyserver::host::{failed, misrouted, own, upgrade};
 use partyserver::router::Route;
 use partyserver::{
     Body, Close, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate,
@@ -55,13 +55,21 @@ struct Room {
     name: String,
 }
 
-/// Reads a request's head. `None` when HTTP does not allow it.
-pub(crate) fn head(method: &str, url: &str, headers: &str) -> Option<Parts> {
+/// Reads a request's head.
+///
+/// # Errors
+/// The refusal of one that HTTP does not allow.
+pub(crate) fn head(method: &str, url: &str, headers: &str) -> Result<Parts, Box<Response>> {
+    if url.len() > MAX_URL {
+        let refusal = own(StatusCode::URI_TOO_LONG, "The URL is too long");
+        return Err(Box::new(refusal));
+    }
+    let bad = || Box::new(own(StatusCode::BAD_REQUEST, "Bad request"));
     let (mut head, ()) = http::Request::new(()).into_parts();
-    head.method = Method::from_bytes(method.as_bytes()).ok()?;
-    head.uri = url.parse().ok()?;
+    head.method = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
+    head.uri = url.parse().map_err(|_| bad())?;
     head.headers = to_http::headers(headers);
-    Some(head)
+    Ok(head)
 }
 
 impl Incoming {
@@ -129,12 +137,13 @@ impl Incoming {
         };
         let (head, body) = request.into_parts();
         let body = whole(body).await?;
-        let handoff = handoff::write(&head, lobby.attachments(), answer_headers, false, None);
+        let handoff = handoff::write(&head, &lobby, answer_headers, false, None);
         let handoff = handoff.map_err(|error| in_http(broken(&error.into(), party, room)))?;
         let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
         let Room { binding, name } = room;
+        let is_safe = head.method.is_safe();
         Ok(js::hand_off(
-            &self.env, binding, name, &handoff, false, body,
+            &self.env, binding, name, &handoff, false, is_safe, body,
         ))
     }
 
@@ -147,7 +156,7 @@ impl Incoming {
     ) -> Result<JsValue, Box<Response>> {
         let subprotocols = party.options().subprotocols();
         let protocol = upgrade::check(&self.head.method, &self.head.headers, subprotocols)?;
-        // Likewise.
+        // Once per request, so it is not set already.
         let _ = self.known.upgrade.set(protocol.clone());
         let lobby = Lobby::new(&**party.name(), room.name.as_str(), now());
         let mut head = self.head;
@@ -162,7 +171,7 @@ impl Incoming {
         let (head, ()) = handshake.into_parts();
         let handoff = handoff::write(
             &head,
-            lobby.attachments(),
+            &lobby,
             answer_headers,
             true,
             protocol.clone(),
@@ -172,7 +181,9 @@ impl Incoming {
             Err(error) => return refused(broken(&error.into(), party, room)),
         };
         let Room { binding, name } = room;
-        Ok(js::hand_off(&self.env, binding, name, &handoff, true, None))
+        Ok(js::hand_off(
+            &self.env, binding, name, &handoff, true, true, None,
+        ))
     }
 
     async fn fallback(self) -> Response {
@@ -188,15 +199,15 @@ pub(crate) fn room_failed(
     binding: &str,
     room: &str,
     error: &str,
-    is_overloaded: bool,
+    is_transient: bool,
 ) -> JsValue {
     let index = site.bindings.iter().position(|held| held == binding);
     let Some(party) = index.map(|index| &site.parties[index]) else {
         return to_http::response(failed(&random_id()));
     };
-    let refusal = if is_overloaded {
-        tracing::warn!(party = %party.name(), "a room's object is overloaded");
-        overloaded()
+    let refusal = if is_transient {
+        tracing::warn!(party = %party.name(), error, "a room's object can't be reached now");
+        unreached()
     } else {
         let error = partyserver::Error::msg(error.to_owned());
         Failure::Hook(error).to_refusal(party.name(), room)
@@ -271,8 +282,11 @@ fn too_large() -> Response {
     text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
 }
 
-fn overloaded() -> Refusal {
-    let mut answer = text(StatusCode::SERVICE_UNAVAILABLE, "The room is overloaded");
+fn unreached() -> Refusal {
+    let mut answer = text(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The room can't be reached now",
+    );
     answer
         .headers_mut()
         .insert(RETRY_AFTER, HeaderValue::from_static("5"));
@@ -281,5 +295,7 @@ fn overloaded() -> Refusal {
 }
 
 const MAX_HEAD: usize = 64 * 1024;
+/// What `Uri` holds.
+const MAX_URL: usize = u16::MAX as usize - 1;
 const MAX_FALLBACK_BODY: usize = 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);

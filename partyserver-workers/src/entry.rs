@@ -1,13 +1,13 @@
 //! What the shim calls: the Worker's `fetch`, and the events of an object.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::Uint8Array;
 use partyserver::host::failed;
 use partyserver::router::kebab_case;
-use partyserver::{CloseEvent, Error};
+use partyserver::{CloseEvent, Error, Response};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::DurableObjectState;
@@ -18,7 +18,7 @@ use crate::handoff::HandOff;
 use crate::js::{self, Socket, error_text, random_id};
 use crate::parties::{Parties, Site};
 use crate::room_cell::{AnyRoom, refuse};
-use crate::task;
+use crate::task::Event;
 use crate::{http as to_http, log};
 
 /// Why a Worker can't serve. One line, for the operator.
@@ -29,6 +29,8 @@ type Make = Box<dyn FnOnce(&Env) -> Result<Parties, ConfigError>>;
 thread_local! {
     static MAKE: RefCell<Option<Make>> = const { RefCell::new(None) };
     static SITE: OnceCell<Result<Rc<Site>, String>> = const { OnceCell::new() };
+    /// Whether the gates have begun to work in this isolate.
+    static IS_STARTED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The variables and secrets of a Worker.
@@ -58,16 +60,23 @@ pub fn serve(make: impl FnOnce(&Env) -> Result<Parties, ConfigError> + 'static) 
 fn site(env: &JsValue) -> Result<Rc<Site>, String> {
     SITE.with(|site| {
         site.get_or_init(|| {
-            let make = MAKE.take().ok_or("main does not call serve")?;
+            let make = MAKE.take().ok_or("main does not call serve, or what it serves has panicked")?;
             let parties = make(&Env(env.clone())).map_err(|error| error.to_string())?;
-            let site = Rc::new(parties.build(&js::namespaces(env))?);
-            for party in &site.parties {
-                party.start();
-            }
-            Ok(site)
+            Ok(Rc::new(parties.build(&js::namespaces(env))?))
         })
         .clone()
     })
+}
+
+/// The same for the Worker, whose gates begin to work.
+fn served(env: &JsValue) -> Result<Rc<Site>, String> {
+    let site = site(env)?;
+    if !IS_STARTED.replace(true) {
+        for party in &site.parties {
+            party.start();
+        }
+    }
+    Ok(site)
 }
 
 /// The answer of a Worker whose configuration is wrong.
@@ -79,44 +88,45 @@ fn misconfigured(problem: &str) -> JsValue {
 
 /// Answers a request to the Worker. `request` is given where it has a body.
 #[wasm_bindgen(js_name = workerFetch)]
-pub fn worker_fetch(env: JsValue, method: String, url: String, headers: String, request: JsValue) {
+pub fn worker_fetch(
+    env: JsValue,
+    method: String,
+    url: String,
+    headers: String,
+    request: JsValue,
+) -> JsValue {
     let known = Rc::new(Known::default());
     let panic_known = Rc::clone(&known);
-    task::offer(
-        async move {
-            let site = match site(&env) {
-                Ok(site) => site,
-                Err(problem) => return misconfigured(&problem),
-            };
-            let Some(head) = edge::head(&method, &url, &headers) else {
-                return to_http::response(partyserver::text(
-                    http::StatusCode::BAD_REQUEST,
-                    "Bad request",
-                ));
-            };
-            let incoming = Incoming {
-                site,
-                env,
-                request,
-                head,
-                known,
-            };
-            incoming.answer().await
-        },
-        move |panic| {
-            let failure = Failure::Panicked(panic);
-            let Known { finish, upgrade } = &*panic_known;
-            match (finish.get(), upgrade.get()) {
-                (Some(finish), Some(protocol)) => {
-                    refuse(failure.to_refusal("", ""), protocol.as_deref(), finish)
-                }
-                (Some(finish), None) => {
-                    to_http::response(finish.apply(failure.to_response("", "")))
-                }
-                (None, _) => to_http::response(failure.to_response("", "")),
+    let answer = async move {
+        let site = match served(&env) {
+            Ok(site) => site,
+            Err(problem) => return misconfigured(&problem),
+        };
+        let head = match edge::head(&method, &url, &headers) {
+            Ok(head) => head,
+            Err(refusal) => return to_http::response(*refusal),
+        };
+        let incoming = Incoming {
+            site,
+            env,
+            request,
+            head,
+            known,
+        };
+        incoming.answer().await
+    };
+    let last_words = move |panic: &str| {
+        let failure = Failure::Panicked(panic);
+        let Known { finish, upgrade } = &*panic_known;
+        match (finish.get(), upgrade.get()) {
+            (Some(finish), Some(protocol)) => {
+                refuse(failure.to_refusal("", ""), protocol.as_deref(), finish)
             }
-        },
-    )
+            (Some(finish), None) => to_http::response(finish.apply(failure.to_response("", ""))),
+            (None, _) => to_http::response(failure.to_response("", "")),
+        }
+    };
+    Event::new(answer, last_words).begin()
 }
 
 /// The answer to a request that the platform could not bring to its room's object.
@@ -126,12 +136,12 @@ pub fn room_failed(
     binding: &str,
     room: &str,
     error: &str,
-    is_overloaded: bool,
+    is_transient: bool,
 ) -> JsValue {
     let site = SITE.with(|site| site.get().cloned());
     match (site, HandOff::read(handoff)) {
         (Some(Ok(site)), Some(handoff)) => {
-            edge::room_failed(&site, &handoff, binding, room, error, is_overloaded)
+            edge::room_failed(&site, &handoff, binding, room, error, is_transient)
         }
         _ => misconfigured("a request was handed over that this Worker did not make"),
     }
@@ -140,91 +150,131 @@ pub fn room_failed(
 /// A room in a Durable Object.
 #[wasm_bindgen]
 pub struct RoomObject {
-    room: Result<Rc<dyn AnyRoom>, String>,
+    class: String,
+    state: DurableObjectState,
+    env: JsValue,
     /// The object's class instance in the shim.
     this: JsValue,
+    room: OnceCell<Rc<dyn AnyRoom>>,
 }
 
 #[wasm_bindgen]
 impl RoomObject {
     /// The room of an object of a class.
     #[wasm_bindgen(constructor)]
-    pub fn new(class: &str, state: DurableObjectState, env: &JsValue, this: JsValue) -> Self {
+    pub fn new(class: String, state: DurableObjectState, env: JsValue, this: JsValue) -> Self {
         Self {
-            room: room(class, state, env),
+            class,
+            state,
+            env,
             this,
+            room: OnceCell::new(),
         }
     }
 
     /// Answers a request that the Worker hands over.
-    pub fn fetch(&self, handoff: Option<String>, body: Option<Uint8Array>) {
-        let room = self.room.clone();
-        let handoff = handoff.as_deref().and_then(HandOff::read);
-        match (room, handoff) {
-            (Ok(room), Some(handoff)) => {
+    pub fn fetch(&self, handoff: Option<String>, body: Option<Uint8Array>) -> JsValue {
+        let Some(handoff) = handoff.as_deref().and_then(HandOff::read) else {
+            return to_http::response(not_ours());
+        };
+        match self.room(Some(&handoff.room)) {
+            Ok(room) if room.is(&handoff.party, &handoff.room) => {
                 let body = body.map(|body| body.to_vec()).unwrap_or_default();
-                room.handle(handoff, body, self.this.clone())
+                room.handle(handoff, body, self.this.clone()).begin()
             }
-            (Err(problem), _) => answered(misconfigured(&problem)),
-            (_, None) => answered(to_http::response(partyserver::text(
-                http::StatusCode::BAD_REQUEST,
-                "Not a request of this Worker's",
-            ))),
+            Ok(_) => to_http::response(not_ours()),
+            Err(problem) => misconfigured(&problem),
         }
     }
 
-    /// Handles a message.
-    pub fn message(&self, socket: JsValue, data: JsValue) {
+    /// Handles a message. `key` is what [`Socket::key`] gives, here as below, and
+    /// `length` that of the data in JavaScript: of UTF-16 units or bytes.
+    pub fn message(
+        &self,
+        key: Option<f64>,
+        socket: JsValue,
+        data: JsValue,
+        length: f64,
+    ) -> JsValue {
         let socket: Socket = socket.unchecked_into();
-        match &self.room {
-            Ok(room) => Rc::clone(room).message(socket, data),
-            Err(problem) => answered(misconfigured(problem)),
+        match self.room(None) {
+            Ok(room) => room.message(known(key), socket, data, length as usize),
+            Err(problem) => misconfigured(&problem),
         }
     }
 
     /// Handles the end of a socket.
-    pub fn closed(&self, socket: JsValue, code: u16, reason: String, clean: bool) {
+    pub fn closed(
+        &self,
+        key: Option<f64>,
+        socket: JsValue,
+        code: u16,
+        reason: String,
+        clean: bool,
+    ) -> JsValue {
         let event = if clean {
             CloseEvent::clean(code, reason)
         } else {
             CloseEvent::abnormal()
         };
-        self.ended(socket, event, None)
+        self.ended(key, socket, event, None)
     }
 
     /// Handles the break of a socket.
-    pub fn broken(&self, socket: JsValue, error: &JsValue) {
+    pub fn broken(&self, key: Option<f64>, socket: JsValue, error: &JsValue) -> JsValue {
         let error = Error::msg(error_text(error));
-        self.ended(socket, CloseEvent::abnormal(), Some(error))
+        self.ended(key, socket, CloseEvent::abnormal(), Some(error))
     }
 
-    /// Handles the platform's alarm.
-    pub fn alarm(&self) {
-        match &self.room {
-            Ok(room) => Rc::clone(room).alarm(),
-            Err(problem) => answered(misconfigured(problem)),
+    /// Handles the platform's alarm: `true` when all that was due is done.
+    pub fn alarm(&self) -> JsValue {
+        match self.room(None) {
+            Ok(room) => room.alarm().begin(),
+            Err(problem) => misconfigured(&problem),
         }
     }
 
-    fn ended(&self, socket: JsValue, event: CloseEvent, error: Option<Error>) {
+    fn ended(
+        &self,
+        key: Option<f64>,
+        socket: JsValue,
+        event: CloseEvent,
+        error: Option<Error>,
+    ) -> JsValue {
         let socket: Socket = socket.unchecked_into();
-        match &self.room {
-            Ok(room) => Rc::clone(room).closed(socket, event, error),
-            Err(problem) => answered(misconfigured(problem)),
+        match self.room(None) {
+            Ok(room) => room.closed(known(key), socket, event, error).begin(),
+            Err(problem) => misconfigured(&problem),
         }
+    }
+
+    /// The room. An object that the platform wakes for an alarm may not know its
+    /// own name; `given` is what the Worker says.
+    fn room(&self, given: Option<&str>) -> Result<Rc<dyn AnyRoom>, String> {
+        if let Some(room) = self.room.get() {
+            return Ok(Rc::clone(room));
+        }
+        let site = site(&self.env)?;
+        let name = kebab_case(&self.class);
+        let party = site.parties.iter().find(|party| **party.name() == *name);
+        let party = party.ok_or_else(|| format!("no party is named {name:?}"))?;
+        let id = self.state.id().map_err(|thrown| error_text(&thrown))?;
+        let own = id.name();
+        let own = own.as_deref().or(given);
+        let own = own.ok_or("the platform does not say what the object is named")?;
+        let room = Rc::clone(party).room(Arc::from(own), self.state.clone().unchecked_into());
+        Ok(Rc::clone(self.room.get_or_init(|| room)))
     }
 }
 
-fn room(class: &str, state: DurableObjectState, env: &JsValue) -> Result<Rc<dyn AnyRoom>, String> {
-    let site = site(env)?;
-    let name = kebab_case(class);
-    let party = site.parties.iter().find(|party| **party.name() == *name);
-    let party = party.ok_or_else(|| format!("no party is named {name:?}"))?;
-    let id = state.id().map_err(|thrown| error_text(&thrown))?;
-    let room = id.name().ok_or("an object's id was not made from a name")?;
-    Ok(Rc::clone(party).room(Arc::from(room), state))
+fn known(key: Option<f64>) -> Option<u64> {
+    key.map(|key| key as u64)
 }
 
-fn answered(answer: JsValue) {
-    task::offer(std::future::ready(answer), |_| JsValue::NULL)
+/// The answer to a request that did not pass the gate of this room.
+fn not_ours() -> Response {
+    partyserver::host::own(
+        http::StatusCode::BAD_REQUEST,
+        "Not a request of this Worker's",
+    )
 }

@@ -1,17 +1,23 @@
 //! What passes from the Worker, where a request was verified, to the object of
-//! its room: one header that only the Worker sets. Objects have no address of
-//! their own, and the Worker passes on no header of a client's.
+//! its room: one header. The Worker passes on no header of a client's, and the
+//! object takes this one only from a request that says in its `cf` that a Worker
+//! made it: what another Worker passes on for a client has the platform's `cf`.
+
+use std::borrow::Cow;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use partyserver::{Attachments, Body, Cors, Handshake, Lifetime, Request};
+use http::{HeaderMap, HeaderName, Method, Uri};
+use partyserver::{Attachments, Body, Cors, Handshake, Lifetime, Lobby, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::finish::Finish;
+use crate::http::from_latin1;
 
 /// A request that was admitted at the edge.
 pub(crate) struct HandOff {
+    pub(crate) party: String,
+    pub(crate) room: String,
     head: Parts,
     /// What the gate attached.
     pub(crate) attachments: Attachments,
@@ -24,6 +30,8 @@ pub(crate) struct HandOff {
 
 #[derive(Serialize, Deserialize)]
 struct Text<'t> {
+    party: Cow<'t, str>,
+    room: Cow<'t, str>,
     method: &'t str,
     uri: String,
     headers: Pairs,
@@ -48,11 +56,8 @@ fn to_pairs(headers: &HeaderMap) -> Pairs {
 fn from_pairs(pairs: &Pairs) -> Option<HeaderMap> {
     let mut headers = HeaderMap::with_capacity(pairs.len());
     for (name, value) in pairs {
-        let value: Vec<u8> = value.chars().map(|c| c as u8).collect();
-        headers.append(
-            HeaderName::from_bytes(name.as_bytes()).ok()?,
-            HeaderValue::from_bytes(&value).ok()?,
-        );
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        headers.append(name, from_latin1(value)?);
     }
     Some(headers)
 }
@@ -60,14 +65,16 @@ fn from_pairs(pairs: &Pairs) -> Option<HeaderMap> {
 /// Writes what an object is handed, in ASCII: it travels as a header.
 pub(crate) fn write(
     head: &Parts,
-    attachments: &Attachments,
+    lobby: &Lobby,
     answer_headers: &HeaderMap,
     is_upgrade: bool,
     protocol: Option<String>,
 ) -> serde_json::Result<String> {
     // The token goes along; it stays in memory on both sides.
-    let attachments = RawValue::from_string(attachments.encode(Lifetime::Memory)?)?;
+    let attachments = RawValue::from_string(lobby.attachments().encode(Lifetime::Memory)?)?;
     let text = serde_json::to_string(&Text {
+        party: lobby.party().into(),
+        room: lobby.room_name().into(),
         method: head.method.as_str(),
         uri: head.uri.to_string(),
         headers: to_pairs(&head.headers),
@@ -90,6 +97,8 @@ impl HandOff {
         head.headers = from_pairs(&text.headers)?;
         head.extensions.insert(attachments.clone());
         Some(Self {
+            party: text.party.into_owned(),
+            room: text.room.into_owned(),
             head,
             attachments,
             answer_headers: from_pairs(&text.answer_headers)?,

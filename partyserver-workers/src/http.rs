@@ -15,7 +15,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
 use crate::js;
-use crate::task;
+use crate::task::Event;
 use crate::time::{Sleep, now};
 
 /// Headers from the shim's form: a name and a value on each pair of lines. A
@@ -24,15 +24,20 @@ pub(crate) fn headers(head: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut lines = head.split('\n');
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        if let (Ok(name), Ok(value)) = (
+        if let (Ok(name), Some(value)) = (
             HeaderName::from_bytes(name.as_bytes()),
-            // The platform gives bytes as Latin-1.
-            HeaderValue::from_bytes(&value.chars().map(|c| c as u8).collect::<Vec<_>>()),
+            from_latin1(value),
         ) {
             headers.append(name, value);
         }
     }
     headers
+}
+
+/// The value of a header, whose bytes the platform gives as Latin-1.
+pub(crate) fn from_latin1(value: &str) -> Option<HeaderValue> {
+    let bytes: Result<Vec<u8>, _> = value.chars().map(u8::try_from).collect();
+    HeaderValue::from_bytes(&bytes.ok()?).ok()
 }
 
 /// The body of a request, read when it is asked for. Without one there is no
@@ -80,6 +85,18 @@ impl http_body::Body for Incoming {
 pub(crate) fn response(response: Response) -> JsValue {
     let sleep = |time| Box::pin(Sleep::new(time)) as BoxFuture<'static, ()>;
     let (parts, body) = ending(response, now, sleep).into_parts();
+    let answer = respond(&parts, &to_js(body));
+    answer.unwrap_or_else(|thrown| {
+        // A status or header that the platform does not send.
+        let id = js::random_id();
+        let error = js::error_text(&thrown);
+        tracing::error!(%id, status = parts.status.as_u16(), error, "an answer can't be sent");
+        let (parts, body) = partyserver::host::failed(&id).into_parts();
+        respond(&parts, &to_js(body)).unwrap_or(JsValue::NULL)
+    })
+}
+
+fn respond(parts: &http::response::Parts, body: &JsValue) -> Result<JsValue, JsValue> {
     let mut head = String::new();
     for (name, value) in &parts.headers {
         head.push_str(name.as_str());
@@ -87,7 +104,7 @@ pub(crate) fn response(response: Response) -> JsValue {
         head.extend(value.as_bytes().iter().map(|byte| *byte as char));
         head.push('\n');
     }
-    js::respond(parts.status.as_u16(), &head, &to_js(body)).into()
+    js::respond(parts.status.as_u16(), &head, body).map(JsValue::from)
 }
 
 /// Whole bodies as bytes, others as a stream.
@@ -104,36 +121,64 @@ fn to_js(mut body: Body) -> JsValue {
             _ => JsValue::NULL,
         };
     }
-    js::stream(Chunks(Rc::new(RefCell::new(Some(body)))))
+    js::stream(Chunks(Rc::new(Stream {
+        body: RefCell::new(Some(body)),
+        waker: RefCell::default(),
+    })))
 }
 
 /// The chunks of a body, one after the other.
 #[wasm_bindgen]
-pub struct Chunks(Rc<RefCell<Option<Body>>>);
+pub struct Chunks(Rc<Stream>);
+
+struct Stream {
+    /// Gone when nobody wants the rest.
+    body: RefCell<Option<Body>>,
+    waker: RefCell<Option<Waker>>,
+}
 
 #[wasm_bindgen]
 impl Chunks {
-    /// Offers the next chunk; `false` at the end, a string when the body broke.
-    pub fn next(&self) {
-        let slot = Rc::clone(&self.0);
-        let next = async move {
-            let Some(mut body) = slot.take() else {
-                return JsValue::FALSE;
+    /// The next chunk, or a task that will have it; `false` at the end, a string
+    /// when the body broke.
+    pub fn next(&self) -> JsValue {
+        let stream = Rc::clone(&self.0);
+        let next = std::future::poll_fn(move |cx| stream.poll(cx));
+        Event::new(next, |_| JsValue::from_str("the body's stream failed")).begin()
+    }
+
+    /// Drops the body: the client is gone.
+    pub fn cancel(&self) {
+        // After a panic of the body it is borrowed for good.
+        let body = self.0.body.try_borrow_mut().ok().and_then(|mut body| body.take());
+        drop(body);
+        if let Some(waker) = self.0.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl Stream {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<JsValue> {
+        let mut body = self.body.borrow_mut();
+        loop {
+            let Some(unread) = body.as_mut() else {
+                return Poll::Ready(JsValue::FALSE);
             };
-            loop {
-                let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
-                match frame {
-                    None => return JsValue::FALSE,
-                    Some(Err(error)) => return JsValue::from_str(&error.to_string()),
-                    Some(Ok(frame)) => {
-                        if let Ok(bytes) = frame.into_data() {
-                            *slot.borrow_mut() = Some(body);
-                            return Uint8Array::from(&bytes[..]).into();
-                        }
-                    }
+            let answer = match Pin::new(unread).poll_frame(cx) {
+                Poll::Pending => {
+                    self.waker.replace(Some(cx.waker().clone()));
+                    return Poll::Pending;
                 }
-            }
-        };
-        task::offer(next, |_| JsValue::from_str("the body's stream failed"))
+                Poll::Ready(None) => JsValue::FALSE,
+                Poll::Ready(Some(Err(error))) => JsValue::from_str(&error.to_string()),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(bytes) => return Poll::Ready(Uint8Array::from(&bytes[..]).into()),
+                    Err(_) => continue,
+                },
+            };
+            *body = None;
+            return Poll::Ready(answer);
+        }
     }
 }

@@ -16,8 +16,6 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(crate) fn accept(this: &Socket) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch)]
-    pub(crate) fn send(this: &Socket, data: &JsValue) -> Result<(), JsValue>;
-    #[wasm_bindgen(method, catch)]
     pub(crate) fn close(this: &Socket, code: u16, reason: &str) -> Result<(), JsValue>;
     #[wasm_bindgen(method, catch, js_name = close)]
     pub(crate) fn close_without_code(this: &Socket) -> Result<(), JsValue>;
@@ -36,17 +34,20 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    #[wasm_bindgen(js_name = setTimeout)]
-    pub(crate) fn set_timeout(callback: &Closure<dyn FnMut()>, millis: f64) -> JsValue;
-    #[wasm_bindgen(js_name = clearTimeout)]
-    pub(crate) fn clear_timeout(id: &JsValue);
+    #[wasm_bindgen(catch, js_name = setTimeout)]
+    pub(crate) fn set_timeout(
+        callback: &Closure<dyn FnMut()>,
+        millis: f64,
+    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_name = clearTimeout)]
+    pub(crate) fn clear_timeout(id: &JsValue) -> Result<(), JsValue>;
 }
 
 #[wasm_bindgen]
 extern "C" {
     /// A response. `head` holds a name and a value on each pair of lines.
-    #[wasm_bindgen(js_name = partyserverRespond)]
-    pub(crate) fn respond(status: u16, head: &str, body: &JsValue) -> Response;
+    #[wasm_bindgen(catch, js_name = partyserverRespond)]
+    pub(crate) fn respond(status: u16, head: &str, body: &JsValue) -> Result<Response, JsValue>;
     /// A 101 for the client's end of a socket.
     #[wasm_bindgen(js_name = partyserverUpgrade)]
     pub(crate) fn upgrade(client: &JsValue, protocol: Option<&str>) -> Response;
@@ -62,6 +63,7 @@ extern "C" {
         room: &str,
         handoff: &str,
         is_upgrade: bool,
+        is_safe: bool,
         body: Option<Uint8Array>,
     ) -> JsValue;
     /// The names of the bindings that are namespaces of Durable Objects.
@@ -73,6 +75,9 @@ extern "C" {
     /// 64 random bits in hexadecimal.
     #[wasm_bindgen(js_name = partyserverRandomId)]
     pub(crate) fn random_id() -> String;
+    /// Sends a string or bytes; `false` when the socket has ended.
+    #[wasm_bindgen(js_name = partyserverSend)]
+    pub(crate) fn send(socket: &Socket, data: &JsValue) -> bool;
     /// Calls back with the events of a socket that does not hibernate.
     #[wasm_bindgen(js_name = partyserverListen)]
     pub(crate) fn listen(object: &JsValue, socket: &Socket);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use partyserver::host::{RoomPort, SqlPort, StoragePort};
-use partyserver::{BoxFuture, Connection, Locals, Message, StorageError};
+use partyserver::{BoxFuture, CloseEvent, Connection, Locals, Message, StorageError};
 use serde_json::Value;
 use wasm_bindgen::JsCast;
 use worker_sys::types::DurableObjectState;
@@ -29,6 +29,7 @@ pub(crate) struct ObjectRoom {
     state: DurableObjectState,
     storage: Arc<ObjectStorage>,
     sql: Arc<dyn SqlPort>,
+    /// By their keys, which is oldest first.
     connections: RefCell<Vec<Arc<Conn>>>,
     pub(crate) alarm: Alarm,
     /// The turns of the room's server.
@@ -126,15 +127,42 @@ impl ObjectRoom {
             connections.extend(restored);
             connections.sort_by_key(|conn| conn.key());
             self.is_restored.set(true);
+            // Whether the platform's alarm is what it should be is not known.
+            self.alarm.is_moved.set(true);
+            let room = Arc::clone(self);
+            task::spawn(async move { attachment::discard_strays(&room).await });
         }
-        turn.end();
     }
 
-    /// The connection of a socket, once restored.
-    pub(crate) fn find(&self, socket: &Socket) -> Option<Arc<Conn>> {
-        let key = socket.key()? as u64;
+    /// The connection of a socket, once restored. `key` is the socket's where it
+    /// is known.
+    pub(crate) fn find(&self, key: Option<u64>, socket: &Socket) -> Option<Arc<Conn>> {
+        let key = key.or_else(|| Some(socket.key()? as u64))?;
         let connections = self.connections.borrow();
-        connections.iter().find(|conn| conn.key() == key).cloned()
+        let place = connections.binary_search_by_key(&key, |conn| conn.key());
+        connections.get(place.ok()?).cloned()
+    }
+
+    /// A key for a connection that joins: greater than those of all others, also
+    /// of those from before the object slept, whatever the clock does.
+    pub(crate) fn next_key(&self) -> u64 {
+        thread_local! {
+            static LAST: Cell<u64> = const { Cell::new(0) };
+        }
+        let connections = self.connections.borrow();
+        let newest = connections.last().map_or(0, |conn| conn.key());
+        let now = time::now_millis() * KEYS_PER_MILLI;
+        let key = now.max(newest.max(LAST.get()) + 1);
+        LAST.set(key);
+        key
+    }
+
+    /// Whether a connection is held.
+    pub(crate) fn has(&self, key: u64) -> bool {
+        let connections = self.connections.borrow();
+        connections
+            .binary_search_by_key(&key, |conn| conn.key())
+            .is_ok()
     }
 
     pub(crate) fn join(&self, conn: Arc<Conn>) {
@@ -164,7 +192,26 @@ impl ObjectRoom {
         self.alarm.is_moved.set(true);
         if !self.turns.is_busy() {
             let room = Arc::clone(self);
-            task::spawn(async move { room.settle_deadlines().await });
+            task::spawn(async move {
+                // What fails is tried again after the next turn.
+                let _ = room.settle_deadlines().await;
+            });
+        }
+    }
+
+    /// A connection was closed by this side. The client may never answer.
+    pub(crate) fn closing(&self, conn: Arc<Conn>) {
+        if let Some(cell) = self.cell.get().and_then(Weak::upgrade) {
+            task::spawn(async move {
+                time::Sleep::new(CLOSE_TIME).await;
+                if !conn.has_left() {
+                    let socket = conn.socket().clone();
+                    let event = CloseEvent::abnormal();
+                    cell.closed(Some(conn.key()), socket, event, None)
+                        .run()
+                        .await;
+                }
+            });
         }
     }
 }
@@ -238,7 +285,8 @@ impl RoomPort for ObjectRoom {
         self.posted.borrow_mut().push_back(event);
         // One task hands the events over, so that they stay in order.
         if !self.is_draining.replace(true) {
-            task::spawn(async move { cell.drain().await });
+            let is_begun = task::spawn(async move { cell.drain().await });
+            self.is_draining.set(is_begun && self.is_draining.get());
         }
     }
 }
@@ -251,3 +299,8 @@ impl ObjectRoom {
         event
     }
 }
+
+/// Keys stay below 2^53, which is as far as JavaScript counts.
+const KEYS_PER_MILLI: u64 = 1024;
+/// How long a client has to answer a close frame.
+const CLOSE_TIME: Duration = Duration::from_secs(5);

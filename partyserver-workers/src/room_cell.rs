@@ -3,17 +3,19 @@
 //! Each event of the object becomes a task. Whatever a panic can leave behind is
 //! known to the task's last words too: the turn, and the connection that joined.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use http::StatusCode;
-use partyserver::host::{ConnectionRecord, failure_text, may_share, requested_id};
+use partyserver::host::{
+    ConnectionPort, ConnectionRecord, failure_text, may_share, requested_id,
+};
 use partyserver::instance::{Connecting, Instance};
 use partyserver::{
     Attachments, BoxFuture, Close, CloseEvent, Connection, Error, Handshake, Hibernation,
-    PartyOptions, Refusal, Response, Room, Server, text,
+    PartyOptions, Refusal, Response, Room, Server, StorageError, text,
 };
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::WebSocketPair;
@@ -25,17 +27,33 @@ use crate::js::{self, Socket, random_id};
 use crate::party::{AnyParty, Party, limited};
 use crate::room::ObjectRoom;
 use crate::socket::Conn;
-use crate::task;
-use crate::time::now_millis;
+use crate::task::{self, Event};
 use crate::turns::Turn;
 use crate::{http as to_http, socket};
 
 /// A room of any server.
 pub(crate) trait AnyRoom {
-    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue);
-    fn message(self: Rc<Self>, socket: Socket, data: JsValue);
-    fn closed(self: Rc<Self>, socket: Socket, event: CloseEvent, error: Option<Error>);
-    fn alarm(self: Rc<Self>);
+    /// Whether it is this one.
+    fn is(&self, party: &str, room: &str) -> bool;
+    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) -> Event;
+    /// Begins to handle a message. `key` is the connection's, unless the socket has
+    /// yet to be restored.
+    fn message(
+        self: Rc<Self>,
+        key: Option<u64>,
+        socket: Socket,
+        data: JsValue,
+        length: usize,
+    ) -> JsValue;
+    fn closed(
+        self: Rc<Self>,
+        key: Option<u64>,
+        socket: Socket,
+        event: CloseEvent,
+        error: Option<Error>,
+    ) -> Event;
+    /// Answers `true` when all that was due is done.
+    fn alarm(self: Rc<Self>) -> Event;
     /// Hands over posted events until there are none.
     fn drain(self: Rc<Self>) -> BoxFuture<'static, ()>;
 }
@@ -62,7 +80,7 @@ impl<S: Server> RoomCell<S> {
     async fn turn<R>(
         &self,
         turn: &Turn,
-        body: impl for<'i> FnOnce(&'i mut Instance<S>) -> BoxFuture<'i, R>,
+        body: impl AsyncFnOnce(&mut Instance<S>) -> R,
     ) -> Result<R, Failure<'static>> {
         turn.begin().await;
         self.room.restore().await;
@@ -76,9 +94,59 @@ impl<S: Server> RoomCell<S> {
         if outcome.is_some() {
             *self.instance.borrow_mut() = Some(instance);
         }
-        self.room.settle_deadlines().await;
+        // What fails is tried again after the next turn.
+        let _ = self.room.settle_deadlines().await;
         turn.end();
         outcome.ok_or(Failure::TimedOut)
+    }
+
+    /// What every panic in a turn leaves to be done.
+    fn panicked(&self, turn: &Turn) {
+        turn.end();
+        let room = Arc::clone(&self.room);
+        task::spawn(async move {
+            let _ = room.settle_deadlines().await;
+        });
+    }
+
+    /// What the room does by itself: a task of its own, so that a panic ends nothing
+    /// else. Nobody is told of a failure; it is in the log.
+    fn beside(
+        self: &Rc<Self>,
+        body: impl AsyncFnOnce(&mut Instance<S>) -> Result<(), Error> + 'static,
+    ) -> Event {
+        let turn = self.room.turns.turn();
+        let (cell, held) = (Rc::clone(self), Rc::clone(&turn));
+        let panic_cell = Rc::clone(self);
+        let work = async move {
+            let outcome = cell.turn(&turn, body).await;
+            let _ = cell.log_outcome(outcome, None);
+        };
+        Event::silent(work, move |panic| {
+            panic_cell.panicked(&held);
+            panic_cell.log(&Failure::Panicked(panic), None);
+        })
+    }
+
+    /// Runs the alarm of the room's code, if it is still due at its turn. Deadlines
+    /// are kept meanwhile.
+    async fn ring(self: &Rc<Self>) -> Result<(), StorageError> {
+        let is_done = Rc::new(Cell::new(false));
+        let (room, done) = (Arc::clone(&self.room), Rc::clone(&is_done));
+        let hook = self.beside(async move |instance| {
+            if room.begin_user_alarm().await? {
+                instance.alarm().await?;
+            }
+            done.set(true);
+            Ok(())
+        });
+        let hook = std::pin::pin!(hook.run());
+        let deadlines = std::pin::pin!(self.room.keep_deadlines());
+        match select(hook, deadlines).await {
+            Either::Left(((), _)) => {}
+            Either::Right((never, _)) => match never {},
+        }
+        self.room.end_user_alarm(is_done.get()).await
     }
 
     fn options(&self) -> &PartyOptions {
@@ -113,8 +181,8 @@ impl<S: Server> RoomCell<S> {
         let attachments = handoff.attachments.clone();
         let request = handoff.into_request(body.into());
         let outcome = self
-            .turn(turn, |instance| {
-                Box::pin(instance.request(request, attachments))
+            .turn(turn, async |instance| {
+                instance.request(request, attachments).await
             })
             .await;
         match outcome {
@@ -130,27 +198,24 @@ impl<S: Server> RoomCell<S> {
         self: &Rc<Self>,
         turn: &Turn,
         handoff: HandOff,
-        joined: &Rc<OnceCell<Joined>>,
+        joined: &OnceCell<Joined>,
         object: JsValue,
     ) -> Result<(), Refusal> {
         let attachments = handoff.attachments.clone();
         let handshake = handoff.into_handshake();
-        let (cell, joining) = (Rc::clone(self), Rc::clone(joined));
         let outcome = self
-            .turn(turn, move |instance| {
-                Box::pin(async move {
-                    let tags = match instance.connecting(&handshake, attachments.clone()).await? {
-                        Connecting::Admitted { tags } => tags,
-                        Connecting::Refused(refusal) => return Ok(Some(refusal)),
-                    };
-                    if cell.room.open().len() >= cell.options().max_connections_per_room() {
-                        return Ok(Some(at_capacity()));
-                    }
-                    let conn = cell.join(&handshake, attachments, tags, &joining, &object)?;
-                    // From here on the connection is closed by what goes wrong.
-                    instance.connected(&conn.handle(), &handshake).await?;
-                    Ok(None)
-                })
+            .turn(turn, async |instance| {
+                let tags = match instance.connecting(&handshake, attachments.clone()).await? {
+                    Connecting::Admitted { tags } => tags,
+                    Connecting::Refused(refusal) => return Ok(Some(refusal)),
+                };
+                if self.room.open().len() >= self.options().max_connections_per_room() {
+                    return Ok(Some(at_capacity()));
+                }
+                let conn = self.join(&handshake, attachments, tags, joined, &object)?;
+                // From here on the connection is closed by what goes wrong.
+                instance.connected(&conn.handle(), &handshake).await?;
+                Ok(None)
             })
             .await;
         let failure = match outcome {
@@ -216,7 +281,7 @@ impl<S: Server> RoomCell<S> {
     ) -> Result<Arc<Conn>, Error> {
         let id = self.public_id(handshake, &attachments);
         let record = ConnectionRecord {
-            key: fresh_key(),
+            key: self.room.next_key(),
             tags: std::iter::once(id.clone()).chain(tags).collect(),
             id,
             uri: handshake.uri().clone(),
@@ -258,19 +323,23 @@ struct Joined {
 }
 
 impl<S: Server> AnyRoom for RoomCell<S> {
-    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) {
+    fn is(&self, party: &str, room: &str) -> bool {
+        *self.room.party_name() == *party && *self.room.room_name() == *room
+    }
+
+    fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) -> Event {
         let turn = self.room.turns.turn();
         let (held, cell) = (Rc::clone(&turn), Rc::clone(&self));
         let finish = handoff.finish(self.party.cors());
         let panic_finish = finish.clone();
         if !handoff.is_upgrade {
-            return task::offer(
+            return Event::new(
                 async move {
                     let answer = self.request(&turn, handoff, body).await;
                     to_http::response(finish.apply(answer))
                 },
                 move |panic| {
-                    held.end();
+                    cell.panicked(&held);
                     let answer = cell.answer(&Failure::Panicked(panic));
                     to_http::response(panic_finish.apply(answer))
                 },
@@ -280,13 +349,13 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         let panic_joined = Rc::clone(&joined);
         let protocol = handoff.protocol.clone();
         let panic_protocol = protocol.clone();
-        task::offer(
+        Event::new(
             async move {
                 let outcome = self.connect(&turn, handoff, &joined, object).await;
                 self.answer_upgrade(outcome, &joined, protocol.as_deref(), &finish)
             },
             move |panic| {
-                held.end();
+                cell.panicked(&held);
                 let outcome = cell.connect_failed(&panic_joined, &Failure::Panicked(panic));
                 let protocol = panic_protocol.as_deref();
                 cell.answer_upgrade(outcome, &panic_joined, protocol, &panic_finish)
@@ -294,152 +363,149 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         )
     }
 
-    fn message(self: Rc<Self>, socket: Socket, data: JsValue) {
+    fn message(
+        self: Rc<Self>,
+        key: Option<u64>,
+        socket: Socket,
+        data: JsValue,
+        length: usize,
+    ) -> JsValue {
+        // It has no fewer bytes than that: what is too large is not even copied.
+        if length > self.options().max_message() {
+            self.room.find(key, &socket).inspect(|conn| too_large(conn));
+            return JsValue::NULL;
+        }
+        let waiting = match self.room.turns.is_busy() {
+            true => self.room.find(key, &socket),
+            false => None,
+        };
+        if let Some(conn) = &waiting
+            && !conn.wait(length, self.options().max_queued_bytes())
+        {
+            conn.close(Close::new(Close::TRY_AGAIN_LATER, "too many messages wait"));
+            return JsValue::NULL;
+        }
         let turn = self.room.turns.turn();
-        let (held, cell, from) = (Rc::clone(&turn), Rc::clone(&self), socket.clone());
+        let sender = Rc::new(OnceCell::new());
+        let (held, cell, known) = (Rc::clone(&turn), Rc::clone(&self), Rc::clone(&sender));
         let work = async move {
-            let room = Arc::clone(&self.room);
-            let max_message = self.options().max_message();
-            let sender = socket.clone();
             let outcome = self
-                .turn(&turn, move |instance| {
-                    Box::pin(async move {
-                        // It may have been closed while it waited for its turn.
-                        let Some(conn) = room.find(&socket).filter(|conn| conn.is_admitted())
-                        else {
-                            return Ok(());
-                        };
-                        let message = socket::decode(&data);
-                        if message.as_bytes().len() > max_message {
-                            let connection = conn.handle();
-                            connection.close(Close::TOO_LARGE, "the message is too large");
-                            return Ok(());
-                        }
-                        instance.message(&conn.handle(), message).await
-                    })
+                .turn(&turn, async |instance| {
+                    if let Some(conn) = waiting {
+                        conn.waited(length);
+                    }
+                    let Some(conn) = self.room.find(key, &socket) else {
+                        return Ok(());
+                    };
+                    let connection = sender.get_or_init(|| conn.handle());
+                    // It may have been closed while it waited for its turn.
+                    if !conn.is_admitted() {
+                        return Ok(());
+                    }
+                    let message = socket::decode(data);
+                    if message.as_bytes().len() > self.options().max_message() {
+                        too_large(&conn);
+                        return Ok(());
+                    }
+                    instance.message(connection, message).await
                 })
                 .await;
-            let connection = self.room.find(&sender).map(|conn| conn.handle());
-            if let Err(id) = self.log_outcome(outcome, connection.as_ref())
-                && let Some(connection) = connection
+            socket::forget_received();
+            if let Err(id) = self.log_outcome(outcome, sender.get())
+                && let Some(connection) = sender.get()
             {
                 connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             }
             JsValue::NULL
         };
-        task::offer(work, move |panic| {
-            held.end();
-            let connection = cell.room.find(&from).map(|conn| conn.handle());
-            let id = cell.log(&Failure::Panicked(panic), connection.as_ref());
-            if let Some(connection) = connection {
+        let last_words = move |panic: &str| {
+            cell.panicked(&held);
+            let id = cell.log(&Failure::Panicked(panic), known.get());
+            if let Some(connection) = known.get() {
                 connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             }
             JsValue::NULL
-        })
+        };
+        Event::new(work, last_words).begin()
     }
 
-    fn closed(self: Rc<Self>, socket: Socket, event: CloseEvent, error: Option<Error>) {
+    fn closed(
+        self: Rc<Self>,
+        key: Option<u64>,
+        socket: Socket,
+        event: CloseEvent,
+        error: Option<Error>,
+    ) -> Event {
         let turn = self.room.turns.turn();
-        let (held, cell, ended) = (Rc::clone(&turn), Rc::clone(&self), socket.clone());
-        answer_close(&socket, &event);
-        // From now on it is not among the room's connections.
-        let is_to_be_told = self.room.find(&socket).map(|conn| conn.gone());
+        let ended = Rc::new(OnceCell::<Arc<Conn>>::new());
+        let (held, cell, known) = (Rc::clone(&turn), Rc::clone(&self), Rc::clone(&ended));
         let work = async move {
-            let room = Arc::clone(&self.room);
-            let closed = socket.clone();
             let outcome = self
-                .turn(&turn, move |instance| {
-                    Box::pin(async move {
-                        let Some(conn) = room.find(&closed) else {
-                            return Ok(());
-                        };
-                        // Before a restored connection was found it could not be told.
-                        if is_to_be_told.unwrap_or_else(|| conn.gone()) {
-                            let connection = conn.handle();
-                            return instance.closed(&connection, event, error.as_ref()).await;
-                        }
-                        Ok(())
-                    })
+                .turn(&turn, async |instance| {
+                    // What it sent before has been handled, and answered.
+                    answer_close(&socket, &event);
+                    let Some(conn) = self.room.find(key, &socket) else {
+                        return Ok(());
+                    };
+                    let conn = ended.get_or_init(|| conn);
+                    if !conn.gone() {
+                        return Ok(());
+                    }
+                    let connection = conn.handle();
+                    instance.closed(&connection, event, error.as_ref()).await
                 })
                 .await;
-            let conn = self.room.find(&socket);
-            let connection = conn.as_ref().map(|conn| conn.handle());
+            let connection = ended.get().map(|conn| conn.handle());
             // Nobody is left to be told of a failure; it is in the log.
             let _ = self.log_outcome(outcome, connection.as_ref());
-            if let Some(conn) = conn {
-                self.room.leave(&conn);
+            if let Some(conn) = ended.get() {
+                self.room.leave(conn);
             }
-            JsValue::NULL
         };
-        task::offer(work, move |panic| {
-            held.end();
-            let conn = cell.room.find(&ended);
-            let connection = conn.as_ref().map(|conn| conn.handle());
+        Event::silent(work, move |panic| {
+            cell.panicked(&held);
+            let connection = known.get().map(|conn| conn.handle());
             cell.log(&Failure::Panicked(panic), connection.as_ref());
-            if let Some(conn) = conn {
-                cell.room.leave(&conn);
+            if let Some(conn) = known.get() {
+                cell.room.leave(conn);
             }
-            JsValue::NULL
         })
     }
 
-    fn alarm(self: Rc<Self>) {
-        let turn = self.room.turns.turn();
-        let (held, cell) = (Rc::clone(&turn), Rc::clone(&self));
+    fn alarm(self: Rc<Self>) -> Event {
         let work = async move {
             self.room.fired();
             self.room.restore().await;
             // Deadlines first: they never wait for a hook.
             self.room.open();
-            if self.room.begin_user_alarm().await {
-                let hook = Box::pin(self.turn(&turn, |instance| Box::pin(instance.alarm())));
-                let deadlines = Box::pin(self.room.keep_deadlines());
-                let outcome = match select(hook, deadlines).await {
-                    Either::Left((outcome, _)) => outcome,
-                    Either::Right((never, _)) => match never {},
-                };
-                let is_done = self.log_outcome(outcome, None).is_ok();
-                self.room.end_user_alarm(is_done).await;
+            let rung = match self.room.is_user_alarm_due().await {
+                Ok(true) => self.ring().await,
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &rung {
+                let party = self.room.party_name();
+                tracing::error!(%party, %error, "what came of an alarm can't be stored");
             }
-            self.room.settle_deadlines().await;
-            JsValue::NULL
+            let settled = self.room.settle_deadlines().await;
+            JsValue::from_bool(rung.is_ok() && settled.is_ok())
         };
-        task::offer(work, move |panic| {
-            held.end();
-            cell.log(&Failure::Panicked(panic), None);
-            let room = Arc::clone(&cell.room);
-            task::spawn(async move {
-                room.end_user_alarm(false).await;
-                room.settle_deadlines().await;
-            });
-            JsValue::NULL
-        })
+        Event::new(work, |_| JsValue::FALSE)
     }
 
     fn drain(self: Rc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             while let Some(event) = self.room.next_event() {
-                let turn = self.room.turns.turn();
-                let (cell, held) = (Rc::clone(&self), Rc::clone(&turn));
-                let one = Rc::clone(&self);
-                // A task of its own for each, so that a panic ends only that one.
-                task::run(
-                    async move {
-                        let outcome = one
-                            .turn(&turn, |instance| Box::pin(instance.event(event)))
-                            .await;
-                        // Nobody is left to be told of a failure; it is in the log.
-                        let _ = one.log_outcome(outcome, None);
-                    },
-                    move |panic| {
-                        held.end();
-                        cell.log(&Failure::Panicked(panic), None);
-                    },
-                )
-                .await;
+                self.beside(async |instance| instance.event(event).await)
+                    .run()
+                    .await;
             }
         })
     }
+}
+
+fn too_large(conn: &Conn) {
+    conn.close(Close::new(Close::TOO_LARGE, "the message is too large"));
 }
 
 /// Refuses an upgrade: by a close frame where the refusal has one, else by its
@@ -467,24 +533,16 @@ fn pair() -> Result<(JsValue, Socket), String> {
 /// The platform leaves the answer to a close frame to the object.
 fn answer_close(socket: &Socket, event: &CloseEvent) {
     if socket.ready_state() == CLOSING && event.clean {
-        // It fails only when the socket is closed by now.
-        let _ = match event.code {
-            1005 => socket.close_without_code(),
+        let answered = match event.code {
+            1005 => Err(JsValue::UNDEFINED),
             code => socket.close(code, &event.reason),
         };
+        // The platform does not send every code that it receives.
+        if answered.is_err() {
+            // It fails only when the socket is closed by now.
+            let _ = socket.close_without_code();
+        }
     }
-}
-
-/// A connection's own id: unique in its room, also over the object's sleep, and
-/// greater than those before it.
-fn fresh_key() -> u64 {
-    use std::cell::Cell;
-    thread_local! {
-        static LAST: Cell<u64> = const { Cell::new(0) };
-    }
-    let key = (now_millis() * KEYS_PER_MILLI).max(LAST.get() + 1);
-    LAST.set(key);
-    key
 }
 
 fn at_capacity() -> Refusal {
@@ -494,5 +552,3 @@ fn at_capacity() -> Refusal {
 }
 
 const CLOSING: u16 = 2;
-/// Keys stay below 2^53, which is as far as JavaScript counts.
-const KEYS_PER_MILLI: u64 = 1024;

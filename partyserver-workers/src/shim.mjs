@@ -3,21 +3,33 @@
 // before it and the classes of the Durable Objects after it.
 
 const HANDOFF = "x-partyserver-secret-handoff";
+// Only a Worker can say this, in the `cf` of a request: the platform writes what a
+// client's request has there.
+const ADMITTED = "partyserverAdmitted";
 
 // The module with its memory. After a trap that was no panic it is left behind, and
 // all objects begin anew in another.
 let engine;
 
-const current = () => (engine ??= { ...bind(), isBroken: false });
+function current() {
+  if (engine === undefined) {
+    const { glue, raw } = bind();
+    engine = { glue, raw, top: raw.__stack_pointer.value, isBroken: false };
+  }
+  return engine;
+}
 
 // Whose event is being handled: what tasks are begun for.
 let context;
 
-// Runs one step of the module in the context that it belongs to.
+// Runs one step of the module in the context that it belongs to; `null` when it
+// traps, or has trapped before.
 function step(next, code) {
   const outer = context;
   const { own } = next;
-  const stack = own.raw.__stack_pointer.value;
+  if (own.isBroken) return null;
+  // An outermost step begins on an empty stack.
+  const stack = outer === undefined ? own.top : own.raw.__stack_pointer.value;
   context = next;
   try {
     return code(own.glue);
@@ -30,30 +42,38 @@ function step(next, code) {
 
 // Begins what the module makes of an event. What needs not wait is answered at once,
 // the rest by a promise; `null` when the module has trapped.
-function begin(next, event) {
-  const answer = step(next, (glue) => {
-    event(glue);
-    return glue.begin();
-  });
-  return answer instanceof next.own.glue.Task ? drive(next, answer) : answer;
+function begin(next, event, signal) {
+  const answer = step(next, event);
+  return answer instanceof next.own.glue.Task ? drive(next, answer, signal) : answer;
 }
 
-// Drives a task to its answer, always in the context that it was begun in.
-async function drive(next, task) {
+// Drives a task to its answer, always in the context that it was begun in. It is
+// dropped when its request is aborted: nothing else would ever wake it.
+async function drive(next, task, signal) {
   let resolve;
+  let isAborted = false;
   let isWoken = task.listen(() => {
     isWoken = true;
     resolve?.();
   });
-  for (;;) {
-    if (!isWoken) await new Promise((woken) => (resolve = woken));
-    resolve = undefined;
-    isWoken = false;
-    const answer = step(next, () => task.poll());
-    if (answer === undefined) continue;
-    // After a panic it is still borrowed, and left to itself.
-    if (task.isOver()) task.free();
-    return answer;
+  const abort = () => {
+    isAborted = isWoken = true;
+    resolve?.();
+  };
+  signal?.addEventListener("abort", abort);
+  try {
+    for (;;) {
+      if (!isWoken) await new Promise((woken) => (resolve = woken));
+      resolve = undefined;
+      isWoken = false;
+      const answer = isAborted ? null : step(next, () => task.poll());
+      if (answer === undefined) continue;
+      // After a panic it is still borrowed, and left to itself.
+      if (isAborted || task.isOver()) step(next, () => task.free());
+      return answer;
+    }
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -61,7 +81,7 @@ async function drive(next, task) {
 // it held is given back. After any other trap nothing can be relied on.
 function recover(own, stack, trap) {
   own.raw.__stack_pointer.value = stack;
-  const answer = own.isBroken ? undefined : own.glue.panicked();
+  const answer = own.isBroken ? undefined : ended(own);
   if (answer !== undefined) return answer;
   own.isBroken = true;
   if (engine === own) engine = undefined;
@@ -69,7 +89,20 @@ function recover(own, stack, trap) {
   return null;
 }
 
-const failed = () => new Response("Internal server error", { status: 500 });
+// What a task says that has panicked; `undefined` when saying it traps too.
+function ended(own) {
+  try {
+    return own.glue.panicked();
+  } catch {
+    return undefined;
+  }
+}
+
+const failed = () =>
+  new Response("Internal server error", {
+    status: 500,
+    headers: { "cache-control": "no-store" },
+  });
 
 function headOf(headers) {
   let head = "";
@@ -79,9 +112,12 @@ function headOf(headers) {
 
 export default {
   async fetch(request, env, ctx) {
-    const { method, url, headers, body } = request;
-    const answer = begin({ own: current(), ctx }, (glue) =>
-      glue.workerFetch(env, method, url, headOf(headers), body === null ? undefined : request),
+    const { method, url, headers, body, signal } = request;
+    const answer = begin(
+      { own: current(), ctx },
+      (glue) =>
+        glue.workerFetch(env, method, url, headOf(headers), body === null ? undefined : request),
+      signal,
     );
     return (await answer) ?? failed();
   },
@@ -103,38 +139,48 @@ class DurableRoom {
   // Begins an event of the room, in the present module.
   #begin(event) {
     if (this.#context === undefined || this.#context.own.isBroken) {
-      // These sockets were the lost room's.
+      this.#context = undefined;
+      // These sockets were the lost room's, and those that hibernate are to be found
+      // again by the new one.
       for (const socket of this.#sockets) socket.close(1011, "");
       this.#sockets.clear();
-      this.#context = { own: current(), ctx: this.#ctx };
-      this.#room = step(
-        this.#context,
+      for (const socket of this.#ctx.getWebSockets()) delete socket.partyserverKey;
+      const next = { own: current(), ctx: this.#ctx };
+      const room = step(
+        next,
         (glue) => new glue.RoomObject(this.constructor.party, this.#ctx, this.#env, this),
       );
+      if (!(room instanceof next.own.glue.RoomObject)) return null;
+      this.#context = next;
+      this.#room = room;
     }
     return begin(this.#context, () => event(this.#room));
   }
 
   async fetch(request) {
-    const handoff = request.headers.get(HANDOFF) ?? undefined;
-    const body = request.body ? new Uint8Array(await request.arrayBuffer()) : undefined;
+    const isAdmitted = request.cf?.[ADMITTED] === true;
+    const handoff = (isAdmitted && request.headers.get(HANDOFF)) || undefined;
+    const body = request.body && handoff ? new Uint8Array(await request.arrayBuffer()) : undefined;
     return (await this.#begin((room) => room.fetch(handoff, body))) ?? failed();
   }
 
   webSocketMessage(socket, data) {
-    return this.#begin((room) => room.message(socket, data));
+    const length = data.length ?? data.byteLength;
+    return this.#begin((room) => room.message(socket.partyserverKey, socket, data, length));
   }
 
   webSocketClose(socket, code, reason, wasClean) {
-    return this.#begin((room) => room.closed(socket, code, reason, wasClean));
+    return this.#begin((room) => room.closed(socket.partyserverKey, socket, code, reason, wasClean));
   }
 
   webSocketError(socket, error) {
-    return this.#begin((room) => room.broken(socket, error));
+    return this.#begin((room) => room.broken(socket.partyserverKey, socket, error));
   }
 
-  alarm() {
-    return this.#begin((room) => room.alarm());
+  // The platform tries again what throws.
+  async alarm() {
+    const isDone = await this.#begin((room) => room.alarm());
+    if (isDone !== true) throw new Error("the alarm is to be tried again");
   }
 
   // A socket that does not hibernate.
@@ -157,7 +203,7 @@ class DurableRoom {
 
 function partyserverSpawn() {
   if (context === undefined) return false;
-  const spawned = begin(context, () => {});
+  const spawned = begin(context, (glue) => glue.begin());
   if (spawned instanceof Promise) context.ctx.waitUntil(spawned);
   return true;
 }
@@ -165,8 +211,14 @@ function partyserverSpawn() {
 function partyserverRespond(status, head, body) {
   const lines = head.split("\n");
   const headers = [];
-  for (let i = 0; i + 1 < lines.length; i += 2) headers.push([lines[i], lines[i + 1]]);
-  return new Response(body, { status, headers });
+  let encodeBody = "automatic";
+  for (let i = 0; i + 1 < lines.length; i += 2) {
+    headers.push([lines[i], lines[i + 1]]);
+    // The body is encoded already.
+    if (lines[i] === "content-encoding") encodeBody = "manual";
+  }
+  const isBodiless = status === 204 || status === 205 || status === 304;
+  return new Response(isBodiless ? null : body, { status, headers, encodeBody });
 }
 
 function partyserverUpgrade(client, protocol) {
@@ -193,21 +245,25 @@ async function partyserverBody(request, max) {
   return whole;
 }
 
-// The answer of a room's object. What the platform says may be tried again is tried
-// again: nothing of it has run then.
-async function partyserverHandOff(env, binding, room, handoff, isUpgrade, body) {
-  const { own } = context;
+// The answer of a room's object. A safe request or an upgrade is tried again where
+// the platform says that it may help.
+async function partyserverHandOff(env, binding, room, handoff, isUpgrade, isSafe, body) {
+  const next = context;
   const namespace = env[binding];
   const headers = { [HANDOFF]: handoff };
   if (isUpgrade) headers.upgrade = "websocket";
-  const init = { method: body === undefined ? "GET" : "POST", headers, body };
+  const method = body === undefined ? "GET" : "POST";
+  const init = { method, headers, body, cf: { [ADMITTED]: true } };
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await namespace.get(namespace.idFromName(room)).fetch("http://room/", init);
     } catch (error) {
-      const isOverloaded = Boolean(error.overloaded);
-      if (isOverloaded || !error.retryable || attempt === 3) {
-        return own.glue.roomFailed(handoff, binding, room, String(error), isOverloaded);
+      const isTransient = Boolean(error.overloaded || error.retryable);
+      if (error.overloaded || !error.retryable || !isSafe || attempt === 3) {
+        const answer = step(next, (glue) =>
+          glue.roomFailed(handoff, binding, room, String(error), isTransient),
+        );
+        return answer ?? failed();
       }
       await new Promise((resolve) => setTimeout(resolve, 100 * attempt));
     }
@@ -220,19 +276,33 @@ function partyserverNamespaces(env) {
 
 function partyserverStream(chunks) {
   const own = context;
-  return new ReadableStream({
+  const source = {
     async pull(controller) {
       const chunk = await begin(own, () => chunks.next());
       if (chunk instanceof Uint8Array) controller.enqueue(chunk);
       else if (chunk === false) controller.close();
       else controller.error(new Error(chunk ?? "the module has trapped"));
     },
-  });
+    cancel() {
+      step(own, () => chunks.cancel());
+    },
+  };
+  // Nothing is fetched before it is asked for: what is kept here could go out late.
+  return new ReadableStream(source, { highWaterMark: 0 });
 }
 
 function partyserverRandomId() {
   const bytes = crypto.getRandomValues(new Uint8Array(8));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function partyserverSend(socket, data) {
+  try {
+    socket.send(data);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function partyserverListen(object, socket) {

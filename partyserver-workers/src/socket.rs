@@ -9,7 +9,7 @@ use partyserver::{Close, Connection, Message, SendError};
 use wasm_bindgen::JsValue;
 
 use crate::attachment;
-use crate::js::Socket;
+use crate::js::{self, Socket};
 use crate::room::ObjectRoom;
 use crate::time::{millis, now_millis};
 
@@ -23,6 +23,8 @@ pub(crate) struct Conn {
     hibernates: bool,
     deadline: RefCell<Option<Deadline>>,
     is_open: Cell<bool>,
+    /// The bytes of its messages that wait for their turns.
+    waiting: Cell<usize>,
     /// Whether `on_close` has been told.
     is_told: Cell<bool>,
     /// Whether the record is in storage because it is too large for the socket.
@@ -55,14 +57,19 @@ impl Conn {
             hibernates,
             deadline: RefCell::new(deadline),
             is_open: Cell::new(is_open),
+            waiting: Cell::new(0),
             is_told: Cell::new(false),
             is_spilled: Cell::new(false),
         })
     }
 
     pub(crate) fn handle(&self) -> Connection {
+        Connection::from_port(self.shared())
+    }
+
+    fn shared(&self) -> Arc<Self> {
         match self.this.upgrade() {
-            Some(this) => Connection::from_port(this),
+            Some(this) => this,
             None => unreachable!("a method runs, so the connection is alive"),
         }
     }
@@ -106,9 +113,35 @@ impl Conn {
         !self.is_told.replace(true)
     }
 
+    /// Whether the room was told, or is being told, that it has ended.
+    pub(crate) fn has_left(&self) -> bool {
+        self.is_told.get()
+    }
+
+    /// Counts a message of it that waits for its turn. Returns `false` when too much
+    /// waits already.
+    pub(crate) fn wait(&self, length: usize, limit: usize) -> bool {
+        let waiting = self.waiting.get() + length + WAITING_OVERHEAD;
+        let is_within = waiting <= limit;
+        if is_within {
+            self.waiting.set(waiting);
+        }
+        is_within
+    }
+
+    /// It waits no longer.
+    pub(crate) fn waited(&self, length: usize) {
+        self.waiting
+            .set(self.waiting.get() - length - WAITING_OVERHEAD);
+    }
+
     /// Sends what [`encode`] made, to one that was just found admitted.
     pub(crate) fn send_encoded(&self, encoded: &JsValue) -> Result<(), SendError> {
-        self.socket.send(encoded).map_err(|_| SendError)
+        if js::send(&self.socket, encoded) {
+            Ok(())
+        } else {
+            Err(SendError)
+        }
     }
 
     /// Stores what must outlive the object's memory.
@@ -124,6 +157,9 @@ impl Conn {
         if self.is_open.replace(false) {
             // It fails only when the socket has ended by itself.
             let _ = self.socket.close(close.code(), close.reason());
+            if let Some(room) = self.room.upgrade() {
+                room.closing(self.shared());
+            }
         }
     }
 }
@@ -174,20 +210,46 @@ impl ConnectionPort for Conn {
     }
 }
 
+thread_local! {
+    /// The message that is being handled, and the platform's value of it: one that
+    /// is passed on goes out as it came.
+    static RECEIVED: RefCell<Option<(Message, JsValue)>> = const { RefCell::new(None) };
+}
+
 /// A message as the platform sends it; once for any number of sockets.
 pub(crate) fn encode(message: &Message) -> JsValue {
-    match message {
+    let received = RECEIVED.with_borrow(|received| {
+        let (held, data) = received.as_ref()?;
+        is_same(held, message).then(|| data.clone())
+    });
+    received.unwrap_or_else(|| match message {
         Message::Text(text) => JsValue::from_str(text),
         Message::Binary(bytes) => js_sys::Uint8Array::from(&bytes[..]).into(),
-    }
+    })
 }
 
 /// A message as the platform gives it: a string or an `ArrayBuffer`.
-pub(crate) fn decode(data: &JsValue) -> Message {
-    match data.as_string() {
+pub(crate) fn decode(data: JsValue) -> Message {
+    let message: Message = match data.as_string() {
         Some(text) => text.into(),
-        None => js_sys::Uint8Array::new(data).to_vec().into(),
-    }
+        None => js_sys::Uint8Array::new(&data).to_vec().into(),
+    };
+    RECEIVED.set(Some((message.clone(), data)));
+    message
+}
+
+/// Lets go of what [`decode`] keeps.
+pub(crate) fn forget_received() {
+    RECEIVED.set(None);
+}
+
+/// Whether two messages share their bytes: the one that is held keeps them from
+/// being used for anything else.
+fn is_same(held: &Message, other: &Message) -> bool {
+    std::mem::discriminant(held) == std::mem::discriminant(other)
+        && std::ptr::eq(held.as_bytes(), other.as_bytes())
 }
 
 const OPEN: u16 = 1;
+/// What a message costs beside its bytes while it waits.
+const WAITING_OVERHEAD: usize = 512;

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use partyserver::host::{Change, StoragePort};
+use partyserver::host::{Change, RESERVED, StoragePort};
 use partyserver::{BoxFuture, StorageError};
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::DurableObjectStorage;
@@ -14,9 +14,6 @@ use worker_sys::types::DurableObjectStorage;
 use crate::js::{error_text, settled};
 use crate::task;
 use crate::turns::Turns;
-
-/// Keys that begin so are the host's own.
-pub(crate) const RESERVED: &str = "__ps_";
 
 /// The storage of one object.
 pub(crate) struct ObjectStorage {
@@ -37,10 +34,31 @@ impl ObjectStorage {
         &self.storage
     }
 
-    /// Stores a text of the host's own. The platform lets nothing out before it
-    /// is durable; where it can't be, it starts the object anew.
-    pub(crate) fn keep(&self, key: &str, text: &str) {
-        let _ = self.storage.put(key, text.into());
+    /// Stores a text of the host's own. The write is under way when this returns.
+    pub(crate) fn keep(
+        &self,
+        key: &str,
+        text: &str,
+    ) -> impl Future<Output = Result<(), StorageError>> + use<> {
+        let promise = self.storage.put(key, text.into());
+        async move { settled(promise).await.map_err(unavailable).map(|_| ()) }
+    }
+
+    /// The keys of the host's own that begin so.
+    pub(crate) async fn kept_keys(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
+        let options = js_sys::Object::new();
+        set(&options, "prefix", &prefix.into());
+        Ok(self.list(options).await?.collect())
+    }
+
+    async fn list(
+        &self,
+        options: js_sys::Object,
+    ) -> Result<impl Iterator<Item = String> + use<>, StorageError> {
+        let listed = settled(self.storage.list_with_options(options)).await;
+        let listed: js_sys::Map = listed.map_err(unavailable)?.unchecked_into();
+        let keys = listed.keys().into_iter();
+        Ok(keys.filter_map(|key| key.ok()?.as_string()))
     }
 
     /// Deletes what was kept.
@@ -97,16 +115,9 @@ impl StoragePort for ObjectStorage {
                 if let Some(after) = &after {
                     set(&options, "startAfter", &after.as_str().into());
                 }
-                let listed = settled(self.storage.list_with_options(options))
-                    .await
-                    .map_err(unavailable)?;
-                let listed: js_sys::Map = listed.unchecked_into();
                 let mut count = 0;
-                for key in listed.keys() {
+                for key in self.list(options).await? {
                     count += 1;
-                    let Some(key) = key.ok().and_then(|key| key.as_string()) else {
-                        continue;
-                    };
                     after = Some(key.clone());
                     if !key.starts_with(RESERVED) {
                         keys.push(key);
@@ -127,18 +138,11 @@ impl StoragePort for ObjectStorage {
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         Box::pin(async move {
             let turn = self.updates.turn();
+            // The application's code may panic, in the step or beside it.
+            task::guard(&turn);
             turn.begin().await;
-            let present = self.read(key).await;
-            let outcome = match present {
-                Ok(present) => {
-                    // The application's code: it may panic.
-                    let change = task::releasing(&turn, || step(present.as_deref()));
-                    self.write(key, change).await
-                }
-                Err(error) => Err(error),
-            };
-            turn.end();
-            outcome
+            let present = self.read(key).await?;
+            self.write(key, step(present.as_deref())).await
         })
     }
 }

@@ -7,11 +7,12 @@
 //! was made in its own context.
 //!
 //! **The contract:** a panic ends its own task and nothing else. The task is asked
-//! for its last words ([`panicked`]); what it held is released there.
+//! for its last words ([`panicked`]); the turns that it held or waited for are given
+//! back there.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -40,53 +41,111 @@ pub struct Task {
 
 struct Work {
     future: LocalFuture,
-    last_words: LastWords,
+    safeguard: Safeguard,
     waker: Waker,
 }
 
-/// What is being polled. A panic unwinds nothing, so what it shall leave in order
-/// is noted here.
-struct Polled {
+/// What is left of a task after a panic, which unwinds nothing.
+struct Safeguard {
     last_words: LastWords,
-    /// Turns that code of the application must not keep.
-    at_risk: Vec<Rc<Turn>>,
+    /// The turns that it holds or waits for, beside those of its last words.
+    turns: Vec<Weak<Turn>>,
 }
 
 thread_local! {
-    /// What the event at hand has become, until it is begun.
-    static OFFERED: Cell<Option<(LocalFuture, LastWords)>> = const { Cell::new(None) };
-    /// Innermost last: polling may spawn, and what is spawned is polled at once.
-    static POLLED: RefCell<Vec<Polled>> = const { RefCell::new(Vec::new()) };
+    /// What is to be run beside the event at hand, until the shim begins it.
+    static SPAWNED: Cell<Option<Event>> = const { Cell::new(None) };
+    /// Of what is being polled. Innermost last: polling may spawn, and what is
+    /// spawned is polled at once.
+    static POLLED: RefCell<Vec<Safeguard>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Makes an event a task, with its answer and what it answers after a panic. The
-/// shim begins it as soon as this call from it is over.
-pub(crate) fn offer(
-    future: impl Future<Output = JsValue> + 'static,
-    last_words: impl FnOnce(&str) -> JsValue + 'static,
-) {
-    OFFERED.set(Some((Box::pin(future), Box::new(last_words))));
+/// What becomes a task: its answer, and what it answers after a panic.
+pub(crate) struct Event {
+    future: LocalFuture,
+    last_words: LastWords,
 }
 
-/// Begins what was offered: the answer, or the task that will have it.
+impl Event {
+    pub(crate) fn new(
+        future: impl Future<Output = JsValue> + 'static,
+        last_words: impl FnOnce(&str) -> JsValue + 'static,
+    ) -> Self {
+        Self {
+            future: Box::pin(future),
+            last_words: Box::new(last_words),
+        }
+    }
+
+    /// An event with nobody to answer to.
+    pub(crate) fn silent(
+        future: impl Future<Output = ()> + 'static,
+        last_words: impl FnOnce(&str) + 'static,
+    ) -> Self {
+        let future = async move {
+            future.await;
+            JsValue::NULL
+        };
+        Self::new(future, move |panic| {
+            last_words(panic);
+            JsValue::NULL
+        })
+    }
+
+    /// Its answer, or the task that will have it. For the shim alone.
+    pub(crate) fn begin(self) -> JsValue {
+        let wakeup = Arc::new(Wakeup(SendWrapper::new(WakeupState::default())));
+        let work = Work {
+            future: self.future,
+            safeguard: Safeguard {
+                last_words: self.last_words,
+                turns: Vec::new(),
+            },
+            waker: Waker::from(Arc::clone(&wakeup)),
+        };
+        match work.poll() {
+            Ok(answer) => answer,
+            Err(work) => JsValue::from(Task {
+                work: RefCell::new(Some(work)),
+                wakeup,
+            }),
+        }
+    }
+
+    /// Runs it beside the event that is being handled now. Returns `false` where
+    /// there is none; then it is dropped.
+    pub(crate) fn spawn(self) -> bool {
+        SPAWNED.set(Some(self));
+        let is_begun = js::spawn();
+        SPAWNED.take();
+        is_begun
+    }
+
+    /// Runs it as a task of its own and waits for its end, by a panic too.
+    pub(crate) async fn run(self) {
+        let ended = Rc::new(Ended::default());
+        let (done, broken) = (Rc::clone(&ended), Rc::clone(&ended));
+        let Self { future, last_words } = self;
+        let event = Self::silent(
+            async move {
+                future.await;
+                done.set();
+            },
+            move |panic| {
+                last_words(panic);
+                broken.set();
+            },
+        );
+        if event.spawn() {
+            std::future::poll_fn(|cx| ended.poll(cx)).await;
+        }
+    }
+}
+
+/// Begins what was spawned.
 #[wasm_bindgen]
 pub fn begin() -> JsValue {
-    let Some((future, last_words)) = OFFERED.take() else {
-        return JsValue::NULL;
-    };
-    let wakeup = Arc::new(Wakeup(SendWrapper::new(WakeupState::default())));
-    let work = Work {
-        future,
-        last_words,
-        waker: Waker::from(Arc::clone(&wakeup)),
-    };
-    match work.poll() {
-        Ok(answer) => answer,
-        Err(work) => JsValue::from(Task {
-            work: RefCell::new(Some(work)),
-            wakeup,
-        }),
-    }
+    SPAWNED.take().map_or(JsValue::NULL, Event::begin)
 }
 
 /// The answer of the task that has just panicked; `undefined` when it was no panic:
@@ -96,36 +155,30 @@ pub fn panicked() -> JsValue {
     let Some(panic) = log::take_panic() else {
         return JsValue::UNDEFINED;
     };
-    let Some(polled) = POLLED.with_borrow_mut(Vec::pop) else {
+    let Some(Safeguard { last_words, turns }) = POLLED.with_borrow_mut(Vec::pop) else {
         tracing::error!(panic = escaped(&panic), "a panic outside of an event");
         return JsValue::NULL;
     };
-    for turn in polled.at_risk {
+    for turn in turns.iter().filter_map(Weak::upgrade) {
         turn.end();
     }
-    (polled.last_words)(&panic)
+    last_words(&panic)
 }
 
 impl Work {
     /// Polls once; gives itself back while there is no answer.
     fn poll(mut self) -> Result<JsValue, Self> {
         time::forget_now();
-        let last_words = self.last_words;
-        POLLED.with_borrow_mut(|polled| {
-            polled.push(Polled {
-                last_words,
-                at_risk: Vec::new(),
-            });
-        });
+        POLLED.with_borrow_mut(|polled| polled.push(self.safeguard));
         let outcome = self
             .future
             .as_mut()
             .poll(&mut Context::from_waker(&self.waker));
-        let polled = POLLED.with_borrow_mut(Vec::pop);
-        match (outcome, polled) {
+        let safeguard = POLLED.with_borrow_mut(Vec::pop);
+        match (outcome, safeguard) {
             (Poll::Ready(answer), _) => Ok(answer),
-            (Poll::Pending, Some(Polled { last_words, .. })) => {
-                self.last_words = last_words;
+            (Poll::Pending, Some(safeguard)) => {
+                self.safeguard = safeguard;
                 Err(self)
             }
             (Poll::Pending, None) => unreachable!("what was pushed above is popped here"),
@@ -169,48 +222,7 @@ impl Task {
 /// platform lets it: on after the answer (`waitUntil`). Returns `false` where
 /// no event is being handled; then it is dropped.
 pub fn spawn(future: impl Future<Output = ()> + 'static) -> bool {
-    spawn_with(future, |_| {})
-}
-
-fn spawn_with(
-    future: impl Future<Output = ()> + 'static,
-    last_words: impl FnOnce(&str) + 'static,
-) -> bool {
-    offer(
-        async move {
-            future.await;
-            JsValue::NULL
-        },
-        move |panic| {
-            last_words(panic);
-            JsValue::NULL
-        },
-    );
-    let is_begun = js::spawn();
-    OFFERED.take();
-    is_begun
-}
-
-/// Runs a future as a task of its own and waits for its end, by a panic too.
-pub(crate) async fn run(
-    future: impl Future<Output = ()> + 'static,
-    last_words: impl FnOnce(&str) + 'static,
-) {
-    let ended = Rc::new(Ended::default());
-    let (done, broken) = (Rc::clone(&ended), Rc::clone(&ended));
-    let is_begun = spawn_with(
-        async move {
-            future.await;
-            done.set();
-        },
-        move |panic| {
-            last_words(panic);
-            broken.set();
-        },
-    );
-    if is_begun {
-        std::future::poll_fn(|cx| ended.poll(cx)).await;
-    }
+    Event::silent(future, |_| {}).spawn()
 }
 
 /// Whether a task has ended.
@@ -237,20 +249,15 @@ impl Ended {
     }
 }
 
-/// Runs code of the application; a turn that it panics in is ended by
-/// [`panicked`].
-pub(crate) fn releasing<R>(turn: &Rc<Turn>, code: impl FnOnce() -> R) -> R {
-    let with_innermost = |change: &dyn Fn(&mut Vec<Rc<Turn>>)| {
-        POLLED.with_borrow_mut(|polled| {
-            if let Some(polled) = polled.last_mut() {
-                change(&mut polled.at_risk);
-            }
-        });
-    };
-    with_innermost(&|at_risk| at_risk.push(Rc::clone(turn)));
-    let outcome = code();
-    with_innermost(&|at_risk| drop(at_risk.pop()));
-    outcome
+/// A turn that the task at hand takes beside code of the application: when that
+/// panics, the turn is given back.
+pub(crate) fn guard(turn: &Rc<Turn>) {
+    POLLED.with_borrow_mut(|polled| {
+        if let Some(Safeguard { turns, .. }) = polled.last_mut() {
+            turns.retain(|held| held.strong_count() > 0);
+            turns.push(Rc::downgrade(turn));
+        }
+    });
 }
 
 /// Wakes a task: a note before anyone listens, later a call.

@@ -92,7 +92,7 @@ impl Future for Sleep {
                 }
             });
             Timer {
-                id: js::set_timeout(&callback, millis),
+                id: set_timeout(&callback, millis, &state),
                 state,
                 _callback: callback,
             }
@@ -105,11 +105,19 @@ impl Future for Sleep {
     }
 }
 
+/// Where the platform gives no more timers, the time is over at once.
+fn set_timeout(callback: &Closure<dyn FnMut()>, millis: f64, state: &State) -> JsValue {
+    js::set_timeout(callback, millis).unwrap_or_else(|_| {
+        state.is_over.set(true);
+        JsValue::UNDEFINED
+    })
+}
+
 impl Drop for Timer {
     fn drop(&mut self) {
-        // A task runs and ends in the context that its timers belong to.
         if !self.state.is_over.get() {
-            js::clear_timeout(&self.id);
+            // It fails in another context than the timer's, which is over then.
+            let _ = js::clear_timeout(&self.id);
         }
     }
 }

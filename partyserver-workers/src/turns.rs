@@ -9,20 +9,29 @@ use std::task::{Poll, Waker};
 #[derive(Default)]
 pub(crate) struct Turns {
     is_busy: Cell<bool>,
-    waiting: RefCell<VecDeque<Rc<Waiter>>>,
+    waiting: RefCell<VecDeque<Rc<Place>>>,
 }
 
+/// Where a turn stands.
 #[derive(Default)]
-struct Waiter {
-    is_granted: Cell<bool>,
+struct Place {
+    stage: Cell<Stage>,
     waker: Cell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Stage {
+    #[default]
+    Waiting,
+    Held,
+    Over,
 }
 
 /// One turn: asked for once, and given back by [`Turn::end`] or when it is dropped.
 /// Whoever cleans up after a panic holds it too, because the panic drops nothing.
 pub(crate) struct Turn {
     turns: Rc<Turns>,
-    waiter: Rc<Waiter>,
+    place: Rc<Place>,
 }
 
 impl Turns {
@@ -33,15 +42,15 @@ impl Turns {
     pub(crate) fn turn(self: &Rc<Self>) -> Rc<Turn> {
         Rc::new(Turn {
             turns: Rc::clone(self),
-            waiter: Rc::default(),
+            place: Rc::default(),
         })
     }
 
-    fn wait(&self, waiter: Rc<Waiter>) {
-        self.waiting.borrow_mut().push_back(waiter);
+    fn wait(&self, place: Rc<Place>) {
+        self.waiting.borrow_mut().push_back(place);
     }
 
-    fn next(&self) -> Option<Rc<Waiter>> {
+    fn next(&self) -> Option<Rc<Place>> {
         self.waiting.borrow_mut().pop_front()
     }
 }
@@ -49,14 +58,14 @@ impl Turns {
 impl Turn {
     /// Waits until it is this one's turn.
     pub(crate) async fn begin(&self) {
-        let Waiter { is_granted, waker } = &*self.waiter;
+        let Place { stage, waker } = &*self.place;
         if !self.turns.is_busy.replace(true) {
-            is_granted.set(true);
+            stage.set(Stage::Held);
             return;
         }
-        self.turns.wait(Rc::clone(&self.waiter));
+        self.turns.wait(Rc::clone(&self.place));
         std::future::poll_fn(|cx| {
-            if is_granted.get() {
+            if stage.get() == Stage::Held {
                 return Poll::Ready(());
             }
             waker.set(Some(cx.waker().clone()));
@@ -65,17 +74,16 @@ impl Turn {
         .await;
     }
 
-    /// Gives the turn to the next; nothing happens when it is not held.
+    /// Gives the turn to the next, or up while it waits for it.
     pub(crate) fn end(&self) {
-        if !self.waiter.is_granted.replace(false) {
+        if self.place.stage.replace(Stage::Over) != Stage::Held {
             return;
         }
         while let Some(next) = self.turns.next() {
-            // Held by nobody else: it was dropped while it waited.
-            if Rc::strong_count(&next) == 1 {
+            if next.stage.get() == Stage::Over {
                 continue;
             }
-            next.is_granted.set(true);
+            next.stage.set(Stage::Held);
             if let Some(waker) = next.waker.take() {
                 waker.wake();
             }

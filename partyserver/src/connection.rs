@@ -63,13 +63,17 @@ impl Connection {
         serde_json::from_str(state.as_ref()?.get()).ok()
     }
 
-    /// Sets the connection's state. It survives hibernation. Keep it small: on
-    /// Workers it shares the 16 KiB of a socket's attachment.
+    /// Sets the connection's state: at most 64 KiB of JSON. It survives
+    /// hibernation. Keep it small: on Workers what does not fit into the 16 KiB of
+    /// a socket's attachment is written to the room's storage.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON.
-    pub fn set_state(&self, state: &impl Serialize) -> serde_json::Result<()> {
+    /// [`StateError`]; then the earlier state is still there.
+    pub fn set_state(&self, state: &impl Serialize) -> Result<(), StateError> {
         let raw = serde_json::value::to_raw_value(state)?;
+        if raw.get().len() > MAX_STATE_BYTES {
+            return Err(StateError::TooLarge);
+        }
         *self.record().lock_state() = Some(raw);
         self.0.record_changed();
         Ok(())
@@ -78,11 +82,11 @@ impl Connection {
     /// Replaces the state by what `update` makes of it, and returns the new one.
     ///
     /// # Errors
-    /// When the value cannot be written as JSON.
+    /// Those of [`Connection::set_state`].
     pub fn update_state<T: Serialize + DeserializeOwned>(
         &self,
         update: impl FnOnce(Option<T>) -> T,
-    ) -> serde_json::Result<T> {
+    ) -> Result<T, StateError> {
         let state = update(self.state());
         self.set_state(&state)?;
         Ok(state)
@@ -156,6 +160,20 @@ impl fmt::Debug for Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection has ended")]
 pub struct SendError;
+
+/// The state was not set; the caller is at fault.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// The value can't be written as JSON.
+    #[error("the state can't be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It has more than 65,536 bytes of JSON.
+    #[error("a connection's state must have at most 64 KiB of JSON")]
+    TooLarge,
+}
+
+const MAX_STATE_BYTES: usize = 64 * 1024;
 
 /// For hosts: what must still be there when a room wakes.
 #[derive(Debug)]

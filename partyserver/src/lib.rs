@@ -62,7 +62,7 @@ pub mod testing;
 pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};
 pub use close::{Close, CloseEvent};
-pub use connection::{Connection, SendError};
+pub use connection::{Connection, SendError, StateError};
 pub use context::{Context, Lobby};
 pub use cors::{Cors, Origins};
 pub use error::{Error, Result};

@@ -12,7 +12,7 @@ use crate::maybe_send::MaybeSend;
 ///
 /// A write that returned is durable: it is on disk before the call ends.
 /// A key is at most 2,048 bytes, a value at most 2 MiB of JSON text, as on
-/// Durable Objects.
+/// Durable Objects. Keys that begin with `__ps_` are the host's own.
 #[derive(Clone)]
 pub struct Storage(Arc<dyn StoragePort>);
 
@@ -132,8 +132,9 @@ pub enum Change {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
-    /// The key is empty or over 2,048 bytes. The caller is at fault.
-    #[error("a key must have 1 to 2048 bytes")]
+    /// The key is empty, over 2,048 bytes, or begins with `__ps_`. The caller is
+    /// at fault.
+    #[error("a key must have 1 to 2048 bytes and not begin with __ps_")]
     Key,
     /// The value's JSON is over 2 MiB. The caller is at fault.
     #[error("a value must have at most 2 MiB of JSON")]
@@ -155,11 +156,14 @@ impl From<serde_json::Error> for StorageError {
     }
 }
 
+/// For hosts: keys that begin so are their own. No code of a room reaches them.
+pub const RESERVED: &str = "__ps_";
+
 const MAX_KEY_BYTES: usize = 2048;
 const MAX_VALUE_BYTES: usize = 2 * 1024 * 1024;
 
 fn check_key(key: &str) -> Result<(), StorageError> {
-    if key.is_empty() || key.len() > MAX_KEY_BYTES {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES || key.starts_with(RESERVED) {
         Err(StorageError::Key)
     } else {
         Ok(())

@@ -16,7 +16,7 @@ pub use crate::connection::ConnectionRecord;
 use crate::connection::{Connection, SendError};
 pub use crate::connection_id::{may_share, requested_id};
 pub use crate::maybe_send::UpdateStep;
-pub use crate::storage::Change;
+pub use crate::storage::{Change, RESERVED};
 pub use crate::stream_end::ending;
 
 use crate::locals::Locals;

@@ -26,6 +26,8 @@ pub(super) fn text(wrangler: &Wrangler) -> String {
         );
     }
     let date = &wrangler.compatibility_date;
+    // Both write strings in quotes.
+    let flags = &wrangler.compatibility_flags;
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
 
@@ -47,6 +49,7 @@ const worker :Workerd.Worker = (
     (name = "index_bg.wasm", wasm = embed "index_bg.wasm"),
   ],
   compatibilityDate = {date:?},
+  compatibilityFlags = {flags:?},
   globalOutbound = "network",
   durableObjectStorage = (localDisk = "storage"),
   durableObjectNamespaces = [

@@ -9,6 +9,7 @@ use crate::Result;
 /// The parts of a deployment that the build and workerd need.
 pub(super) struct Wrangler {
     pub(super) compatibility_date: String,
+    pub(super) compatibility_flags: Vec<String>,
     /// Bindings to namespaces: their names and classes.
     pub(super) objects: Vec<(String, String)>,
 }
@@ -28,7 +29,12 @@ impl Wrangler {
             .into_iter()
             .flatten()
             .map(|binding| Ok((member(binding, "name")?, member(binding, "class_name")?)));
+        let flags = config["compatibility_flags"].as_array();
+        let flags = flags.into_iter().flatten();
         Ok(Self {
+            compatibility_flags: flags
+                .filter_map(|flag| Some(flag.as_str()?.to_owned()))
+                .collect(),
             compatibility_date: member(&config, "compatibility_date")?,
             objects: objects.collect::<Result<_>>()?,
         })
