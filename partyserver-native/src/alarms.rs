@@ -14,7 +14,7 @@ use crate::store::{Alarm, RoomName};
 #[derive(Default)]
 pub(crate) struct Alarms {
     changed: Arc<Notify>,
-    /// The alarms at work: running now, or failed and to be tried again.
+    /// The alarms at work: due, running now, or failed and to be tried again.
     at_work: Mutex<HashMap<RoomName, AtWork>>,
 }
 
@@ -29,9 +29,11 @@ struct AtWork {
 enum Stage {
     /// It failed, and is tried again when it is due.
     Waiting,
+    /// Its hook waits for its turn.
+    Due,
     /// Its hook runs, or what came of it is not stored yet.
     Running,
-    /// Likewise, and the room's alarm was set anew or removed meanwhile.
+    /// It was due or running when the room's alarm was set anew or removed.
     Replaced,
 }
 
@@ -63,18 +65,27 @@ impl Alarms {
         };
         let entry = AtWork {
             id: alarm.id,
-            stage: Stage::Running,
+            stage: Stage::Due,
             failures,
         };
         at_work.insert(alarm.room.clone(), entry);
         true
     }
 
+    /// It is the turn of the room's alarm. Returns `false` when it was set anew or
+    /// removed while it waited.
+    pub(crate) fn ring(&self, room: &RoomName) -> bool {
+        let mut at_work = self.lock();
+        let entry = at_work.get_mut(room);
+        let entry = entry.filter(|entry| entry.stage == Stage::Due);
+        entry.map(|entry| entry.stage = Stage::Running).is_some()
+    }
+
     /// Whether this very alarm runs now.
     pub(crate) fn is_running(&self, alarm: &Alarm) -> bool {
         let at_work = self.lock();
         let entry = at_work.get(&alarm.room);
-        entry.is_some_and(|entry| entry.id == alarm.id && entry.stage != Stage::Waiting)
+        entry.is_some_and(|entry| entry.id == alarm.id && entry.stage == Stage::Running)
     }
 
     /// How many are running.
@@ -98,7 +109,7 @@ impl Alarms {
         {
             let mut at_work = self.lock();
             match at_work.get_mut(room) {
-                Some(entry) if next == Next::Again && entry.stage == Stage::Running => {
+                Some(entry) if next == Next::Again && entry.stage != Stage::Replaced => {
                     entry.stage = Stage::Waiting;
                     entry.failures += 1;
                 }

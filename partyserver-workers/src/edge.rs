@@ -169,13 +169,7 @@ impl Incoming {
             Err(failure) => return refused(failure.to_refusal(party.name(), &room.name)),
         };
         let (head, ()) = handshake.into_parts();
-        let handoff = handoff::write(
-            &head,
-            &lobby,
-            answer_headers,
-            true,
-            protocol.clone(),
-        );
+        let handoff = handoff::write(&head, &lobby, answer_headers, true, protocol.clone());
         let handoff = match handoff {
             Ok(handoff) => handoff,
             Err(error) => return refused(broken(&error.into(), party, room)),

@@ -60,7 +60,9 @@ pub fn serve(make: impl FnOnce(&Env) -> Result<Parties, ConfigError> + 'static) 
 fn site(env: &JsValue) -> Result<Rc<Site>, String> {
     SITE.with(|site| {
         site.get_or_init(|| {
-            let make = MAKE.take().ok_or("main does not call serve, or what it serves has panicked")?;
+            let make = MAKE
+                .take()
+                .ok_or("main does not call serve, or what it serves has panicked")?;
             let parties = make(&Env(env.clone())).map_err(|error| error.to_string())?;
             Ok(Rc::new(parties.build(&js::namespaces(env))?))
         })

@@ -24,10 +24,9 @@ pub(crate) fn headers(head: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut lines = head.split('\n');
     while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-        if let (Ok(name), Some(value)) = (
-            HeaderName::from_bytes(name.as_bytes()),
-            from_latin1(value),
-        ) {
+        if let (Ok(name), Some(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), from_latin1(value))
+        {
             headers.append(name, value);
         }
     }
@@ -150,7 +149,12 @@ impl Chunks {
     /// Drops the body: the client is gone.
     pub fn cancel(&self) {
         // After a panic of the body it is borrowed for good.
-        let body = self.0.body.try_borrow_mut().ok().and_then(|mut body| body.take());
+        let body = self
+            .0
+            .body
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut body| body.take());
         drop(body);
         if let Some(waker) = self.0.waker.take() {
             waker.wake();

@@ -9,9 +9,7 @@ use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use http::StatusCode;
-use partyserver::host::{
-    ConnectionPort, ConnectionRecord, failure_text, may_share, requested_id,
-};
+use partyserver::host::{ConnectionPort, ConnectionRecord, failure_text, may_share, requested_id};
 use partyserver::instance::{Connecting, Instance};
 use partyserver::{
     Attachments, BoxFuture, Close, CloseEvent, Connection, Error, Handshake, Hibernation,

@@ -170,7 +170,8 @@ impl PartyOptions {
 
     /// How many bytes may wait for a client that reads slowly. Past it, or past
     /// 16,384 messages, the socket is closed with 1013. On Workers the platform's
-    /// own limits count. Default: 4 MiB.
+    /// own limits count for that, and this is how many bytes of a client may wait
+    /// to be handled: its socket can't be left unread there. Default: 4 MiB.
     #[must_use]
     pub fn with_max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;

@@ -3,6 +3,7 @@
 use crate::cases::cases;
 use crate::client::http::exchange;
 use crate::client::ws::{Frame, frame, text_frame};
+use crate::host::Host;
 use crate::world::Shared;
 
 cases! {
@@ -10,8 +11,35 @@ cases! {
         headers_too_large, url_too_long, room_name_too_long, a_head_too_large_of_an_upgrade, too_many_headers, body_too_large, message_too_large,
         fragments_too_large, a_slow_body_holds_up_nobody, connections_per_room, slow_reader,
         a_slow_reader_is_closed, host_names, refused_sockets_are_capped,
-        a_refused_socket_can_flood_in_vain,
+        a_refused_socket_can_flood_in_vain, frames_that_wait_are_limited,
     ],
+}
+
+async fn frames_that_wait_are_limited(world: Shared) {
+    const LARGE: usize = 900_000;
+    let path = "/parties/slow/flooded";
+    let mut socket = world.open(path).await;
+    socket.text("wait").await;
+    for _ in 0..3 {
+        socket.text(&"a".repeat(LARGE)).await;
+    }
+    match world.start.served.host {
+        // The socket is not read while the hook runs.
+        Host::Native => {
+            let large = LARGE.to_string();
+            crate::world::eventually("all of it is handled", || async {
+                let seen = world.get(path).send().await.json();
+                seen == serde_json::json!(["wait", large, large, large])
+            })
+            .await;
+        }
+        // The platform reads on.
+        Host::Workers => assert_eq!(socket.closed().await.0, Some(1013)),
+    }
+    let mut too_large = world.open(path).await;
+    too_large.text("wait").await;
+    too_large.text(&"a".repeat(2_000_000)).await;
+    assert_eq!(too_large.closed().await.0, Some(1009));
 }
 
 async fn headers_too_large(world: Shared) {

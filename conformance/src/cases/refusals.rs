@@ -11,7 +11,8 @@ cases! {
         no_token, bad_token, expired_token, two_carriers, bearer_without_token, dpop_scheme,
         too_long_token, missing_scope, not_the_owner, unknown_party, bad_upgrade,
         handshake_form, failing_hooks, failing_gates_and_admissions,
-        failing_hooks_that_answer_nobody, a_panic_stays_in_its_room, expiry_on_a_live_socket,
+        failing_hooks_that_answer_nobody, a_panic_stays_in_its_room, a_panic_beside_a_write,
+        answers_that_http_does_not_know, expiry_on_a_live_socket,
         an_end_beyond_all_time, expiry_is_not_queued_behind_a_flood,
         the_same_expired_token_a_fifth_time, challenges_are_well_formed, head_answers_as_get,
         basic_and_unknown_schemes_are_no_token, anonymous_is_only_no_token,
@@ -334,6 +335,37 @@ async fn a_panic_stays_in_its_room(world: Shared) {
     }
     bystander.text("after").await;
     assert_eq!(bystander.json().await["instance"], before);
+}
+
+async fn a_panic_beside_a_write(world: Shared) {
+    let path = "/parties/faulty/beside";
+    for _ in 0..3 {
+        let panicked = world.get(&format!("{path}/panic-beside-a-write"));
+        assert_eq!(panicked.status().await, 500);
+        // The next write does not wait for one that will never end.
+        let written = world.get(&format!("{path}/write")).send().await;
+        assert_eq!(written.status, 200, "{}", written.text());
+    }
+}
+
+async fn answers_that_http_does_not_know(world: Shared) {
+    let mut bystander = world.open("/parties/faulty/answers").await;
+    bystander.text("before").await;
+    let before = bystander.json().await;
+    for (status, expected) in [
+        (204, [204, 204]),
+        (205, [205, 205]),
+        (304, [304, 304]),
+        // A host may send what has no meaning yet, or say that it can't.
+        (600, [600, 500]),
+        (999, [999, 500]),
+    ] {
+        let path = format!("/parties/faulty/answers/answer-{status}");
+        let answered = world.get(&path).status().await;
+        assert!(expected.contains(&answered), "{status}: {answered}");
+    }
+    bystander.text("after").await;
+    assert_eq!(bystander.json().await, before);
 }
 
 async fn expiry_on_a_live_socket(world: Shared) {

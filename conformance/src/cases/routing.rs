@@ -12,7 +12,7 @@ cases! {
     "PartyServer 19-27" => [
         connection_state, failing_start_is_tried_again, names_in_hooks, state_when_hibernating,
     ],
-    "PartyServer 28-31" => [alarm],
+    "PartyServer 28-31" => [alarm, an_alarm_removed_while_it_waits],
     "PartyServer 59-69" => [tags, uri, props],
     "Routing" => [paths, extra_segments_and_trailing_question_mark, raw_room_names, upgrade_header_case],
 }
@@ -109,6 +109,18 @@ async fn state_when_hibernating(world: Shared) {
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     socket.text("get").await;
     assert_eq!(socket.json().await, json!({"count": 2}));
+}
+
+async fn an_alarm_removed_while_it_waits(world: Shared) {
+    let path = "/parties/slow/alarmed";
+    let nothing = serde_json::json!([]);
+    let answer = world.get(&format!("{path}/alarm")).send().await;
+    assert_eq!(answer.json(), nothing);
+    // What waited for the hook's end has had its turn by the end of this one's.
+    let mut socket = world.open(path).await;
+    socket.text("wait").await;
+    let seen = world.get(path).send().await.json();
+    assert_eq!(seen, serde_json::json!(["wait"]));
 }
 
 async fn alarm(world: Shared) {

@@ -15,8 +15,51 @@ cases! {
         close_without_code, close_hook_fails, close_hook_closes, own_public_id,
         same_subject_may_share_an_id, another_subject_gets_a_fresh_id, many_messages_keep_order,
         large_messages, ping_is_answered, fragments, protocol_errors_close, upgrade_at_root,
-        a_closed_socket_leaves_the_room,
+        a_closed_socket_leaves_the_room, frames_before_a_close_are_handled,
+        a_client_that_never_answers_a_close,
     ],
+}
+
+async fn frames_before_a_close_are_handled(world: Shared) {
+    for party in ["slow", "hibernating-slow"] {
+        let path = format!("/parties/{party}/hasty");
+        let mut socket = world.open(&path).await;
+        for text in ["wait", "second", "third"] {
+            socket.text(text).await;
+        }
+        socket.close(1000, "").await;
+        assert_eq!(socket.closed().await.0, Some(1000), "{party}");
+        crate::world::eventually("all of it was handled in order", || async {
+            world.get(&path).send().await.json() == json!(["wait", "second", "third", "closed"])
+        })
+        .await;
+    }
+}
+
+async fn a_client_that_never_answers_a_close(world: Shared) {
+    for party in ["slow", "hibernating-slow"] {
+        let path = format!("/parties/{party}/mute");
+        let mut socket = world.open(&path).await;
+        socket.text("close").await;
+        assert_eq!(socket.closed().await.0, Some(4000), "{party}");
+        crate::world::eventually("the room is told of its end", || async {
+            world.get(&path).send().await.json() == json!(["close", "closed"])
+        })
+        .await;
+        // It is told once.
+        drop(socket);
+        socket_count(&world, &path).await;
+    }
+}
+
+/// What the room has seen, a while after it was told of the end.
+async fn socket_count(world: &World, path: &str) {
+    let mut other = world.open(path).await;
+    other.text("another").await;
+    crate::world::eventually("another is handled", || async {
+        world.get(path).send().await.json() == json!(["close", "closed", "another"])
+    })
+    .await;
 }
 
 async fn early_frames_in_order(world: Shared) {

@@ -9,7 +9,9 @@ use crate::cases::cases;
 use crate::world::Shared;
 
 cases! {
-    "Streamed answers" => [end_with_the_token, end_when_the_room_moves],
+    "Streamed answers" => [
+        end_with_the_token, end_when_the_room_moves, end_with_their_clients,
+    ],
 }
 
 async fn end_with_the_token(world: Shared) {
@@ -25,6 +27,21 @@ async fn end_when_the_room_moves(world: Shared) {
     // This one is the former owner's before it begins.
     let nothing = broken_off(&mut after).await;
     assert!(!nothing.contains("tick"), "{nothing}");
+}
+
+async fn end_with_their_clients(world: Shared) {
+    let alice = world.alice();
+    let count = || async {
+        let path = "/parties/streams/left/count";
+        world.get(path).bearer(&alice).send().await.json()
+    };
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        streams.push(begin(&world, "/parties/streams/left", &alice).await);
+    }
+    assert_eq!(count().await, 3);
+    drop(streams);
+    crate::world::eventually("their bodies are dropped", || async { count().await == 0 }).await;
 }
 
 async fn request(world: &Shared, path: &str, token: &str) -> TcpStream {

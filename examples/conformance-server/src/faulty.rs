@@ -1,9 +1,10 @@
 //! `faulty`: hooks that fail, panic, or never end.
 
+use futures_util::future::join;
 use http::Uri;
 use partyserver::{
-    Admission, CloseEvent, ConnectGate, Connection, Context, Error, Handshake, Lobby, Message,
-    Request, RequestGate, Response, Result, Server, Update, json,
+    Admission, Body, CloseEvent, ConnectGate, Connection, Context, Error, Handshake, Lobby,
+    Message, Request, RequestGate, Response, Result, Server, Update, json,
 };
 use serde_json::json as value;
 
@@ -73,7 +74,24 @@ impl Server for Faulty {
         match request.uri().path().rsplit('/').next().unwrap_or_default() {
             "alarm" => cx.room().set_alarm(cx.now()).await?,
             "event" => cx.room().post(&"an event")?,
-            how => fail(how).await?,
+            "write" => count(cx).await?,
+            // Two at once: one is dropped where the other panics.
+            "panic-beside-a-write" => {
+                let writes = join(count(cx), count(cx));
+                let panics = async {
+                    cx.room().storage().get::<u64>(RAN).await?;
+                    fail("panic").await
+                };
+                let _ = join(writes, panics).await;
+            }
+            how => match how.strip_prefix("answer-") {
+                Some(status) => {
+                    let mut answer = Response::new(Body::from("a body"));
+                    *answer.status_mut() = status.parse()?;
+                    return Ok(answer);
+                }
+                None => fail(how).await?,
+            },
         }
         let ran: u64 = cx.room().storage().get(RAN).await?.unwrap_or_default();
         json(&value!({ "instance": self.instance, "ran": ran }))

@@ -15,7 +15,7 @@ use partyserver::{
 
 use crate::{
     Alarm, Before, Closing, Echo, FailingStart, Faulty, OnStartServer, PrivateProbe, Probe, Props,
-    Stateful, Streams, Tags,
+    Slow, Stateful, Streams, Tags,
 };
 
 /// Registers the parties. `variable` reads the host's variables, and `build` makes
@@ -56,7 +56,7 @@ pub fn parties<R: PartyRegistry>(
     let streams = {
         let options = default.clone();
         move || {
-            let owned = WithOwnership::with_options(Streams, claimed());
+            let owned = WithOwnership::with_options(Streams::default(), claimed());
             WithAuth::new(owned, options.clone())
         }
     };
@@ -143,6 +143,16 @@ pub fn parties<R: PartyRegistry>(
             "faulty",
             plain().with_turn_limit(Duration::from_secs(1)),
             Faulty::default,
+        )
+        .party_with(
+            "slow",
+            plain().with_max_queued_bytes(2 << 20),
+            Slow::default,
+        )
+        .party_with(
+            "hibernating-slow",
+            plain().with_hibernation(hibernating(1)),
+            Slow::default,
         )
         .party("alarm", Alarm::default)
         .party_with(

@@ -2,32 +2,44 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
 
 use agents_oauth2_jwt_bearer::{AuthHooks, Overwrite, OwnershipHooks, RoomOwnership};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
-use partyserver::{Body, Context, Error, Request, Response, Result, Server};
+use partyserver::{Body, Context, Error, Request, Response, Result, Server, json};
 
 /// Answers by one word and a silence without end. A path may ask for a failure,
-/// or for the room to be given to bob first.
-#[derive(Debug)]
-pub struct Streams;
+/// for the room to be given to bob first, or for the number of answers that are
+/// under way.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// Held by each of them too.
+    under_way: Arc<()>,
+}
 
 impl Server for Streams {
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         match request.uri().path().rsplit('/').next() {
             Some("fails") => return Err(Error::msg("as asked")),
+            Some("count") => return json(&(Arc::strong_count(&self.under_way) - 1)),
             Some("give-away") => cx.room().set_owner("bob", Overwrite::Yes).await?,
             _ => {}
         }
-        Ok(Response::new(Body::stream(OneWord(Some("tick")))))
+        Ok(Response::new(Body::stream(OneWord {
+            word: Some("tick"),
+            _under_way: Arc::clone(&self.under_way),
+        })))
     }
 }
 impl AuthHooks for Streams {}
 impl OwnershipHooks for Streams {}
 
-struct OneWord(Option<&'static str>);
+struct OneWord {
+    word: Option<&'static str>,
+    _under_way: Arc<()>,
+}
 
 impl HttpBody for OneWord {
     type Data = Bytes;
@@ -37,7 +49,7 @@ impl HttpBody for OneWord {
         mut self: Pin<&mut Self>,
         _: &mut Poller<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        match self.0.take() {
+        match self.word.take() {
             Some(word) => Poll::Ready(Some(Ok(Frame::data(word.into())))),
             None => Poll::Pending,
         }
