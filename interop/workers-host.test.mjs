@@ -1,0 +1,269 @@
+// What can happen to the Rust worker on its platform, beside what clients do.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import WebSocket from 'ws';
+
+import { Issuer } from './support/issuer.mjs';
+import { target } from './support/program.mjs';
+import { AUDIENCE } from './support/server.mjs';
+import { within } from './support/within.mjs';
+import { Workerd } from './support/workerd.mjs';
+
+/** The arguments of the next event of this name. */
+const next = (socket, event) => within(once(socket, event), event);
+
+const BUILT = target('workers/conformance-server');
+
+/** A copy of the built worker, each file changed as told, on a storage of its own. */
+class Variant {
+  static async make(changes) {
+    const folder = await mkdtemp(path.join(tmpdir(), 'workers-host-'));
+    await cp(BUILT, folder, { recursive: true });
+    for (const [file, change] of Object.entries(changes)) {
+      const where = path.join(folder, file);
+      await writeFile(where, change(await readFile(where, 'utf8').catch(() => '')));
+    }
+    return new Variant(folder, await mkdtemp(path.join(folder, 'storage-')));
+  }
+
+  constructor(folder, storage) {
+    this.folder = folder;
+    this.storage = storage;
+  }
+
+  start(env) {
+    const configuration = path.join(this.folder, 'config.capnp');
+    return Workerd.start({ configuration, storage: this.storage, env });
+  }
+
+  remove() {
+    return rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Replaces what must be there once. */
+function replaced(text, from, to) {
+  assert.equal(text.split(from).length, 2, `${from} is not there once`);
+  return text.replace(from, to);
+}
+
+/** Another Worker stands before the rooms and answers some requests by itself. */
+function behind(code) {
+  const forwarder = `export default {
+    async fetch(request, env) {
+      const { pathname } = new URL(request.url);
+      ${code}
+      return env.WORKER.fetch(request);
+    },
+  };`;
+  const service = '(name = "worker", worker = .worker),';
+  const another = '(name = "forwarder", worker = .forwarder),';
+  const configuration = `const forwarder :Workerd.Worker = (
+    modules = [(name = "forwarder.js", esModule = embed "forwarder.js")],
+    compatibilityDate = "2026-11-01",
+    bindings = [
+      (name = "WORKER", service = "worker"),
+      (name = "ROOMS", durableObjectNamespace = (className = "Chat", serviceName = "worker")),
+    ],
+  );`;
+  return {
+    'forwarder.js': () => forwarder,
+    'config.capnp': (text) => {
+      const both = replaced(text, service, `${service} ${another}`);
+      return replaced(both, 'service = "worker")],', 'service = "forwarder")],') + configuration;
+    },
+  };
+}
+
+describe('the host on Workers', { timeout: 120_000 }, () => {
+  let issuer;
+  let env;
+
+  before(async () => {
+    issuer = await Issuer.start();
+    env = { OIDC_ISSUER_URL: issuer.url, OIDC_AUDIENCE: AUDIENCE };
+  });
+  after(() => issuer?.stop());
+
+  /** Runs `body` on a variant, and ends all of it. */
+  const on = async (changes, body) => {
+    const variant = await Variant.make(changes);
+    const server = await variant.start(env);
+    try {
+      await body(server);
+    } finally {
+      await server.kill();
+      await variant.remove();
+    }
+  };
+
+  test('what another Worker passes on for a client proves nothing', async () => {
+    const changes = behind(`
+      const object = env.ROOMS.get(env.ROOMS.idFromName('a'));
+      if (pathname === '/client') return object.fetch(request);
+      const cf = { partyserverAdmitted: true };
+      if (pathname === '/worker') return object.fetch(request.url, { headers: request.headers, cf });
+    `);
+    const handoff = (party, room) => {
+      const claims = { iss: issuer.url, sub: 'victim', aud: AUDIENCE, exp: 4_000_000_000 };
+      const identity = { claims, valid_until: { secs: 4_000_000_000, nanos: 0 } };
+      return JSON.stringify({
+        party,
+        room,
+        method: 'GET',
+        uri: `http://room/parties/${party}/${room}`,
+        headers: [],
+        answer_headers: [],
+        attachments: { 'oauth2.identity': [false, identity] },
+        is_upgrade: false,
+        protocol: null,
+      });
+    };
+    await on(changes, async (server) => {
+      const ask = async (way, given) => {
+        const headers = { 'x-partyserver-secret-handoff': given };
+        const answer = await fetch(`${server.url}/${way}`, { headers });
+        return [answer.status, await answer.text()];
+      };
+      // The hand-off is well formed: a Worker can make one.
+      const [status, text] = await ask('worker', handoff('chat', 'a'));
+      assert.equal(status, 200, text);
+      assert.equal(JSON.parse(text).claims.sub, 'victim');
+      assert.equal((await ask('client', handoff('chat', 'a')))[0], 400);
+      // And each is for one room of one party.
+      assert.equal((await ask('worker', handoff('chat', 'b')))[0], 400);
+      assert.equal((await ask('worker', handoff('plain', 'a')))[0], 400);
+      const whole = await fetch(server.room('chat', 'a'), {
+        headers: { 'x-partyserver-secret-handoff': handoff('chat', 'a') },
+      });
+      assert.equal(whole.status, 401);
+    });
+  });
+
+  test('a trap that is no panic: rooms begin anew, and sockets that sleep are kept', async () => {
+    const changes = {
+      'index.js': (text) =>
+        replaced(
+          text,
+          'webSocketMessage(socket, data) {',
+          `webSocketMessage(socket, data) {
+            if (data === 'trap') {
+              return step(this.#context, () => { throw new WebAssembly.RuntimeError('unreachable'); });
+            }`,
+        ),
+    };
+    await on(changes, async (server) => {
+      const open = async (party, room, token) => {
+        const url = `${server.room(party, room).replace('http', 'ws')}?access_token=${token}`;
+        const socket = new WebSocket(url);
+        socket.on('error', () => {});
+        const welcome = JSON.parse((await next(socket, 'message'))[0]);
+        assert.equal(welcome.type, 'welcome');
+        return socket;
+      };
+      const say = async (socket, text) => {
+        socket.send(text);
+        return JSON.parse((await next(socket, 'message'))[0]);
+      };
+      const [alice, short] = await Promise.all([
+        issuer.token('alice'),
+        issuer.tokenFor('bob', 6),
+      ]);
+      const asleep = await open('hibernate-chat', 'asleep', alice);
+      const expiring = await open('hibernate-chat', 'asleep', short);
+      const awake = await open('chat', 'awake', alice);
+      const trapping = await open('hibernate-chat', 'trapping', alice);
+      const before = await say(asleep, 'before');
+      trapping.send('trap');
+      assert.equal((await say(trapping, 'fine')).sub, 'alice');
+
+      const after = await say(asleep, 'after');
+      assert.equal(after.sub, 'alice');
+      assert.notEqual(after.instance, before.instance);
+      // What was in memory alone is gone, and its client is told.
+      const lost = next(awake, 'close');
+      assert.equal((await fetch(server.room('chat', 'awake'), bearer(alice))).status, 200);
+      assert.equal((await lost)[0], 1011);
+      // The new room keeps the deadlines. After the close frame workerd leaves the
+      // stream of a socket open that nobody uses, so its end is made here.
+      const limit = Date.now() + 10_000;
+      while (expiring.readyState === WebSocket.OPEN && Date.now() < limit) await sleep(50);
+      const ended = next(expiring, 'close');
+      expiring.terminate();
+      assert.equal((await ended)[0], 3000);
+      for (const socket of [asleep, trapping]) socket.terminate();
+    });
+  });
+
+  test('an alarm that meets a wrong configuration is not lost', async () => {
+    const variant = await Variant.make({});
+    try {
+      let server = await variant.start(env);
+      const room = (rest = '') => server.room('alarm', 'kept', rest);
+      assert.equal((await (await fetch(room('/set?ms=1000'))).json()).fired, 0);
+      await server.kill();
+      server = await variant.start({});
+      // It is due, and fails.
+      await sleep(2000);
+      assert.equal((await fetch(room())).status, 500);
+      await server.kill();
+      server = await variant.start(env);
+      const deadline = Date.now() + 30_000;
+      for (;;) {
+        const { fired, fired_in, instance } = await (await fetch(room())).json();
+        if (fired === 1) {
+          assert.ok(fired_in, instance);
+          break;
+        }
+        assert.ok(Date.now() < deadline, 'the alarm never fires');
+        await sleep(200);
+      }
+      await server.kill();
+    } finally {
+      await variant.remove();
+    }
+  });
+
+  test('what is done for a request is dropped when the platform ends the request', async () => {
+    const changes = {
+      ...behind(`if (pathname === '/aborted') {
+        // A body that never ends.
+        const { readable } = new TransformStream();
+        const init = { method: 'POST', body: readable, signal: AbortSignal.timeout(200) };
+        const answer = env.WORKER.fetch('http://rooms/parties/plain/aborted', init);
+        return answer.then(
+          () => new Response('answered'),
+          () => new Response('aborted'),
+        );
+      }`),
+      'index.js': (text) =>
+        replaced(
+          replaced(
+            text,
+            'if (isAborted || task.isOver()) step(next, () => task.free());',
+            `if (isAborted || task.isOver()) step(next, () => task.free());
+            if (isAborted) dropped += 1;`,
+          ),
+          'export default {\n  async fetch(request, env, ctx) {',
+          `let dropped = 0;
+          export default {
+            async fetch(request, env, ctx) {
+              if (request.url.endsWith('/dropped')) return new Response(String(dropped));`,
+        ),
+    };
+    await on(changes, async (server) => {
+      const text = async (where) => (await fetch(`${server.url}${where}`)).text();
+      for (let i = 0; i < 3; i += 1) assert.equal(await text('/aborted'), 'aborted');
+      assert.equal(await text('/dropped'), '3');
+      assert.equal((await fetch(server.room('plain', 'aborted'))).status, 200);
+    });
+  });
+});
+
+const bearer = (token) => ({ headers: { authorization: `Bearer ${token}` } });
