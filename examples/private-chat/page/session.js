@@ -22,6 +22,8 @@ export class Session {
   #metadata;
   #access;
   #loginHint;
+  /** What was asked for beside what is always asked for. */
+  #scope = '';
   #renewal;
 
   /** @param {{issuer: string, audience: string, clientId?: string, scope: string}} config */
@@ -53,6 +55,7 @@ export class Session {
       history.replaceState(null, '', `/${begun?.hash ?? ''}`);
       if (!begun) throw new SignInError('unknown', 'This sign-in was not begun in this window.');
       this.#admit(await this.#finish(answer, begun));
+      this.#scope = begun.scope;
     } else if (this.canSignIn && !sessionStorage.getItem(SIGNED_OUT)) {
       await this.renew();
     }
@@ -90,7 +93,8 @@ export class Session {
     // Who signed out here wants to choose who to be.
     const prompt = sessionStorage.getItem(SIGNED_OUT) ? 'login' : undefined;
     const { url, attempt } = await this.#begin({ prompt }, scope);
-    sessionStorage.setItem(BEGUN, JSON.stringify({ ...attempt, hash: location.hash }));
+    const { hash } = location;
+    sessionStorage.setItem(BEGUN, JSON.stringify({ ...attempt, scope, hash }));
     location.assign(url);
   }
 
@@ -103,13 +107,14 @@ export class Session {
   signOut() {
     this.#access = undefined;
     this.#loginHint = undefined;
+    this.#scope = '';
     sessionStorage.setItem(SIGNED_OUT, 'yes');
   }
 
   async #renew() {
     if (!this.canSignIn) throw new SignInError('login_required');
     const hint = { prompt: 'none', login_hint: this.#loginHint };
-    const { url, attempt } = await this.#begin(hint);
+    const { url, attempt } = await this.#begin(hint, this.#scope);
     const tokens = await this.#finish(await answerInFrame(url), attempt);
     const user = this.#access?.user;
     const { user: newUser } = accessOf(tokens);
@@ -125,7 +130,7 @@ export class Session {
   }
 
   /** The URL of an authorization request, and what its answer is checked with. */
-  async #begin(parameters, scope = '') {
+  async #begin(parameters, scope) {
     if (!isSecureContext) {
       throw new SignInError('insecure', 'Signing in needs https, or the address localhost.');
     }
