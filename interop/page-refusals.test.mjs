@@ -105,7 +105,7 @@ describe('refusals on the page', { timeout: 180_000 }, () => {
     assert.equal(sockets.length, 3);
   });
 
-  test('a missing scope is asked for at the next sign-in', async () => {
+  test('a missing scope is asked for at the next sign-in, and at renewals after it', async () => {
     const answer = {
       status: 403,
       headers: {
@@ -115,16 +115,28 @@ describe('refusals on the page', { timeout: 180_000 }, () => {
     };
     const page = await browser.window();
     await page.route(/\/parties\//, (route) => route.fulfill(answer));
-    await page.routeWebSocket(/\/parties\//, (socket) =>
-      socket.close({ code: 1008, reason: 'insufficient scope' }),
-    );
+    const closes = [
+      { code: 1008, reason: 'insufficient scope' },
+      { code: 3000, reason: 'token expired' },
+    ];
+    await page.routeWebSocket(/\/parties\//, (socket) => {
+      const close = closes.shift();
+      if (close) socket.close(close);
+    });
     await page.goto(server.url);
     await page.getByRole('button', { name: 'Sign in', exact: true }).click();
     await page.getByRole('button', { name: 'Sign in as alice' }).click();
     await page.locator('#detail', { hasText: 'a scope is missing' }).waitFor();
     await page.getByRole('button', { name: 'Sign in again' }).click();
     await page.waitForURL(/\/authorize\?/);
-    assert.equal(new URL(page.url()).searchParams.get('scope'), 'openid chat:write');
+    const scopeOf = (url) => new URL(url).searchParams.get('scope');
+    assert.equal(scopeOf(page.url()), 'openid chat:write');
+    // The room says that the token has expired: it is renewed without the user.
+    const renewal = page.waitForRequest((request) =>
+      /\/authorize\?.*prompt=none/.test(request.url()),
+    );
+    await page.getByRole('button', { name: 'Sign in as alice' }).click();
+    assert.equal(scopeOf((await renewal).url()), 'openid chat:write');
   });
 
   test('a message that is too long comes back to its author', async () => {

@@ -210,6 +210,47 @@ describe('the page', { timeout: 240_000 }, () => {
       await state(page, 'open');
     });
 
+    test('what the operator says is asked for, at each renewal too', async () => {
+      const scoped = await startChat(issuer, {
+        OIDC_CLIENT_ID: 'page',
+        OIDC_SCOPE: 'openid chat:write',
+      });
+      try {
+        const page = await browser.window();
+        await signIn(page, scoped.url, 'alice');
+        const scope = async () => {
+          await page.getByText('Claims of your token').click();
+          return page.locator('#claims dt', { hasText: /^scope$/ }).locator('+ dd').innerText();
+        };
+        assert.equal(await scope(), 'openid chat:write');
+        await page.reload();
+        await state(page, 'open');
+        assert.equal(await scope(), 'openid chat:write');
+      } finally {
+        await scoped.stop();
+      }
+    });
+
+    test('endpoints beside the issuer’s origin are used where the operator names theirs', async () => {
+      const beside = issuer.url.replace('127.0.0.1', 'localhost');
+      const elsewhere = await startChat(issuer, { OIDC_CLIENT_ID: 'page', OIDC_ORIGINS: beside });
+      try {
+        const page = await browser.window();
+        await page.route('**/.well-known/openid-configuration', async (route) => {
+          const metadata = await (await route.fetch()).json();
+          for (const name of ['authorization_endpoint', 'token_endpoint']) {
+            metadata[name] = metadata[name].replace('127.0.0.1', 'localhost');
+          }
+          await route.fulfill({ json: metadata, headers: { 'access-control-allow-origin': '*' } });
+        });
+        const tokens = page.waitForRequest(`${beside}/token`);
+        await signIn(page, elsewhere.url, 'alice');
+        assert.equal((await tokens).method(), 'POST');
+      } finally {
+        await elsewhere.stop();
+      }
+    });
+
     test('without a client a token is pasted, and the reason of its refusal is shown', async () => {
       const pasting = await startChat(issuer, {});
       try {

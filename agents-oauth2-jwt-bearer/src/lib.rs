@@ -44,6 +44,8 @@
 //! | `refused` | info | a request or upgrade was refused, by the gate or the room |
 //! | `sent away` | info | an open connection lost its right to be there |
 //! | `admitted` | debug | the gate let a request or upgrade pass: one for each |
+//! | `an ID token was left out` | info | `x-id-token` did not verify; its `code` says why |
+//! | `the owner can't be read after a claim` | warn | the owner store failed; its `error` |
 //!
 //! A refusal has a stable `code`: that of [`Error`](oauth2_jwt_bearer::Error::code),
 //! `not_owner`, or `hook` where `on_authenticated_connect` or

@@ -128,7 +128,8 @@ impl AuthOptionsBuilder {
         self
     }
 
-    /// Whom tokens must be for.
+    /// Whom tokens must be for. A string is one audience; [`Audience::Client`] is for
+    /// providers whose access tokens have none.
     pub fn audience(mut self, audience: impl Into<Audience>) -> Self {
         self.audience = Some(audience.into());
         self
@@ -140,7 +141,8 @@ impl AuthOptionsBuilder {
         self
     }
 
-    /// Which tokens count as access tokens. Default: what providers issue.
+    /// Which tokens count as access tokens. Default: [`Profile::Interoperable`], what
+    /// providers issue.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
@@ -152,7 +154,8 @@ impl AuthOptionsBuilder {
         self
     }
 
-    /// How long past `exp` a token is valid. Default: 5 s; at most 60 s.
+    /// How long past `exp`, and before `nbf`, a token is valid. Default: 5 s; at most
+    /// 60 s, which [`build`](Self::build_with) checks.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(leeway);
         self

@@ -14,8 +14,8 @@ pub trait RoomOwnership {
     /// Makes a user the owner, atomically and durably: of any number of
     /// simultaneous claims one wins. The same owner again is no error. When the
     /// owner changed, every connection of anyone else is closed at once with
-    /// 1008, and answers that are being streamed to them end. What was begun is done to the end, even when the returned future is
-    /// dropped.
+    /// 1008, and answers that are being streamed to them end. What was begun is
+    /// done to the end, even when the returned future is dropped.
     ///
     /// # Errors
     /// [`OwnerError::Empty`] and [`OwnerError::AlreadyOwned`]; then nothing

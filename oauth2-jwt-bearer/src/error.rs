@@ -19,10 +19,12 @@ pub enum Error {
     /// `Authorization: Bearer` without a token. The client is at fault.
     #[error("the authorization header has no token")]
     EmptyBearer,
-    /// The token is over [`MAX_TOKEN_BYTES`](crate::MAX_TOKEN_BYTES).
+    /// The token is over [`MAX_TOKEN_BYTES`](crate::MAX_TOKEN_BYTES). The client is at
+    /// fault.
     #[error("the token is too long")]
     TooLarge,
-    /// The `DPoP` scheme, which is not supported.
+    /// The `DPoP` scheme (RFC 9449), which is not supported. The client must send a
+    /// bearer token.
     #[error("the DPoP scheme is not supported")]
     UnsupportedScheme,
     /// The token will never be accepted. The client must obtain another.
@@ -38,7 +40,7 @@ pub enum Error {
     /// fault; the client may come back.
     #[error("the identity provider is out of reach")]
     Unavailable {
-        /// When to come back.
+        /// After how long to come back, at most half a minute.
         retry_after: Duration,
     },
 }

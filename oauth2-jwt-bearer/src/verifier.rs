@@ -179,7 +179,8 @@ impl VerifierBuilder {
         self
     }
 
-    /// How many verified tokens are remembered. Default: 10,000.
+    /// How many verified tokens are remembered, so that a signature is checked once.
+    /// Default: 10,000; 0 remembers none.
     #[must_use]
     pub fn cached_tokens(mut self, count: usize) -> Self {
         self.cached_tokens = count;

@@ -133,8 +133,9 @@ impl PartyOptions {
         Ok(self)
     }
 
-    /// How long one hook may run. Past it the event fails (500, or 1011) and
-    /// the room starts anew. Default: 60 s.
+    /// How long the hooks of one event may run in all, `on_start` among them where
+    /// the event wakes the room; likewise each hook at the gate. Past it the event
+    /// fails (500, or 1011) and the room starts anew. Default: 60 s.
     ///
     /// On one machine a hook is ended where it waits or broadcasts. One that
     /// does neither, in a loop without end, keeps a thread of the server.
@@ -229,7 +230,7 @@ impl PartyOptions {
     options! {
         /// Whether rooms leave memory while their sockets stay open.
         hibernation: Hibernation;
-        /// How long one hook may run.
+        /// How long the hooks of one event may run.
         turn_limit: Duration;
         /// The largest WebSocket message in bytes.
         max_message: usize;

@@ -126,7 +126,8 @@ impl Room {
         self.0.spawn(Box::pin(future));
     }
 
-    /// Queues an event to the room itself: `on_event` runs with it, in turn.
+    /// Queues an event to the room itself: `on_event` runs with it, in turn. What is
+    /// queued is in memory, and has no limit of its own.
     ///
     /// # Errors
     /// When the value cannot be written as JSON.

@@ -21,9 +21,9 @@ use crate::readiness::Readiness;
 /// a [`Lobby`].
 ///
 /// The other hooks take `&mut self`: a room handles one event at a time, to its
-/// end, in the order in which the events arrived. A hook that is longer than
-/// the party's turn limit (default 60 s), or that panics, ends this value; the
-/// next event makes a new one and starts it.
+/// end, in the order in which the events arrived. An event whose hooks take longer
+/// than the party's turn limit (default 60 s), or panic, ends this value; the next
+/// event makes a new one and starts it.
 ///
 /// # The order of a room's life
 /// 1. `on_before_request` or `on_before_connect`, at the router;

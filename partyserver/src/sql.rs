@@ -6,6 +6,9 @@ use crate::host::SqlPort;
 use crate::storage::StorageError;
 
 /// The SQL database of one room. It is made when it is first used.
+///
+/// A statement reaches this database alone: `ATTACH`, transactions of its own and
+/// `PRAGMA`, but for those that describe the database, are refused.
 #[derive(Clone)]
 pub struct Sql(Arc<dyn SqlPort>);
 
@@ -15,7 +18,8 @@ impl Sql {
     }
 
     /// Runs one statement with its parameters (`?1`, `?2`, …) and returns all
-    /// of its rows. Never build a statement from what a client sent: that is
+    /// of its rows, which are in memory then. It is durable when it returns. On one
+    /// machine a statement is ended after 30 s. Never build a statement from what a client sent: that is
     /// what parameters are for.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ cases! {
     "Hibernation" => [
         a_room_wakes_with_its_connections, expiry_reaches_a_sleeping_room,
         an_owner_change_reaches_a_sleeping_room, a_busy_room_stays_awake,
-        tags_and_state_outlast_sleep, an_alarm_reaches_a_sleeping_room, alarms_outlast_a_kill,
+        a_large_record_outlasts_sleep, tags_and_state_outlast_sleep, an_alarm_reaches_a_sleeping_room, alarms_outlast_a_kill,
     ],
 }
 
@@ -39,6 +39,28 @@ async fn a_room_wakes_with_its_connections(world: Shared) {
     );
     socket.text("b:all").await;
     assert_eq!(socket.json().await["from"], "alice");
+}
+
+/// Claims and URL together are more than 16,384 bytes, which is what Workers keep with a
+/// socket.
+async fn a_large_record_outlasts_sleep(world: Shared) {
+    let token = world.token().claim("large", "c".repeat(8_000)).sign();
+    let path = format!(
+        "/parties/hibernate-chat/large?filler={}",
+        "u".repeat(10_000)
+    );
+    let (mut socket, _) = world.join(&token, &path).await;
+    socket.text("before").await;
+    let before = socket.json().await;
+    tokio::time::sleep(SLEEP).await;
+    socket.text("after").await;
+    let after = socket.json().await;
+    assert_ne!(before["instance"], after["instance"]);
+    assert_eq!(
+        (&after["sub"], &after["text"]),
+        (&before["sub"], &json!("after"))
+    );
+    assert!(after["sub"].is_string());
 }
 
 async fn expiry_reaches_a_sleeping_room(world: Shared) {

@@ -22,9 +22,11 @@ export class Session {
   #metadata;
   #access;
   #loginHint;
+  /** What was asked for beside what is always asked for. */
+  #scope = '';
   #renewal;
 
-  /** @param {{issuer: string, audience: string, clientId?: string}} config */
+  /** @param {{issuer: string, audience: string, clientId?: string, scope: string}} config */
   constructor(config) {
     this.#config = config;
   }
@@ -53,6 +55,7 @@ export class Session {
       history.replaceState(null, '', `/${begun?.hash ?? ''}`);
       if (!begun) throw new SignInError('unknown', 'This sign-in was not begun in this window.');
       this.#admit(await this.#finish(answer, begun));
+      this.#scope = begun.scope;
     } else if (this.canSignIn && !sessionStorage.getItem(SIGNED_OUT)) {
       await this.renew();
     }
@@ -83,14 +86,15 @@ export class Session {
 
   /**
    * Leaves for the issuer. The window comes back to the room it is in.
-   * @param {string} [scope] what to ask for beside the identity
+   * @param {string} [scope] what to ask for beside what is always asked for
    * @throws {SignInError}
    */
   async signIn(scope = '') {
     // Who signed out here wants to choose who to be.
     const prompt = sessionStorage.getItem(SIGNED_OUT) ? 'login' : undefined;
-    const { url, attempt } = await this.#begin({ scope: `openid ${scope}`.trim(), prompt });
-    sessionStorage.setItem(BEGUN, JSON.stringify({ ...attempt, hash: location.hash }));
+    const { url, attempt } = await this.#begin({ prompt }, scope);
+    const { hash } = location;
+    sessionStorage.setItem(BEGUN, JSON.stringify({ ...attempt, scope, hash }));
     location.assign(url);
   }
 
@@ -103,13 +107,14 @@ export class Session {
   signOut() {
     this.#access = undefined;
     this.#loginHint = undefined;
+    this.#scope = '';
     sessionStorage.setItem(SIGNED_OUT, 'yes');
   }
 
   async #renew() {
     if (!this.canSignIn) throw new SignInError('login_required');
     const hint = { prompt: 'none', login_hint: this.#loginHint };
-    const { url, attempt } = await this.#begin({ scope: 'openid', ...hint });
+    const { url, attempt } = await this.#begin(hint, this.#scope);
     const tokens = await this.#finish(await answerInFrame(url), attempt);
     const user = this.#access?.user;
     const { user: newUser } = accessOf(tokens);
@@ -125,7 +130,7 @@ export class Session {
   }
 
   /** The URL of an authorization request, and what its answer is checked with. */
-  async #begin(parameters) {
+  async #begin(parameters, scope) {
     if (!isSecureContext) {
       throw new SignInError('insecure', 'Signing in needs https, or the address localhost.');
     }
@@ -135,12 +140,15 @@ export class Session {
       new TextEncoder().encode(attempt.verifier),
     );
     const url = new URL((await this.#discover()).authorization_endpoint);
+    const { clientId, audience } = this.#config;
     const all = {
       response_type: 'code',
-      client_id: this.#config.clientId,
+      client_id: clientId,
       redirect_uri: REDIRECT_URI,
-      resource: this.#config.audience,
-      audience: this.#config.audience,
+      scope: `${this.#config.scope} ${scope}`.trim(),
+      // An API by its URI (RFC 8707 section 2); others are named as providers do it.
+      resource: URL.canParse(audience) ? audience : undefined,
+      audience,
       state: attempt.state,
       nonce: attempt.nonce,
       code_challenge: base64url(new Uint8Array(digest)),

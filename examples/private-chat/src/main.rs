@@ -4,14 +4,14 @@
 //! `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` it uses yours.
 
 use std::io::IsTerminal;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use agents_oauth2_jwt_bearer::AuthOptions;
 use clap::Parser;
 use local_issuer::LocalIssuer;
-use partyserver_native::{Parties, stop_signal};
+use partyserver_native::{AllowedHosts, Parties, stop_signal};
 use private_chat::Page;
 use tokio::net::TcpListener;
 
@@ -19,7 +19,8 @@ use tokio::net::TcpListener;
 ///
 /// OIDC_ISSUER_URL and OIDC_AUDIENCE name your issuer and API; without both a
 /// local issuer with demo users is started. OIDC_CLIENT_ID is the public client
-/// that the page signs in with.
+/// that the page signs in with, OIDC_SCOPE what it asks for, and OIDC_ORIGINS where
+/// the issuer's endpoints are beside its own origin.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -29,6 +30,19 @@ struct Arguments {
     /// The data folder; it is made where its parent exists.
     #[arg(long, env = "DATA", default_value = "data")]
     data: PathBuf,
+    /// The host names that are answered, without ports. Default: those of loopback when
+    /// listening there, else any.
+    #[arg(long, env = "HOSTS", value_delimiter = ',', value_name = "NAMES")]
+    hosts: Vec<String>,
+    /// The addresses of proxies whose word on a request's client, scheme and host is
+    /// believed.
+    #[arg(
+        long,
+        env = "TRUSTED_PROXIES",
+        value_delimiter = ',',
+        value_name = "ADDRESSES"
+    )]
+    trusted_proxies: Vec<IpAddr>,
 }
 
 #[tokio::main]
@@ -48,8 +62,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+async fn run(mut arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    let variable = |name: &str| std::env::var(name).ok();
     let listener = TcpListener::bind(&arguments.listen)
         .await
         .map_err(|error| format!("can't listen on {}: {error}", arguments.listen))?;
@@ -64,20 +78,19 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         // One of the two variables alone is an error, which the options name.
         None => AuthOptions::from_env()?,
     };
-    let page = Page {
-        issuer: issuer
-            .as_ref()
-            .map(LocalIssuer::url)
-            .or_else(|| variable("OIDC_ISSUER_URL"))
-            .unwrap_or_default(),
-        audience: variable("OIDC_AUDIENCE").unwrap_or_else(|| LOCAL_AUDIENCE.into()),
-        client_id: match &issuer {
-            Some(_) => Some("private-chat".into()),
-            None => variable("OIDC_CLIENT_ID"),
-        },
+    let page = match &issuer {
+        Some(issuer) => Page::new(issuer.url(), LOCAL_AUDIENCE).client_id("private-chat"),
+        None => Page::from_variables(variable)?,
     };
 
-    let parties = Parties::new().data(&arguments.data);
+    let mut parties = Parties::new()
+        .data(&arguments.data)
+        .trusted_proxies(arguments.trusted_proxies);
+    // An empty variable counts as absent.
+    arguments.hosts.retain(|host| !host.is_empty());
+    if !arguments.hosts.is_empty() {
+        parties = parties.allowed_hosts(AllowedHosts::These(arguments.hosts));
+    }
     let service = private_chat::parties(parties, options, page).build()?;
     let stop = stop_signal();
     println!("private-chat is at http://{address}/");

@@ -1,5 +1,6 @@
 //! The page, compiled into the program.
 
+use agents_oauth2_jwt_bearer::ConfigError;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -11,17 +12,57 @@ use serde_json::json as value;
 /// What the page must know to sign a user in.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// The issuer's URL. Its endpoints must be on the same origin: the page's
-    /// content security policy admits no other.
-    pub issuer: String,
-    /// The API that tokens are asked for.
-    pub audience: String,
-    /// The public client that the page signs in with. Without one a user pastes a
-    /// token.
-    pub client_id: Option<String>,
+    issuer: String,
+    audience: String,
+    client_id: Option<String>,
+    scope: String,
+    origins: Vec<String>,
 }
 
 impl Page {
+    /// A page of this issuer, which asks for tokens for this API, with the scope
+    /// `openid`. Until it has a client a user pastes a token.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audience: audience.into(),
+            client_id: None,
+            scope: "openid".into(),
+            origins: Vec::new(),
+        }
+    }
+
+    /// The public client that the page signs in with.
+    #[must_use]
+    pub fn client_id(mut self, client_id: impl Into<String>) -> Self {
+        self.client_id = Some(client_id.into());
+        self
+    }
+
+    /// A page from variables: `OIDC_ISSUER_URL` and `OIDC_AUDIENCE`, which
+    /// `AuthOptions` checks; `OIDC_CLIENT_ID`; `OIDC_SCOPE`, what to ask for in place
+    /// of `openid`, separated by spaces; `OIDC_ORIGINS`, where the issuer's endpoints
+    /// are when that is not its own origin, separated by spaces. An empty value counts
+    /// as absent.
+    ///
+    /// # Errors
+    /// When an origin is none. It is part of the page's content security policy.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        let needed = |name| variable(name).unwrap_or_default();
+        let mut page = Self::new(needed("OIDC_ISSUER_URL"), needed("OIDC_AUDIENCE"));
+        page.client_id = variable("OIDC_CLIENT_ID");
+        page.scope = variable("OIDC_SCOPE").unwrap_or(page.scope);
+        for origin in needed(ORIGINS).split_whitespace() {
+            if !is_origin(origin) {
+                let problem = format!("{origin:?} is not an origin such as https://login.example");
+                return Err(ConfigError::new(ORIGINS, problem));
+            }
+            page.origins.push(origin.to_owned());
+        }
+        Ok(page)
+    }
+
     /// Answers everything that is no room's.
     pub(crate) fn answer(&self, request: &Request) -> Response {
         let path = request.uri().path();
@@ -55,6 +96,7 @@ impl Page {
             "issuer": self.issuer,
             "audience": self.audience,
             "clientId": self.client_id,
+            "scope": self.scope,
         });
         config.to_string().into()
     }
@@ -62,7 +104,10 @@ impl Page {
     /// The page runs its own files, and talks to its own server and to the issuer.
     /// The issuer is framed to renew a token, and sends the frame back to the page.
     fn content_security_policy(&self) -> String {
-        let issuer = origin(&self.issuer);
+        let mut issuer = origin(&self.issuer).to_owned();
+        for origin in &self.origins {
+            issuer = issuer + " " + origin;
+        }
         format!(
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
              connect-src 'self' {issuer}; frame-src 'self' {issuer}; frame-ancestors 'self'; \
@@ -78,6 +123,24 @@ fn origin(url: &str) -> &str {
     &url[..end]
 }
 
+/// Whether a text is an origin, https or on loopback, and nothing that could end its
+/// place in the policy.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let is_host = !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c));
+    let is_loopback = ["localhost", "127.0.0.1", "[::1]"].iter().any(|name| {
+        host.strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+    });
+    is_host && (scheme == "https" || scheme == "http" && is_loopback)
+}
+
+const ORIGINS: &str = "OIDC_ORIGINS";
 const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -107,11 +170,14 @@ mod tests {
     use super::*;
 
     fn answer(method: Method, path: &str) -> Response {
-        let page = Page {
-            issuer: "https://id.example/tenant/".into(),
-            audience: "rooms".into(),
-            client_id: None,
-        };
+        answer_of(
+            &Page::new("https://id.example/tenant/", "rooms"),
+            method,
+            path,
+        )
+    }
+
+    fn answer_of(page: &Page, method: Method, path: &str) -> Response {
         let request = http::Request::builder().method(method).uri(path);
         page.answer(&request.body(Body::empty()).unwrap())
     }
@@ -135,6 +201,48 @@ mod tests {
                 "{policy}"
             );
             assert_eq!(answer.headers()[REFERRER_POLICY], "no-referrer");
+        }
+    }
+
+    fn with_origins(origins: &'static str) -> Result<Page, ConfigError> {
+        Page::from_variables(|name| match name {
+            "OIDC_ISSUER_URL" => Some("https://id.example".into()),
+            "OIDC_ORIGINS" => Some(origins.into()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn further_origins_of_the_issuer_are_admitted_where_they_are_named() {
+        let page = with_origins("https://login.example  http://127.0.0.1:9000").unwrap();
+        let answer = answer_of(&page, Method::GET, "/");
+        let policy = answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
+        let issuer = "https://id.example https://login.example http://127.0.0.1:9000;";
+        assert!(
+            policy.contains(&format!("connect-src 'self' {issuer}")),
+            "{policy}"
+        );
+        assert!(
+            policy.contains(&format!("frame-src 'self' {issuer}")),
+            "{policy}"
+        );
+    }
+
+    #[test]
+    fn nothing_but_an_origin_gets_into_the_policy() {
+        for wrong in [
+            "https://a.example;script-src",
+            "https://a.example/path",
+            "https://user@a.example",
+            "https://",
+            "http://a.example",
+            "http://localhost.a.example",
+            "'unsafe-inline'",
+            "https:",
+            "*",
+        ] {
+            let error = with_origins(wrong).unwrap_err();
+            assert_eq!(error.setting(), "OIDC_ORIGINS", "{wrong}");
         }
     }
 

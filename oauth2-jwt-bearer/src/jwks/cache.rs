@@ -179,7 +179,8 @@ impl<K> KeyCache<K> {
     }
 
     /// Takes the outcome of a fetch: the keys and how long they are fresh, or
-    /// nothing. Returns whether the keys were taken: an answer that is older
+    /// nothing. They are fresh for 1 to 60 minutes, and for 10 where that is not
+    /// said. Returns whether the keys were taken: an answer that is older
     /// than what is held never is.
     pub fn handle_fetched(
         &mut self,

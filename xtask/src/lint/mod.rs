@@ -2,6 +2,7 @@
 
 mod dependencies;
 mod graph;
+mod links;
 mod package;
 
 use std::process::ExitCode;
@@ -26,7 +27,7 @@ struct Check {
 }
 
 /// In the order of running: what fails most and costs least comes first.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     Check {
         name: "fmt",
         run: |workspace| done(fmt(workspace)),
@@ -34,6 +35,10 @@ const CHECKS: [Check; 9] = [
     Check {
         name: "graph",
         run: |workspace| done(graph::check(workspace)),
+    },
+    Check {
+        name: "links",
+        run: |workspace| done(links::check(workspace)),
     },
     Check {
         name: "clippy",

@@ -9,11 +9,7 @@ fn main() {
         let options = AuthOptions::builder()
             .variables(|name| env.var(name))
             .build_on_web(partyserver_workers::spawn)?;
-        let page = Page {
-            issuer: env.var("OIDC_ISSUER_URL").unwrap_or_default(),
-            audience: env.var("OIDC_AUDIENCE").unwrap_or_default(),
-            client_id: env.var("OIDC_CLIENT_ID"),
-        };
+        let page = Page::from_variables(|name| env.var(name))?;
         Ok(private_chat::parties(Parties::new(), options, page))
     });
 }
