@@ -36,7 +36,8 @@ struct Inner {
 pub struct VerifierBuilder {
     policy: Policy,
     jwks_uri: Option<String>,
-    cached_tokens: usize,
+    /// `None`: as many as the ports' default is.
+    cached_tokens: Option<usize>,
 }
 
 impl Verifier {
@@ -45,7 +46,7 @@ impl Verifier {
         VerifierBuilder {
             policy,
             jwks_uri: None,
-            cached_tokens: 10_000,
+            cached_tokens: None,
         }
     }
 
@@ -180,10 +181,12 @@ impl VerifierBuilder {
     }
 
     /// How many verified tokens are remembered, so that a signature is checked once.
-    /// Default: 10,000; 0 remembers none.
+    /// Default: 10,000, or 1,000 on Workers, where an isolate has 128 MB for all its
+    /// rooms. 0 remembers none. One takes about as many bytes as its claims have, at
+    /// most some 16 KiB.
     #[must_use]
     pub fn cached_tokens(mut self, count: usize) -> Self {
-        self.cached_tokens = count;
+        self.cached_tokens = Some(count);
         self
     }
 
@@ -214,8 +217,9 @@ impl VerifierBuilder {
     ///
     /// [`web::ports`]: crate::web::ports
     #[cfg(feature = "web")]
-    pub fn build_on_web(self, spawn: crate::web::Spawn) -> Result<Verifier, ConfigError> {
+    pub fn build_on_web(mut self, spawn: crate::web::Spawn) -> Result<Verifier, ConfigError> {
         static PROVIDERS: Providers = Providers::new();
+        self.cached_tokens.get_or_insert(1_000);
         self.finish(|config| PROVIDERS.provider(config, || crate::web::ports(spawn)))
     }
 
@@ -246,7 +250,7 @@ impl VerifierBuilder {
         Ok(Verifier(Arc::new(Inner {
             provider: provider(config),
             policy: self.policy,
-            verified: VerifiedCache::new(self.cached_tokens),
+            verified: VerifiedCache::new(self.cached_tokens.unwrap_or(10_000)),
         })))
     }
 }

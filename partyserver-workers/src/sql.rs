@@ -18,7 +18,8 @@ impl ObjectSql {
             SqlError::Storage(StorageError::Unavailable(error_text(&thrown)))
         })?;
         let sql: SqlStorage = sql.unchecked_into();
-        let bindings: Array = parameters.into_iter().map(to_js).collect();
+        let bindings = parameters.into_iter().map(to_js);
+        let bindings: Array = bindings.collect::<Result<_, _>>()?;
         let cursor = sql
             .exec(statement, bindings)
             .map_err(|thrown| SqlError::Statement(error_text(&thrown)))?;
@@ -50,14 +51,18 @@ impl SqlPort for ObjectSql {
     }
 }
 
-fn to_js(value: SqlValue) -> JsValue {
-    match value {
+fn to_js(value: SqlValue) -> Result<JsValue, SqlError> {
+    Ok(match value {
         SqlValue::Null => JsValue::NULL,
+        SqlValue::Integer(value) if value.unsigned_abs() > MAX_SAFE_INTEGER as u64 => {
+            let problem = format!("{value} is no number of JavaScript, which binds it");
+            return Err(SqlError::Statement(problem));
+        }
         SqlValue::Integer(value) => JsValue::from_f64(value as f64),
         SqlValue::Real(value) => JsValue::from_f64(value),
         SqlValue::Text(value) => JsValue::from_str(&value),
         SqlValue::Blob(value) => Uint8Array::from(&value[..]).buffer().into(),
-    }
+    })
 }
 
 /// The platform tells integers and floats apart by their value alone.

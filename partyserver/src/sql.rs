@@ -58,9 +58,11 @@ impl Rows {
 pub enum SqlValue {
     /// `NULL`
     Null,
-    /// A 64-bit integer. On Workers exact up to 2^53.
+    /// A 64-bit integer. On Workers one beyond 2^53 is refused as a parameter, and
+    /// rounded in a result.
     Integer(i64),
-    /// A 64-bit float.
+    /// A 64-bit float. On Workers a whole one comes back as an integer: JavaScript has
+    /// one kind of number.
     Real(f64),
     /// Text.
     Text(String),

@@ -42,7 +42,8 @@ impl Provider {
                     // Not `fetched`: who notifies it may be a task of another
                     // request, as a part of which this one would then go on.
                     drop(fetched);
-                    wait.is_time_up(self.ports.runtime.sleep(LOOK)).await
+                    let pause = self.ports.runtime.sleep(wait.next_pause());
+                    wait.is_time_up(pause).await
                 }
             };
             if is_time_up {
@@ -57,6 +58,8 @@ impl Provider {
 /// One request's wait, in all.
 struct Wait {
     began: SystemTime,
+    /// How long it pauses before it looks again, where it can't be woken.
+    pause: Duration,
     limit: BoxFuture<'static, ()>,
 }
 
@@ -65,8 +68,16 @@ impl Wait {
         let runtime = &provider.ports.runtime;
         Self {
             began: runtime.now(),
+            pause: FIRST_PAUSE,
             limit: runtime.sleep(MAX_WAIT),
         }
+    }
+
+    /// Longer each time: a provider that is slow is waited for by many.
+    fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+        pause
     }
 
     fn lasts(&self, provider: &Provider) -> Duration {
@@ -83,6 +94,5 @@ impl Wait {
 /// How long a request waits for the provider, in all. Clients give a handshake
 /// 4 s.
 const MAX_WAIT: Duration = Duration::from_secs(3);
-/// How often a request looks whether the answer has come, where it can't be
-/// woken by it.
-const LOOK: Duration = Duration::from_millis(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);

@@ -53,6 +53,10 @@ impl Suite {
             Self::Cargo("unit", &["--lib", "--bins"]),
             Self::Cargo("integration", &["--test", "*"]),
             Self::Cargo("doc", &["--doc"]),
+            Self::Cargo(
+                "workers-host-unit",
+                &["--package", "partyserver-workers", "--test", "*"],
+            ),
             Self::Conformance(Host::Native),
             Self::Autobahn(Host::Native),
             Self::Faults,
