@@ -27,7 +27,7 @@ use crate::http as to_http;
 use crate::js::{self, random_id};
 use crate::parties::Site;
 use crate::party::{AnyParty, limited};
-use crate::room_cell::refuse;
+use crate::refusal::refuse;
 use crate::time::now;
 
 /// A request as the platform gives it.
@@ -143,7 +143,7 @@ impl Incoming {
         let Room { binding, name } = room;
         let is_safe = head.method.is_safe();
         Ok(js::hand_off(
-            &self.env, binding, name, &handoff, false, is_safe, body,
+            &self.env, binding, name, &handoff, false, None, is_safe, body,
         ))
     }
 
@@ -176,7 +176,14 @@ impl Incoming {
         };
         let Room { binding, name } = room;
         Ok(js::hand_off(
-            &self.env, binding, name, &handoff, true, true, None,
+            &self.env,
+            binding,
+            name,
+            &handoff,
+            true,
+            protocol.as_deref(),
+            true,
+            None,
         ))
     }
 

@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::handoff::HandOff;
 use crate::js::{self, Socket, error_text, random_id};
 use crate::parties::{Parties, Site};
-use crate::room_cell::{AnyRoom, refuse};
+use crate::refusal::refuse;
+use crate::room_cell::AnyRoom;
 use crate::task::Event;
 use crate::{http as to_http, log};
 

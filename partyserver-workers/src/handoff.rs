@@ -122,7 +122,7 @@ impl HandOff {
 }
 
 /// JSON with every character outside ASCII escaped.
-fn to_ascii(json: String) -> String {
+pub(crate) fn to_ascii(json: String) -> String {
     if json.is_ascii() {
         return json;
     }

@@ -51,6 +51,13 @@ extern "C" {
     /// A 101 for the client's end of a socket.
     #[wasm_bindgen(js_name = partyserverUpgrade)]
     pub(crate) fn upgrade(client: &JsValue, protocol: Option<&str>) -> Response;
+    /// A 101 for a socket that is closed at once.
+    #[wasm_bindgen(catch, js_name = partyserverRefuse)]
+    pub(crate) fn refuse(
+        code: u16,
+        reason: &str,
+        protocol: Option<&str>,
+    ) -> Result<Response, JsValue>;
     /// The whole body of a request: its bytes, or `null` when it is longer.
     #[wasm_bindgen(js_name = partyserverBody)]
     pub(crate) fn body(request: &JsValue, max: f64) -> Promise;
@@ -63,6 +70,7 @@ extern "C" {
         room: &str,
         handoff: &str,
         is_upgrade: bool,
+        protocol: Option<&str>,
         is_safe: bool,
         body: Option<Uint8Array>,
     ) -> JsValue;

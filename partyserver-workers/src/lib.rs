@@ -34,6 +34,7 @@ mod js;
 mod log;
 mod parties;
 mod party;
+mod refusal;
 mod room;
 mod room_cell;
 mod socket;

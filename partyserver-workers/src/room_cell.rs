@@ -27,7 +27,7 @@ use crate::room::ObjectRoom;
 use crate::socket::Conn;
 use crate::task::{self, Event};
 use crate::turns::Turn;
-use crate::{http as to_http, socket};
+use crate::{http as to_http, refusal, socket};
 
 /// A room of any server.
 pub(crate) trait AnyRoom {
@@ -254,7 +254,7 @@ impl<S: Server> RoomCell<S> {
         match (outcome, joined.get()) {
             (Ok(()), Some(joined)) => js::upgrade(&joined.client, protocol).into(),
             (Ok(()), None) => to_http::response(text(StatusCode::INTERNAL_SERVER_ERROR, "")),
-            (Err(refusal), _) => refuse(refusal, protocol, finish),
+            (Err(refusal), _) => refusal::pass_on(refusal, finish),
         }
     }
 
@@ -504,19 +504,6 @@ impl<S: Server> AnyRoom for RoomCell<S> {
 
 fn too_large(conn: &Conn) {
     conn.close(Close::new(Close::TOO_LARGE, "the message is too large"));
-}
-
-/// Refuses an upgrade: by a close frame where the refusal has one, else by its
-/// HTTP answer.
-pub(crate) fn refuse(refusal: Refusal, protocol: Option<&str>, finish: &Finish) -> JsValue {
-    if let Some(close) = refusal.close()
-        && let Ok((client, server)) = pair()
-        && server.accept().is_ok()
-        && server.close(close.code(), close.reason()).is_ok()
-    {
-        return js::upgrade(&client, protocol).into();
-    }
-    to_http::response(finish.apply(refusal.into_response()))
 }
 
 /// The two ends of a new socket: the client's and ours.

@@ -6,6 +6,8 @@ const HANDOFF = "x-partyserver-secret-handoff";
 // Only a Worker can say this, in the `cf` of a request: the platform writes what a
 // client's request has there.
 const ADMITTED = "partyserverAdmitted";
+// An object's answer to an upgrade that is to be refused by a close frame.
+const CLOSE = "x-partyserver-close";
 
 // The module with its memory. After a trap that was no panic it is left behind, and
 // all objects begin anew in another.
@@ -226,6 +228,13 @@ function partyserverUpgrade(client, protocol) {
   return new Response(null, { status: 101, webSocket: client, headers });
 }
 
+function partyserverRefuse(code, reason, protocol) {
+  const [client, server] = Object.values(new WebSocketPair());
+  server.accept();
+  server.close(code, reason);
+  return partyserverUpgrade(client, protocol);
+}
+
 async function partyserverBody(request, max) {
   const chunks = [];
   let length = 0;
@@ -247,7 +256,16 @@ async function partyserverBody(request, max) {
 
 // The answer of a room's object. A safe request or an upgrade is tried again where
 // the platform says that it may help.
-async function partyserverHandOff(env, binding, room, handoff, isUpgrade, isSafe, body) {
+async function partyserverHandOff(
+  env,
+  binding,
+  room,
+  handoff,
+  isUpgrade,
+  protocol,
+  isSafe,
+  body,
+) {
   const next = context;
   const namespace = env[binding];
   const headers = { [HANDOFF]: handoff };
@@ -256,7 +274,9 @@ async function partyserverHandOff(env, binding, room, handoff, isUpgrade, isSafe
   const init = { method, headers, body, cf: { [ADMITTED]: true } };
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await namespace.get(namespace.idFromName(room)).fetch("http://room/", init);
+      const answer = await namespace.get(namespace.idFromName(room)).fetch("http://room/", init);
+      const close = isUpgrade ? answer.headers.get(CLOSE) : null;
+      return close === null ? answer : partyserverRefuse(...JSON.parse(close), protocol);
     } catch (error) {
       const isTransient = Boolean(error.overloaded || error.retryable);
       if (error.overloaded || !error.retryable || !isSafe || attempt === 3) {

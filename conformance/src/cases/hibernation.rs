@@ -11,7 +11,8 @@ use crate::world::{Shared, World};
 cases! {
     "Hibernation" => [
         a_room_wakes_with_its_connections, expiry_reaches_a_sleeping_room,
-        an_owner_change_reaches_a_sleeping_room, a_busy_room_stays_awake,
+        an_owner_change_reaches_a_sleeping_room, a_refused_socket_keeps_no_room_awake,
+        a_busy_room_stays_awake,
         a_large_record_outlasts_sleep, tags_and_state_outlast_sleep, an_alarm_reaches_a_sleeping_room, alarms_outlast_a_kill,
     ],
 }
@@ -90,6 +91,21 @@ async fn an_owner_change_reaches_a_sleeping_room(world: Shared) {
         socket.next().await,
         Frame::Close(Some(1008), "This chat is not yours.".into())
     );
+}
+
+async fn a_refused_socket_keeps_no_room_awake(world: Shared) {
+    let path = "/parties/hibernate-private/besieged";
+    world.claim(&world.alice(), path).await;
+    let (mut owner, _) = world.join(&world.alice(), path).await;
+    owner.text("before").await;
+    let before = owner.json().await["instance"].clone();
+    // It is refused in the room, and never answers the close frame.
+    let mut mute = world.open_as(&world.bob(), path).await;
+    assert_eq!(mute.closed().await.0, Some(1008));
+    tokio::time::sleep(SLEEP).await;
+    owner.text("after").await;
+    assert_ne!(owner.json().await["instance"], before, "it has not slept");
+    drop(mute);
 }
 
 async fn a_busy_room_stays_awake(world: Shared) {
