@@ -47,7 +47,7 @@ impl Env {
     }
 }
 
-/// Serves parties; to be called by `main`, once.
+/// Serves parties; to be called by `main`, once: a second call takes the first's place.
 ///
 /// `make` runs at the first request of an isolate. When it fails, the cause is
 /// logged and every request is answered with 500 and the id of that log line: a
@@ -190,7 +190,7 @@ impl RoomObject {
         }
     }
 
-    /// Handles a message. `key` is what [`Socket::key`] gives, here as below, and
+    /// Handles a message. `key` is what `Socket::key` gives, here as below, and
     /// `length` that of the data in JavaScript: of UTF-16 units or bytes.
     pub fn message(
         &self,

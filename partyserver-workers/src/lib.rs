@@ -5,7 +5,18 @@
 //! the native host does.
 //!
 //! **The contract:** an object is never started by what its gate refused, and a
-//! hook that panics ends its own event, not other rooms.
+//! hook that panics ends its own event, not other rooms. After any other trap (memory
+//! used up, a stack too deep) all rooms of the isolate begin anew from storage: sockets
+//! that hibernate stay, the others are closed with 1011.
+//!
+//! # Limits
+//! A request's head has at most 64 KiB and 100 headers (431, 414); its body
+//! `PartyOptions::max_body` (413), or 1 MiB outside of rooms, and 30 s (408). A room's
+//! answer that the platform can't bring is tried again twice for safe methods and
+//! upgrades, then it is 503 or 1013. Messages that wait for their turns are at most
+//! `PartyOptions::max_queued_bytes` a connection (1013). A client has 5 s to answer a
+//! close frame before `on_close` is told. An alarm whose outcome can't be stored is
+//! tried again by the platform.
 //!
 //! # Example
 //! The whole `main.rs` of a Worker whose parties are in a library:
@@ -44,7 +55,14 @@ mod task;
 mod time;
 mod turns;
 
-pub use entry::{ConfigError, Env, RoomObject, room_failed, serve, worker_fetch};
-pub use http::Chunks;
+pub use entry::{ConfigError, Env, serve};
 pub use parties::Parties;
-pub use task::{Task, begin, panicked, spawn};
+pub use task::spawn;
+
+/// For the shim alone.
+#[doc(hidden)]
+pub mod shim {
+    pub use crate::entry::{RoomObject, room_failed, worker_fetch};
+    pub use crate::http::Chunks;
+    pub use crate::task::{Task, begin, panicked};
+}

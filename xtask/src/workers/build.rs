@@ -60,7 +60,7 @@ pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
         .out_name("index")
         .typescript(false)
         .omit_default_module_path(true)
-        .remove_name_section(std::env::var_os("NAMES").is_none())
+        .remove_name_section(true)
         .remove_producers_section(true)
         .generate_output()
         .map_err(|error| error.to_string())?;
