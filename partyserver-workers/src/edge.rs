@@ -4,6 +4,7 @@
 
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +46,8 @@ pub(crate) struct Incoming {
 pub(crate) struct Known {
     /// Set once it is known whose request it is.
     pub(crate) finish: OnceCell<Finish>,
+    /// The party and the room, set likewise.
+    pub(crate) room: OnceCell<(Arc<str>, String)>,
     /// The subprotocol, set once it is known to be a good upgrade.
     pub(crate) upgrade: OnceCell<Option<String>>,
 }
@@ -105,6 +108,8 @@ impl Incoming {
         let finish = Finish::new(party.cors(), &self.head.headers, headers.clone());
         // Once per request, so it is not set already.
         let _ = self.known.finish.set(finish.clone());
+        let names = (Arc::clone(party.name()), room.name.clone());
+        let _ = self.known.room.set(names);
         if party.cors().is_some() && Cors::is_preflight(&self.head.method, &self.head.headers) {
             return to_http::response(finish.apply(Response::default()));
         }

@@ -120,13 +120,20 @@ pub fn worker_fetch(
     };
     let last_words = move |panic: &str| {
         let failure = Failure::Panicked(panic);
-        let Known { finish, upgrade } = &*panic_known;
+        let Known {
+            finish,
+            room,
+            upgrade,
+        } = &*panic_known;
+        let (party, room) = room.get().map_or(("", ""), |(party, room)| (party, room));
         match (finish.get(), upgrade.get()) {
             (Some(finish), Some(protocol)) => {
-                refuse(failure.to_refusal("", ""), protocol.as_deref(), finish)
+                refuse(failure.to_refusal(party, room), protocol.as_deref(), finish)
             }
-            (Some(finish), None) => to_http::response(finish.apply(failure.to_response("", ""))),
-            (None, _) => to_http::response(failure.to_response("", "")),
+            (Some(finish), None) => {
+                to_http::response(finish.apply(failure.to_response(party, room)))
+            }
+            (None, _) => to_http::response(failure.to_response(party, room)),
         }
     };
     Event::new(answer, last_words).begin()

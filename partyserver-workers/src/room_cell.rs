@@ -481,12 +481,13 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                 Ok(false) => Ok(()),
                 Err(error) => Err(error),
             };
-            if let Err(error) = &rung {
+            if let Err(error) = rung {
                 let party = self.room.party_name();
                 tracing::error!(%party, %error, "what came of an alarm can't be stored");
+                // It is still due: set by this side, it would run again at once.
+                return JsValue::FALSE;
             }
-            let settled = self.room.settle_deadlines().await;
-            JsValue::from_bool(rung.is_ok() && settled.is_ok())
+            JsValue::from_bool(self.room.settle_deadlines().await.is_ok())
         };
         Event::new(work, |_| JsValue::FALSE)
     }
