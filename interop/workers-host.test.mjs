@@ -201,6 +201,47 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
     });
   });
 
+  test('rooms that were put out of memory leave nothing in it', async () => {
+    const changes = {
+      'config.capnp': (text) =>
+        replaced(text, 'services = [', 'v8Flags = ["--expose-gc"],\n  services = ['),
+      'index.js': (text) =>
+        replaced(
+          replaced(
+            text,
+            'export default {\n  async fetch(request, env, ctx) {',
+            `let alive = 0;
+            const collected = new FinalizationRegistry(() => (alive -= 1));
+            export default {
+              async fetch(request, env, ctx) {
+                if (request.url.endsWith('/alive')) {
+                  gc();
+                  // What is collected is told between tasks.
+                  await new Promise((resolve) => setTimeout(resolve, 10));
+                  return new Response(String(alive));
+                }`,
+          ),
+          'constructor(ctx, env) {',
+          `constructor(ctx, env) {
+            alive += 1;
+            collected.register(this);`,
+        ),
+    };
+    await on(changes, async (server) => {
+      const alive = async () => Number(await (await fetch(`${server.url}/alive`)).text());
+      for (let i = 0; i < 50; i += 1) {
+        assert.equal((await fetch(server.room('hibernating-slow', `room-${i}`))).status, 200);
+      }
+      assert.ok((await alive()) > 40, 'they are alive while they are in memory');
+      // The platform puts an object out of memory that had nothing to do for 10 s.
+      const limit = Date.now() + 30_000;
+      while ((await alive()) > 5) {
+        assert.ok(Date.now() < limit, `${await alive()} of 50 are still alive`);
+        await sleep(500);
+      }
+    });
+  });
+
   test('an alarm that meets a wrong configuration is not lost', async () => {
     const variant = await Variant.make({});
     try {

@@ -6,15 +6,18 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use partyserver::StorageError;
+use futures_util::future::select;
+use partyserver::{BoxFuture, StorageError};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
 use crate::js::settled;
 use crate::room::ObjectRoom;
 use crate::storage::unavailable;
+use crate::task;
 use crate::time::{Sleep, now_millis};
 
 /// What is known of a room's alarm.
@@ -28,8 +31,13 @@ pub(crate) struct Alarm {
     count: Cell<u64>,
     /// The alarm whose `on_alarm` runs: stored until it has run, but not set.
     running: Cell<Option<u64>>,
-    /// Whether a deadline was moved since the platform's alarm was last set.
+    /// Whether the platform's alarm may have to be set anew: a deadline was moved, the
+    /// object woke, or it has fired.
     pub(crate) is_moved: Cell<bool>,
+    /// Woken when a deadline is moved.
+    pub(crate) watcher: Cell<Option<Waker>>,
+    /// Whether setting it is to be tried again soon.
+    is_retried: Cell<bool>,
 }
 
 /// The alarm that the room's code has set, as it is stored.
@@ -46,6 +54,8 @@ impl ObjectRoom {
     pub(crate) async fn set_user_alarm(&self, at: Option<u64>) -> Result<(), StorageError> {
         // It is another alarm than the one that runs.
         self.alarm.count.set(self.alarm.count.get() + 1);
+        // The platform sets none at the beginning of time or before.
+        let at = at.map(|at| at.max(1));
         self.store_user_alarm(at.map(|at| UserAlarm { at, failures: 0 }))
             .await
     }
@@ -88,7 +98,14 @@ impl ObjectRoom {
             at: now_millis() + RETRY_MILLIS * 2_u64.pow(failures),
             failures: failures + 1,
         });
-        self.store_user_alarm(again).await
+        let stored = self.store_user_alarm(again).await;
+        if stored.is_err()
+            && let Some(Some(alarm)) = &mut *self.alarm.user.borrow_mut()
+        {
+            // It is still due, and is not to run again at once.
+            alarm.at = now_millis() + RETRY_MILLIS;
+        }
+        stored
     }
 
     fn is_user_alarm_running(&self) -> bool {
@@ -102,16 +119,38 @@ impl ObjectRoom {
     }
 
     /// Sets the platform's alarm when a deadline was moved.
-    pub(crate) async fn settle_deadlines(&self) -> Result<(), StorageError> {
-        if !self.alarm.is_moved.replace(false) {
-            return Ok(());
+    pub(crate) async fn settle_deadlines(self: &Arc<Self>) -> Result<(), StorageError> {
+        // One may be moved while the alarm is set.
+        while self.alarm.is_moved.replace(false) {
+            if let Err(error) = self.schedule().await {
+                self.alarm.is_moved.set(true);
+                tracing::error!(party = %self.party_name(), %error, "the alarm can't be set");
+                self.retry();
+                return Err(error);
+            }
         }
-        let scheduled = self.schedule().await;
-        if let Err(error) = &scheduled {
-            self.alarm.is_moved.set(true);
-            tracing::error!(party = %self.party_name(), %error, "the alarm can't be set");
+        Ok(())
+    }
+
+    /// Sets the platform's alarm for the deadlines alone.
+    pub(crate) async fn settle_without_user_alarm(&self) -> Result<(), StorageError> {
+        self.set_platform_alarm(None).await
+    }
+
+    fn retry(self: &Arc<Self>) {
+        if self.alarm.is_retried.replace(true) {
+            return;
         }
-        scheduled
+        let room = Arc::clone(self);
+        let again: BoxFuture<'static, ()> = Box::pin(async move {
+            Sleep::new(Duration::from_millis(RETRY_MILLIS)).await;
+            room.alarm.is_retried.set(false);
+            // It is tried again after an error.
+            let _ = room.settle_deadlines().await;
+        });
+        if !task::spawn(again) {
+            self.alarm.is_retried.set(false);
+        }
     }
 
     /// Closes connections at their deadlines, for as long as it is polled.
@@ -121,8 +160,18 @@ impl ObjectRoom {
             let pause = next
                 .saturating_sub(now_millis())
                 .clamp(1, LONGEST_PAUSE_MILLIS);
-            Sleep::new(Duration::from_millis(pause)).await;
+            let moved = std::future::poll_fn(|cx| self.poll_moved(next, cx));
+            select(moved, Sleep::new(Duration::from_millis(pause))).await;
         }
+    }
+
+    /// Ready when the earliest deadline is not this one any more.
+    fn poll_moved(&self, known: u64, cx: &mut Context<'_>) -> Poll<()> {
+        if self.next_deadline().unwrap_or(u64::MAX) != known {
+            return Poll::Ready(());
+        }
+        self.alarm.watcher.set(Some(cx.waker().clone()));
+        Poll::Pending
     }
 
     /// The earliest deadline of the open connections. Those past theirs are
@@ -156,6 +205,7 @@ impl ObjectRoom {
         let user = user.filter(|_| !self.is_user_alarm_running());
         let all = self.next_deadline().into_iter();
         let next = all.chain(user.map(|user| user.at)).min();
+        let next = next.map(|next| next.max(1));
         let present = self.alarm.platform.get().flatten();
         let next = next.filter(|next| present.is_none_or(|present| *next < present));
         let set = next.map(|next| {

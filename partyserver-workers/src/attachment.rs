@@ -80,6 +80,21 @@ pub(crate) fn discard(conn: &Conn, room: &ObjectRoom) {
     }
 }
 
+/// Has a socket left out after the object's sleep: the room was told of its end.
+pub(crate) fn mark_as_told(socket: &Socket) {
+    // It fails only when the socket has ended by itself.
+    let _ = socket.attach(TOLD);
+}
+
+/// Whether the room was told of the socket's end.
+pub(crate) fn is_told(socket: &Socket) -> bool {
+    let attached = socket.attached().ok();
+    attached
+        .and_then(|attached| attached.as_string())
+        .as_deref()
+        == Some(TOLD)
+}
+
 /// The connection of a socket that was there before the object woke. `None`
 /// when its attachment can't be understood.
 pub(crate) async fn restore(socket: Socket, room: &Arc<ObjectRoom>) -> Option<Arc<Conn>> {
@@ -156,3 +171,4 @@ fn storage_key(key: u64) -> String {
 }
 
 const CONNECTION: &str = "connection:";
+const TOLD: &str = "told";

@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, RETRY_AFTER};
+use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 use js_sys::Uint8Array;
 use partyserver::host::{failed, misrouted, own, upgrade};
 use partyserver::router::Route;
 use partyserver::{
-    Body, Close, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate,
-    Response, json, text,
+    Body, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate, Response,
+    json, text,
 };
 use serde_json::json as value;
 use wasm_bindgen::JsValue;
@@ -28,7 +28,7 @@ use crate::http as to_http;
 use crate::js::{self, random_id};
 use crate::parties::Site;
 use crate::party::{AnyParty, limited};
-use crate::refusal::refuse;
+use crate::refusal::{refuse, try_again};
 use crate::time::now;
 
 /// A request as the platform gives it.
@@ -213,7 +213,7 @@ pub(crate) fn room_failed(
     };
     let refusal = if is_transient {
         tracing::warn!(party = %party.name(), error, "a room's object can't be reached now");
-        unreached()
+        try_again("The room can't be reached now")
     } else {
         let error = partyserver::Error::msg(error.to_owned());
         Failure::Hook(error).to_refusal(party.name(), room)
@@ -286,18 +286,6 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 
 fn too_large() -> Response {
     text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
-}
-
-fn unreached() -> Refusal {
-    let mut answer = text(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "The room can't be reached now",
-    );
-    answer
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
-    Refusal::closing(answer, close)
 }
 
 const MAX_HEAD: usize = 64 * 1024;

@@ -163,8 +163,6 @@ pub struct RoomObject {
     class: String,
     state: DurableObjectState,
     env: JsValue,
-    /// The object's class instance in the shim.
-    this: JsValue,
     room: OnceCell<Rc<dyn AnyRoom>>,
 }
 
@@ -172,25 +170,30 @@ pub struct RoomObject {
 impl RoomObject {
     /// The room of an object of a class.
     #[wasm_bindgen(constructor)]
-    pub fn new(class: String, state: DurableObjectState, env: JsValue, this: JsValue) -> Self {
+    pub fn new(class: String, state: DurableObjectState, env: JsValue) -> Self {
         Self {
             class,
             state,
             env,
-            this,
             room: OnceCell::new(),
         }
     }
 
-    /// Answers a request that the Worker hands over.
-    pub fn fetch(&self, handoff: Option<String>, body: Option<Uint8Array>) -> JsValue {
+    /// Answers a request that the Worker hands over. `object` is the class instance in
+    /// the shim; it holds this, so it is not kept here.
+    pub fn fetch(
+        &self,
+        handoff: Option<String>,
+        body: Option<Uint8Array>,
+        object: JsValue,
+    ) -> JsValue {
         let Some(handoff) = handoff.as_deref().and_then(HandOff::read) else {
             return to_http::response(not_ours());
         };
         match self.room(Some(&handoff.room)) {
             Ok(room) if room.is(&handoff.party, &handoff.room) => {
                 let body = body.map(|body| body.to_vec()).unwrap_or_default();
-                room.handle(handoff, body, self.this.clone()).begin()
+                room.handle(handoff, body, object).begin()
             }
             Ok(_) => to_http::response(not_ours()),
             Err(problem) => misconfigured(&problem),

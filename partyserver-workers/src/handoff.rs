@@ -16,6 +16,8 @@ use crate::http::from_latin1;
 
 /// A request that was admitted at the edge.
 pub(crate) struct HandOff {
+    /// How long its text is.
+    pub(crate) length: usize,
     pub(crate) party: String,
     pub(crate) room: String,
     head: Parts,
@@ -89,6 +91,7 @@ pub(crate) fn write(
 impl HandOff {
     /// Reads what [`write`] wrote. `None` when it is anything else.
     pub(crate) fn read(text: &str) -> Option<Self> {
+        let length = text.len();
         let text: Text<'_> = serde_json::from_str(text).ok()?;
         let attachments = Attachments::decode(text.attachments.get()).ok()?;
         let (mut head, ()) = http::Request::new(()).into_parts();
@@ -97,6 +100,7 @@ impl HandOff {
         head.headers = from_pairs(&text.headers)?;
         head.extensions.insert(attachments.clone());
         Some(Self {
+            length,
             party: text.party.into_owned(),
             room: text.room.into_owned(),
             head,

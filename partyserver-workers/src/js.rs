@@ -91,7 +91,7 @@ extern "C" {
     pub(crate) fn listen(object: &JsValue, socket: &Socket);
 }
 
-/// What a promise came to. A rejection becomes its text.
+/// What a promise came to; an error is what it was rejected with.
 pub(crate) async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
     js_sys::futures::JsFuture::from(promise?).await
 }

@@ -12,9 +12,10 @@
 //! # Limits
 //! A request's head has at most 64 KiB and 100 headers (431, 414); its body
 //! `PartyOptions::max_body` (413), or 1 MiB outside of rooms, and 30 s (408). A room's
-//! answer that the platform can't bring is tried again twice for safe methods and
-//! upgrades, then it is 503 or 1013. Messages that wait for their turns are at most
-//! `PartyOptions::max_queued_bytes` a connection (1013). A client has 5 s to answer a
+//! answer that the platform can't bring is asked for again twice for safe methods and
+//! upgrades, whose hooks may run again then; after that it is 503 or 1013. Messages that
+//! wait for their turns are at most `PartyOptions::max_queued_bytes` a connection, and all
+//! that waits in a room at most 32 MiB (1013, 503). A client has 5 s to answer a
 //! close frame before `on_close` is told. An alarm whose outcome can't be stored is
 //! tried again by the platform.
 //!

@@ -4,8 +4,10 @@
 //! closed at once. The Worker holds its end until the client answers; an object would
 //! be kept awake by it for as long as the client likes.
 
-use http::HeaderValue;
-use partyserver::{Body, Refusal};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use partyserver::host::own;
+use partyserver::{Body, Close, Refusal};
 use wasm_bindgen::JsValue;
 
 use crate::finish::Finish;
@@ -37,6 +39,16 @@ pub(crate) fn pass_on(refusal: Refusal, finish: &Finish) -> JsValue {
         *answer.body_mut() = Body::empty();
     }
     to_http::response(answer)
+}
+
+/// The refusal of what may be let in soon.
+pub(crate) fn try_again(reason: &'static str) -> Refusal {
+    let mut answer = own(StatusCode::SERVICE_UNAVAILABLE, reason);
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    let close = Close::new(Close::TRY_AGAIN_LATER, "try again later");
+    Refusal::closing(answer, close)
 }
 
 /// Known to the shim too.

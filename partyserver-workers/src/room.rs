@@ -41,6 +41,10 @@ pub(crate) struct ObjectRoom {
     cell: OnceCell<Weak<dyn AnyRoom>>,
     posted: RefCell<VecDeque<Value>>,
     is_draining: Cell<bool>,
+    /// Connections that were closed by this side, and until when each client may
+    /// answer.
+    closing: RefCell<VecDeque<(u64, Arc<Conn>)>>,
+    is_waiting_for_closes: Cell<bool>,
     locals: Locals,
 }
 
@@ -70,6 +74,8 @@ impl ObjectRoom {
             cell: OnceCell::new(),
             posted: RefCell::default(),
             is_draining: Cell::new(false),
+            closing: RefCell::default(),
+            is_waiting_for_closes: Cell::new(false),
             locals: Locals::default(),
         })
     }
@@ -109,7 +115,7 @@ impl ObjectRoom {
             for socket in self.state.get_websockets().unwrap_or_default() {
                 let socket: Socket = socket.unchecked_into();
                 // One that joined since has its key already.
-                if socket.key().is_some() {
+                if socket.key().is_some() || attachment::is_told(&socket) {
                     continue;
                 }
                 match attachment::restore(socket.clone(), self).await {
@@ -157,6 +163,10 @@ impl ObjectRoom {
         key
     }
 
+    pub(crate) fn is_restored(&self) -> bool {
+        self.is_restored.get()
+    }
+
     /// Whether a connection is held.
     pub(crate) fn has(&self, key: u64) -> bool {
         let connections = self.connections.borrow();
@@ -190,6 +200,9 @@ impl ObjectRoom {
     /// the turn sees to it when it ends.
     pub(crate) fn deadline_moved(self: &Arc<Self>) {
         self.alarm.is_moved.set(true);
+        if let Some(watcher) = self.alarm.watcher.take() {
+            watcher.wake();
+        }
         if !self.turns.is_busy() {
             let room = Arc::clone(self);
             task::spawn(async move {
@@ -200,19 +213,39 @@ impl ObjectRoom {
     }
 
     /// A connection was closed by this side. The client may never answer.
-    pub(crate) fn closing(&self, conn: Arc<Conn>) {
-        if let Some(cell) = self.cell.get().and_then(Weak::upgrade) {
-            task::spawn(async move {
-                time::Sleep::new(CLOSE_TIME).await;
-                if !conn.has_left() {
-                    let socket = conn.socket().clone();
-                    let event = CloseEvent::abnormal();
-                    cell.closed(Some(conn.key()), socket, event, None)
-                        .run()
-                        .await;
-                }
-            });
+    pub(crate) fn closing(self: &Arc<Self>, conn: Arc<Conn>) {
+        let until = time::now_millis() + CLOSE_TIME_MILLIS;
+        self.closing.borrow_mut().push_back((until, conn));
+        if !self.is_waiting_for_closes.replace(true) {
+            let room = Arc::clone(self);
+            let is_begun = task::spawn(async move { room.wait_for_closes().await });
+            if !is_begun {
+                self.is_waiting_for_closes.set(false);
+            }
         }
+    }
+
+    /// Tells the room of the ends of those that don't answer in time.
+    async fn wait_for_closes(self: &Arc<Self>) {
+        while let Some((until, conn)) = self.next_closing() {
+            if !conn.has_left() {
+                let rest = until.saturating_sub(time::now_millis());
+                time::Sleep::new(Duration::from_millis(rest)).await;
+            }
+            let cell = self.cell.get().and_then(Weak::upgrade);
+            if let Some(cell) = cell.filter(|_| !conn.has_left()) {
+                let socket = conn.socket().clone();
+                let event = CloseEvent::abnormal();
+                let closed = cell.closed(Some(conn.key()), socket, event, None);
+                closed.run().await;
+            }
+        }
+    }
+
+    fn next_closing(&self) -> Option<(u64, Arc<Conn>)> {
+        let next = self.closing.borrow_mut().pop_front();
+        self.is_waiting_for_closes.set(next.is_some());
+        next
     }
 }
 
@@ -303,4 +336,4 @@ impl ObjectRoom {
 /// Keys stay below 2^53, which is as far as JavaScript counts.
 const KEYS_PER_MILLI: u64 = 1024;
 /// How long a client has to answer a close frame.
-const CLOSE_TIME: Duration = Duration::from_secs(5);
+const CLOSE_TIME_MILLIS: u64 = 5_000;

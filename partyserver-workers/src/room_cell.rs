@@ -147,6 +147,27 @@ impl<S: Server> RoomCell<S> {
         self.room.end_user_alarm(is_done.get()).await
     }
 
+    /// Looks at a message as it arrives, before anything of it is copied. `length` is
+    /// no more than the bytes that it has.
+    fn arrived(&self, conn: Option<&Conn>, data: JsValue, length: usize) -> Arrived {
+        let turns = &self.room.turns;
+        let own = conn.map_or(0, |conn| conn.load().get());
+        let refused = if length > self.options().max_message() {
+            Arrived::TooLarge
+        } else if turns.is_busy()
+            && (own + length > self.options().max_queued_bytes()
+                || turns.load().get() + length > MAX_WAITING)
+        {
+            Arrived::TooMany
+        } else {
+            return Arrived::Data(data);
+        };
+        if let Some(conn) = conn {
+            conn.stop_reading();
+        }
+        refused
+    }
+
     fn options(&self) -> &PartyOptions {
         self.party.options_of()
     }
@@ -211,6 +232,9 @@ impl<S: Server> RoomCell<S> {
                     return Ok(Some(at_capacity()));
                 }
                 let conn = self.join(&handshake, attachments, tags, joined, &object)?;
+                if !conn.is_admitted() {
+                    return Err(Error::msg("the connection can't be kept"));
+                }
                 // From here on the connection is closed by what goes wrong.
                 instance.connected(&conn.handle(), &handshake).await?;
                 Ok(None)
@@ -326,9 +350,15 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 
     fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) -> Event {
-        let turn = self.room.turns.turn();
-        let (held, cell) = (Rc::clone(&turn), Rc::clone(&self));
+        let turns = &self.room.turns;
+        let bytes = body.len() + handoff.length;
+        let turn = turns.turn_with(bytes, vec![Rc::clone(turns.load())]);
         let finish = handoff.finish(self.party.cors());
+        if turns.is_busy() && turns.load().get() + bytes > MAX_WAITING {
+            let answer = refusal::pass_on(refusal::try_again("The room is overloaded"), &finish);
+            return Event::new(std::future::ready(answer), |_| JsValue::NULL);
+        }
+        let (held, cell) = (Rc::clone(&turn), Rc::clone(&self));
         let panic_finish = finish.clone();
         if !handoff.is_upgrade {
             return Event::new(
@@ -368,31 +398,30 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         data: JsValue,
         length: usize,
     ) -> JsValue {
-        // It has no fewer bytes than that: what is too large is not even copied.
-        if length > self.options().max_message() {
-            self.room.find(key, &socket).inspect(|conn| too_large(conn));
+        let known = self.room.find(key, &socket);
+        // What has ended, or was never restored, takes no turn.
+        if self.room.is_restored() && !known.as_ref().is_some_and(|conn| conn.is_read()) {
             return JsValue::NULL;
         }
-        let waiting = match self.room.turns.is_busy() {
-            true => self.room.find(key, &socket),
-            false => None,
+        let arrived = self.arrived(known.as_deref(), data, length);
+        let bytes = arrived.bytes(length);
+        let turns = &self.room.turns;
+        let turn = if turns.is_busy() {
+            let own = known.iter().map(|conn| Rc::clone(conn.load()));
+            turns.turn_with(bytes, own.chain([Rc::clone(turns.load())]).collect())
+        } else {
+            turns.turn()
         };
-        if let Some(conn) = &waiting
-            && !conn.wait(length, self.options().max_queued_bytes())
-        {
-            conn.close(Close::new(Close::TRY_AGAIN_LATER, "too many messages wait"));
-            return JsValue::NULL;
-        }
-        let turn = self.room.turns.turn();
         let sender = Rc::new(OnceCell::new());
-        let (held, cell, known) = (Rc::clone(&turn), Rc::clone(&self), Rc::clone(&sender));
+        if let Some(conn) = &known {
+            // Once per message, so it is not set already.
+            let _ = sender.set(conn.handle());
+        }
+        let (held, cell, told) = (Rc::clone(&turn), Rc::clone(&self), Rc::clone(&sender));
         let work = async move {
             let outcome = self
                 .turn(&turn, async |instance| {
-                    if let Some(conn) = waiting {
-                        conn.waited(length);
-                    }
-                    let Some(conn) = self.room.find(key, &socket) else {
+                    let Some(conn) = known.or_else(|| self.room.find(key, &socket)) else {
                         return Ok(());
                     };
                     let connection = sender.get_or_init(|| conn.handle());
@@ -400,10 +429,13 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                     if !conn.is_admitted() {
                         return Ok(());
                     }
-                    let message = socket::decode(data);
+                    let message = match arrived {
+                        Arrived::Data(data) => socket::decode(data),
+                        Arrived::TooLarge => return too_large(&conn),
+                        Arrived::TooMany => return too_many(&conn),
+                    };
                     if message.as_bytes().len() > self.options().max_message() {
-                        too_large(&conn);
-                        return Ok(());
+                        return too_large(&conn);
                     }
                     instance.message(connection, message).await
                 })
@@ -418,8 +450,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         };
         let last_words = move |panic: &str| {
             cell.panicked(&held);
-            let id = cell.log(&Failure::Panicked(panic), known.get());
-            if let Some(connection) = known.get() {
+            let id = cell.log(&Failure::Panicked(panic), told.get());
+            if let Some(connection) = told.get() {
                 connection.close(Close::INTERNAL_ERROR, failure_text(&id));
             }
             JsValue::NULL
@@ -484,7 +516,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             if let Err(error) = rung {
                 let party = self.room.party_name();
                 tracing::error!(%party, %error, "what came of an alarm can't be stored");
-                // It is still due: set by this side, it would run again at once.
+                // It is still due: the platform tries it again.
+                let _ = self.room.settle_without_user_alarm().await;
                 return JsValue::FALSE;
             }
             JsValue::from_bool(self.room.settle_deadlines().await.is_ok())
@@ -503,8 +536,33 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 }
 
-fn too_large(conn: &Conn) {
+/// What comes of a message when its turn comes.
+enum Arrived {
+    Data(JsValue),
+    /// It is over the limit, and was not kept.
+    TooLarge,
+    /// Too much waits, and it was not kept.
+    TooMany,
+}
+
+impl Arrived {
+    /// What it takes of the memory while it waits.
+    fn bytes(&self, length: usize) -> usize {
+        match self {
+            Self::Data(_) => length + OVERHEAD,
+            Self::TooLarge | Self::TooMany => OVERHEAD,
+        }
+    }
+}
+
+fn too_large(conn: &Conn) -> Result<(), Error> {
     conn.close(Close::new(Close::TOO_LARGE, "the message is too large"));
+    Ok(())
+}
+
+fn too_many(conn: &Conn) -> Result<(), Error> {
+    conn.close(Close::new(Close::TRY_AGAIN_LATER, "too many messages wait"));
+    Ok(())
 }
 
 /// The two ends of a new socket: the client's and ours.
@@ -538,3 +596,8 @@ fn at_capacity() -> Refusal {
 }
 
 const CLOSING: u16 = 2;
+/// What a message costs beside its bytes while it waits.
+const OVERHEAD: usize = 512;
+/// How many bytes may wait for their turns in one room: of messages, and of requests
+/// with their bodies. An isolate has 128 MB for all of its rooms.
+const MAX_WAITING: usize = 32 * 1024 * 1024;

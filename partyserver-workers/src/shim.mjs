@@ -36,7 +36,10 @@ function step(next, code) {
   try {
     return code(own.glue);
   } catch (trap) {
-    return recover(own, stack, trap);
+    const answer = recover(own, stack, trap);
+    // What this step was begun in is not to go on either.
+    if (own.isBroken && outer !== undefined) throw trap;
+    return answer;
   } finally {
     context = outer;
   }
@@ -103,7 +106,7 @@ function ended(own) {
 const failed = () =>
   new Response("Internal server error", {
     status: 500,
-    headers: { "cache-control": "no-store" },
+    headers: { "cache-control": "private, no-store", "referrer-policy": "no-referrer" },
   });
 
 function headOf(headers) {
@@ -144,13 +147,16 @@ class DurableRoom {
       this.#context = undefined;
       // These sockets were the lost room's, and those that hibernate are to be found
       // again by the new one.
-      for (const socket of this.#sockets) socket.close(1011, "");
+      for (const socket of this.#sockets) {
+        delete socket.partyserverKey;
+        socket.close(1011, "");
+      }
       this.#sockets.clear();
       for (const socket of this.#ctx.getWebSockets()) delete socket.partyserverKey;
       const next = { own: current(), ctx: this.#ctx };
       const room = step(
         next,
-        (glue) => new glue.RoomObject(this.constructor.party, this.#ctx, this.#env, this),
+        (glue) => new glue.RoomObject(this.constructor.party, this.#ctx, this.#env),
       );
       if (!(room instanceof next.own.glue.RoomObject)) return null;
       this.#context = next;
@@ -163,7 +169,7 @@ class DurableRoom {
     const isAdmitted = request.cf?.[ADMITTED] === true;
     const handoff = (isAdmitted && request.headers.get(HANDOFF)) || undefined;
     const body = request.body && handoff ? new Uint8Array(await request.arrayBuffer()) : undefined;
-    return (await this.#begin((room) => room.fetch(handoff, body))) ?? failed();
+    return (await this.#begin((room) => room.fetch(handoff, body, this))) ?? failed();
   }
 
   webSocketMessage(socket, data) {

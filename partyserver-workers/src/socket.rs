@@ -12,6 +12,7 @@ use crate::attachment;
 use crate::js::{self, Socket};
 use crate::room::ObjectRoom;
 use crate::time::{millis, now_millis};
+use crate::turns::Load;
 
 /// One connection. What is sent goes to the platform at once, which queues it.
 pub(crate) struct Conn {
@@ -23,8 +24,9 @@ pub(crate) struct Conn {
     hibernates: bool,
     deadline: RefCell<Option<Deadline>>,
     is_open: Cell<bool>,
-    /// The bytes of its messages that wait for their turns.
-    waiting: Cell<usize>,
+    load: Load,
+    /// Whether what the client sends is looked at.
+    is_read: Cell<bool>,
     /// Whether `on_close` has been told.
     is_told: Cell<bool>,
     /// Whether the record is in storage because it is too large for the socket.
@@ -57,7 +59,8 @@ impl Conn {
             hibernates,
             deadline: RefCell::new(deadline),
             is_open: Cell::new(is_open),
-            waiting: Cell::new(0),
+            load: Load::default(),
+            is_read: Cell::new(true),
             is_told: Cell::new(false),
             is_spilled: Cell::new(false),
         })
@@ -110,7 +113,12 @@ impl Conn {
     /// The socket has ended. Returns whether the room has yet to be told.
     pub(crate) fn gone(&self) -> bool {
         self.is_open.set(false);
-        !self.is_told.replace(true)
+        let is_first = !self.is_told.replace(true);
+        // The platform may hold it on, where its client never answers a close frame.
+        if is_first && self.hibernates && self.socket.ready_state() != CLOSED {
+            attachment::mark_as_told(&self.socket);
+        }
+        is_first
     }
 
     /// Whether the room was told, or is being told, that it has ended.
@@ -118,21 +126,19 @@ impl Conn {
         self.is_told.get()
     }
 
-    /// Counts a message of it that waits for its turn. Returns `false` when too much
-    /// waits already.
-    pub(crate) fn wait(&self, length: usize, limit: usize) -> bool {
-        let waiting = self.waiting.get() + length + WAITING_OVERHEAD;
-        let is_within = waiting <= limit;
-        if is_within {
-            self.waiting.set(waiting);
-        }
-        is_within
+    /// The bytes of its messages that wait for their turns.
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
     }
 
-    /// It waits no longer.
-    pub(crate) fn waited(&self, length: usize) {
-        self.waiting
-            .set(self.waiting.get() - length - WAITING_OVERHEAD);
+    /// From here on what it sends is thrown away.
+    pub(crate) fn stop_reading(&self) {
+        self.is_read.set(false);
+    }
+
+    /// Whether a message that arrives now can still be handled.
+    pub(crate) fn is_read(&self) -> bool {
+        self.is_read.get() && self.is_admitted()
     }
 
     /// Sends what [`encode`] made, to one that was just found admitted.
@@ -251,5 +257,4 @@ fn is_same(held: &Message, other: &Message) -> bool {
 }
 
 const OPEN: u16 = 1;
-/// What a message costs beside its bytes while it waits.
-const WAITING_OVERHEAD: usize = 512;
+const CLOSED: u16 = 3;

@@ -7,6 +7,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::{DurableObjectStorage, SqlStorage};
 
 use crate::js::error_text;
+use crate::storage::MAX_SAFE_INTEGER;
 
 /// The database of an object whose class was made with `new_sqlite_classes`.
 pub(crate) struct ObjectSql(pub(crate) DurableObjectStorage);
@@ -54,7 +55,7 @@ impl SqlPort for ObjectSql {
 fn to_js(value: SqlValue) -> Result<JsValue, SqlError> {
     Ok(match value {
         SqlValue::Null => JsValue::NULL,
-        SqlValue::Integer(value) if value.unsigned_abs() > MAX_SAFE_INTEGER as u64 => {
+        SqlValue::Integer(value) if value.unsigned_abs() > MAX_SAFE_INTEGER => {
             let problem = format!("{value} is no number of JavaScript, which binds it");
             return Err(SqlError::Statement(problem));
         }
@@ -71,7 +72,7 @@ fn from_js(value: JsValue) -> SqlValue {
         return SqlValue::Text(text);
     }
     if let Some(number) = value.as_f64() {
-        let is_integer = number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER;
+        let is_integer = number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER as f64;
         return if is_integer {
             SqlValue::Integer(number as i64)
         } else {
@@ -83,5 +84,3 @@ fn from_js(value: JsValue) -> SqlValue {
     }
     SqlValue::Blob(Uint8Array::new(&value).to_vec())
 }
-
-const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use partyserver::host::{Change, RESERVED, StoragePort};
 use partyserver::{BoxFuture, StorageError};
+use serde::de::Error as _;
+use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::DurableObjectStorage;
 
@@ -84,6 +86,7 @@ impl ObjectStorage {
         let promise = match change {
             Change::Keep => return Ok(()),
             Change::Put(text) => {
+                check_integers(&text)?;
                 let value = js_sys::JSON::parse(&text).map_err(unavailable)?;
                 self.storage.put(key, value)
             }
@@ -147,6 +150,31 @@ impl StoragePort for ObjectStorage {
     }
 }
 
+/// JavaScript would round an integer beyond 2^53.
+fn check_integers(text: &str) -> Result<(), StorageError> {
+    let mut digits = text.as_bytes().split(|byte| !byte.is_ascii_digit());
+    if !digits.any(|digits| digits.len() > 15) {
+        return Ok(());
+    }
+    if has_unsafe_integer(&serde_json::from_str(text)?) {
+        let problem = "an integer beyond 2^53 can't be stored as a number here";
+        return Err(serde_json::Error::custom(problem).into());
+    }
+    Ok(())
+}
+
+fn has_unsafe_integer(value: &Value) -> bool {
+    match value {
+        Value::Number(number) if number.is_i64() || number.is_u64() => {
+            let size = number.as_i64().map_or(u64::MAX, i64::unsigned_abs);
+            size > MAX_SAFE_INTEGER
+        }
+        Value::Array(items) => items.iter().any(has_unsafe_integer),
+        Value::Object(members) => members.values().any(has_unsafe_integer),
+        _ => false,
+    }
+}
+
 pub(crate) fn set(object: &js_sys::Object, name: &str, value: &JsValue) {
     // Setting a member of a plain object can't fail.
     let _ = js_sys::Reflect::set(object, &name.into(), value);
@@ -162,3 +190,5 @@ pub(crate) fn unavailable(thrown: JsValue) -> StorageError {
 }
 
 const MAX_PAGE: usize = 1000;
+/// The last integer that JavaScript counts to one by one.
+pub(crate) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

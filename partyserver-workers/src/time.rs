@@ -92,7 +92,7 @@ impl Future for Sleep {
                 }
             });
             Timer {
-                id: set_timeout(&callback, millis, &state),
+                id: set_timeout(&callback, millis),
                 state,
                 _callback: callback,
             }
@@ -105,12 +105,13 @@ impl Future for Sleep {
     }
 }
 
-/// Where the platform gives no more timers, the time is over at once.
-fn set_timeout(callback: &Closure<dyn FnMut()>, millis: f64, state: &State) -> JsValue {
-    js::set_timeout(callback, millis).unwrap_or_else(|_| {
-        state.is_over.set(true);
-        JsValue::UNDEFINED
-    })
+fn set_timeout(callback: &Closure<dyn FnMut()>, millis: f64) -> JsValue {
+    match js::set_timeout(callback, millis) {
+        Ok(id) => id,
+        // An object has 10,000 at once. The event that asks for one more ends: it
+        // must neither be taken for over nor wait for ever.
+        Err(thrown) => panic!("no timer: {}", js::error_text(&thrown)),
+    }
 }
 
 impl Drop for Timer {

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
-use turns::{Turn, Turns};
+use turns::{Load, Turn, Turns};
 
 /// One that has asked for a turn.
 struct Asking {
@@ -17,7 +17,10 @@ struct Asking {
 }
 
 fn ask(turns: &Rc<Turns>) -> Asking {
-    let turn = turns.turn();
+    asking(turns.turn())
+}
+
+fn asking(turn: Rc<Turn>) -> Asking {
     let begun = Rc::clone(&turn);
     let mut asking = Asking {
         turn,
@@ -86,4 +89,26 @@ fn a_turn_that_is_over_takes_nobody_elses_away() {
     assert!(!third.look());
     second.turn.end();
     assert!(third.look());
+}
+
+#[test]
+fn what_waits_is_counted_until_it_waits_no_longer() {
+    let turns = Rc::new(Turns::default());
+    let own = Load::default();
+    let heavy = |bytes| {
+        let loads = vec![Rc::clone(turns.load()), Rc::clone(&own)];
+        asking(turns.turn_with(bytes, loads))
+    };
+    let first = heavy(1);
+    // What is handled at once never waits.
+    assert_eq!(own.get(), 0);
+    let (second, third, fourth) = (heavy(10), heavy(100), ask(&turns));
+    assert_eq!((own.get(), turns.load().get()), (110, 110));
+    first.turn.end();
+    assert_eq!(own.get(), 100);
+    drop(third);
+    assert_eq!(own.get(), 0);
+    second.turn.end();
+    drop(fourth);
+    assert_eq!((own.get(), turns.load().get()), (0, 0));
 }

@@ -12,7 +12,7 @@ cases! {
     "Hibernation" => [
         a_room_wakes_with_its_connections, expiry_reaches_a_sleeping_room,
         an_owner_change_reaches_a_sleeping_room, a_refused_socket_keeps_no_room_awake,
-        a_busy_room_stays_awake,
+        a_busy_room_stays_awake, an_end_is_told_once, a_large_message_to_a_sleeping_room,
         a_large_record_outlasts_sleep, tags_and_state_outlast_sleep, an_alarm_reaches_a_sleeping_room, alarms_outlast_a_kill,
     ],
 }
@@ -91,6 +91,38 @@ async fn an_owner_change_reaches_a_sleeping_room(world: Shared) {
         socket.next().await,
         Frame::Close(Some(1008), "This chat is not yours.".into())
     );
+}
+
+async fn an_end_is_told_once(world: Shared) {
+    // The room closes it, and the client never answers; it leaves while the room sleeps.
+    let path = "/parties/hibernating-slow/told";
+    let mut mute = world.open(path).await;
+    mute.text("close").await;
+    assert_eq!(mute.closed().await.0, Some(4000));
+    let told = json!(["close", "closed"]);
+    crate::world::eventually("the room is told", || async {
+        world.get(path).send().await.json() == told
+    })
+    .await;
+    tokio::time::sleep(SLEEP).await;
+    drop(mute);
+    let mut other = world.open(path).await;
+    other.text("another").await;
+    crate::world::eventually("a new instance has seen the other alone", || async {
+        let seen = world.get(path).send().await.json();
+        assert_ne!(seen[0], "closed");
+        seen == json!(["another"]) || seen == json!(["close", "closed", "another"])
+    })
+    .await;
+}
+
+async fn a_large_message_to_a_sleeping_room(world: Shared) {
+    let (mut socket, _) = world
+        .join(&world.alice(), "/parties/hibernate-chat/large")
+        .await;
+    tokio::time::sleep(SLEEP).await;
+    socket.text(&"a".repeat(1_200_000)).await;
+    assert_eq!(socket.closed().await.0, Some(1009));
 }
 
 async fn a_refused_socket_keeps_no_room_awake(world: Shared) {
