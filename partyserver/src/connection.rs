@@ -121,7 +121,8 @@ impl Connection {
     }
 
     /// Withdraws the connection's right to be here: it is closed at once,
-    /// ahead of everything queued to it, and none of that is sent.
+    /// ahead of everything queued to it, and none of that is sent. On Workers what
+    /// the platform was given before is.
     pub fn revoke(&self, close: Close) {
         self.0.revoke(close);
     }

@@ -12,7 +12,8 @@ use crate::maybe_send::MaybeSend;
 ///
 /// A write that returned is durable: it is on disk before the call ends.
 /// A key is at most 2,048 bytes, a value at most 2 MiB of JSON text, as on
-/// Durable Objects. Keys that begin with `__ps_` are the host's own.
+/// Durable Objects. Keys that begin with `__ps_` are the host's own. On Workers an
+/// integer beyond 2^53 is refused, which JavaScript would round.
 #[derive(Clone)]
 pub struct Storage(Arc<dyn StoragePort>);
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::cases::cases;
 use crate::client::http::Answer;
+use crate::host::Host;
 use crate::world::{Shared, World, with_token};
 
 cases! {
@@ -12,7 +13,8 @@ cases! {
         too_long_token, missing_scope, not_the_owner, unknown_party, bad_upgrade,
         handshake_form, failing_hooks, failing_gates_and_admissions,
         failing_hooks_that_answer_nobody, a_panic_stays_in_its_room, a_panic_beside_a_write,
-        answers_that_http_does_not_know, expiry_on_a_live_socket,
+        answers_that_http_does_not_know,
+        what_is_stored_is_what_is_read, expiry_on_a_live_socket,
         an_end_beyond_all_time, expiry_is_not_queued_behind_a_flood,
         the_same_expired_token_a_fifth_time, challenges_are_well_formed, head_answers_as_get,
         basic_and_unknown_schemes_are_no_token, anonymous_is_only_no_token,
@@ -345,6 +347,16 @@ async fn a_panic_beside_a_write(world: Shared) {
         // The next write does not wait for one that will never end.
         let written = world.get(&format!("{path}/write")).send().await;
         assert_eq!(written.status, 200, "{}", written.text());
+    }
+}
+
+async fn what_is_stored_is_what_is_read(world: Shared) {
+    let path = "/parties/faulty/stores/large-number";
+    let answer = world.get(path).send().await;
+    match world.start.served.host {
+        Host::Native => assert_eq!(answer.text(), "[18446744073709551615]"),
+        // JavaScript would round it, so it is refused.
+        Host::Workers => assert_eq!(answer.status, 500),
     }
 }
 

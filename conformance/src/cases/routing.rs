@@ -12,7 +12,9 @@ cases! {
     "PartyServer 19-27" => [
         connection_state, failing_start_is_tried_again, names_in_hooks, state_when_hibernating,
     ],
-    "PartyServer 28-31" => [alarm, an_alarm_removed_while_it_waits],
+    "PartyServer 28-31" => [
+        alarm, an_alarm_removed_while_it_waits, an_alarm_at_the_beginning_of_time,
+    ],
     "PartyServer 59-69" => [tags, uri, props],
     "Routing" => [paths, extra_segments_and_trailing_question_mark, raw_room_names, upgrade_header_case],
 }
@@ -109,6 +111,15 @@ async fn state_when_hibernating(world: Shared) {
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     socket.text("get").await;
     assert_eq!(socket.json().await, json!({"count": 2}));
+}
+
+async fn an_alarm_at_the_beginning_of_time(world: Shared) {
+    let path = "/parties/alarm/epoch";
+    assert_eq!(world.get(&format!("{path}/set?epoch")).status().await, 200);
+    crate::world::eventually("it fires at once", || async {
+        world.get(path).send().await.json()["fired"] == 1
+    })
+    .await;
 }
 
 async fn an_alarm_removed_while_it_waits(world: Shared) {

@@ -1,6 +1,6 @@
 //! `alarm` and `hibernating-alarm`: the room's one alarm.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use partyserver::{Context, Request, Response, Result, Server, json};
 use serde_json::{Value, json as value};
@@ -40,6 +40,9 @@ impl Server for Alarm {
         if let Some(delay) = delay {
             let delay = Duration::from_millis(delay.parse()?);
             cx.room().set_alarm(cx.now() + delay).await?;
+        }
+        if request.uri().query() == Some("epoch") {
+            cx.room().set_alarm(SystemTime::UNIX_EPOCH).await?;
         }
         let storage = cx.room().storage();
         let fired: u64 = storage.get(FIRED).await?.unwrap_or_default();

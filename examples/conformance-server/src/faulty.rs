@@ -75,6 +75,11 @@ impl Server for Faulty {
             "alarm" => cx.room().set_alarm(cx.now()).await?,
             "event" => cx.room().post(&"an event")?,
             "write" => count(cx).await?,
+            "large-number" => {
+                let storage = cx.room().storage();
+                storage.put("large", &[u64::MAX]).await?;
+                return json(&storage.get::<[u64; 1]>("large").await?);
+            }
             // Two at once: one is dropped where the other panics.
             "panic-beside-a-write" => {
                 let writes = join(count(cx), count(cx));
