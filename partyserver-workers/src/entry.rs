@@ -200,18 +200,27 @@ impl RoomObject {
         }
     }
 
-    /// Handles a message. `key` is what `Socket::key` gives, here as below, and
-    /// `length` that of the data in JavaScript: of UTF-16 units or bytes.
+    /// The longest message, in bytes; 0 while it is not known.
+    #[wasm_bindgen(js_name = readMaxMessage)]
+    pub fn max_message(&self) -> f64 {
+        let room = self.room(None);
+        room.map_or(0.0, |room| room.max_message() as f64)
+    }
+
+    /// Handles a message. `key` is what `Socket::key` gives, here as below: no number
+    /// for none. `length` is that of the data in JavaScript: of UTF-16 units or bytes.
+    /// `text` is the data where the shim has read it.
     pub fn message(
         &self,
-        key: Option<f64>,
+        key: f64,
         socket: JsValue,
         data: JsValue,
         length: f64,
+        text: Option<String>,
     ) -> JsValue {
         let socket: Socket = socket.unchecked_into();
         match self.room(None) {
-            Ok(room) => room.message(known(key), socket, data, length as usize),
+            Ok(room) => room.message(known(key), socket, data, length as usize, text),
             Err(problem) => misconfigured(&problem),
         }
     }
@@ -219,7 +228,7 @@ impl RoomObject {
     /// Handles the end of a socket.
     pub fn closed(
         &self,
-        key: Option<f64>,
+        key: f64,
         socket: JsValue,
         code: u16,
         reason: String,
@@ -234,7 +243,7 @@ impl RoomObject {
     }
 
     /// Handles the break of a socket.
-    pub fn broken(&self, key: Option<f64>, socket: JsValue, error: &JsValue) -> JsValue {
+    pub fn broken(&self, key: f64, socket: JsValue, error: &JsValue) -> JsValue {
         let error = Error::msg(error_text(error));
         self.ended(key, socket, CloseEvent::abnormal(), Some(error))
     }
@@ -247,13 +256,7 @@ impl RoomObject {
         }
     }
 
-    fn ended(
-        &self,
-        key: Option<f64>,
-        socket: JsValue,
-        event: CloseEvent,
-        error: Option<Error>,
-    ) -> JsValue {
+    fn ended(&self, key: f64, socket: JsValue, event: CloseEvent, error: Option<Error>) -> JsValue {
         let socket: Socket = socket.unchecked_into();
         match self.room(None) {
             Ok(room) => room.closed(known(key), socket, event, error).begin(),
@@ -280,8 +283,9 @@ impl RoomObject {
     }
 }
 
-fn known(key: Option<f64>) -> Option<u64> {
-    key.map(|key| key as u64)
+/// A connection's key; a socket without one gives no number.
+fn known(key: f64) -> Option<u64> {
+    (!key.is_nan()).then_some(key as u64)
 }
 
 /// The answer to a request that did not pass the gate of this room.

@@ -34,6 +34,7 @@ pub(crate) trait AnyRoom {
     /// Whether it is this one.
     fn is(&self, party: &str, room: &str) -> bool;
     fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) -> Event;
+    fn max_message(&self) -> usize;
     /// Begins to handle a message. `key` is the connection's, unless the socket has
     /// yet to be restored.
     fn message(
@@ -42,6 +43,7 @@ pub(crate) trait AnyRoom {
         socket: Socket,
         data: JsValue,
         length: usize,
+        text: Option<String>,
     ) -> JsValue;
     fn closed(
         self: Rc<Self>,
@@ -77,7 +79,7 @@ impl<S: Server> RoomCell<S> {
     /// Runs one turn. A panic or a turn past its limit ends the server's value.
     async fn turn<R>(
         &self,
-        turn: &Turn,
+        turn: &Rc<Turn>,
         body: impl AsyncFnOnce(&mut Instance<S>) -> R,
     ) -> Result<R, Failure<'static>> {
         turn.begin().await;
@@ -149,7 +151,13 @@ impl<S: Server> RoomCell<S> {
 
     /// Looks at a message as it arrives, before anything of it is copied. `length` is
     /// no more than the bytes that it has.
-    fn arrived(&self, conn: Option<&Conn>, data: JsValue, length: usize) -> Arrived {
+    fn arrived(
+        &self,
+        conn: Option<&Conn>,
+        data: JsValue,
+        length: usize,
+        text: Option<String>,
+    ) -> Arrived {
         let turns = &self.room.turns;
         let own = conn.map_or(0, |conn| conn.load().get());
         let refused = if length > self.options().max_message() {
@@ -160,7 +168,7 @@ impl<S: Server> RoomCell<S> {
         {
             Arrived::TooMany
         } else {
-            return Arrived::Data(data);
+            return Arrived::Data(data, text);
         };
         if let Some(conn) = conn {
             conn.stop_reading();
@@ -196,7 +204,7 @@ impl<S: Server> RoomCell<S> {
         failure.to_response(&party, &room)
     }
 
-    async fn request(&self, turn: &Turn, handoff: HandOff, body: Vec<u8>) -> Response {
+    async fn request(&self, turn: &Rc<Turn>, handoff: HandOff, body: Vec<u8>) -> Response {
         let attachments = handoff.attachments.clone();
         let request = handoff.into_request(body.into());
         let outcome = self
@@ -215,7 +223,7 @@ impl<S: Server> RoomCell<S> {
     /// room's decision and the connection's place in it.
     async fn connect(
         self: &Rc<Self>,
-        turn: &Turn,
+        turn: &Rc<Turn>,
         handoff: HandOff,
         joined: &OnceCell<Joined>,
         object: JsValue,
@@ -391,19 +399,24 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         )
     }
 
+    fn max_message(&self) -> usize {
+        self.options().max_message()
+    }
+
     fn message(
         self: Rc<Self>,
         key: Option<u64>,
         socket: Socket,
         data: JsValue,
         length: usize,
+        text: Option<String>,
     ) -> JsValue {
         let known = self.room.find(key, &socket);
         // What has ended, or was never restored, takes no turn.
         if self.room.is_restored() && !known.as_ref().is_some_and(|conn| conn.is_read()) {
             return JsValue::NULL;
         }
-        let arrived = self.arrived(known.as_deref(), data, length);
+        let arrived = self.arrived(known.as_deref(), data, length, text);
         let bytes = arrived.bytes(length);
         let turns = &self.room.turns;
         let turn = if turns.is_busy() {
@@ -430,7 +443,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                         return Ok(());
                     }
                     let message = match arrived {
-                        Arrived::Data(data) => socket::decode(data),
+                        Arrived::Data(data, text) => socket::decode(data, text),
                         Arrived::TooLarge => return too_large(&conn),
                         Arrived::TooMany => return too_many(&conn),
                     };
@@ -538,7 +551,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
 
 /// What comes of a message when its turn comes.
 enum Arrived {
-    Data(JsValue),
+    Data(JsValue, Option<String>),
     /// It is over the limit, and was not kept.
     TooLarge,
     /// Too much waits, and it was not kept.
@@ -549,7 +562,7 @@ impl Arrived {
     /// What it takes of the memory while it waits.
     fn bytes(&self, length: usize) -> usize {
         match self {
-            Self::Data(_) => length + OVERHEAD,
+            Self::Data(..) => length + OVERHEAD,
             Self::TooLarge | Self::TooMany => OVERHEAD,
         }
     }

@@ -25,8 +25,9 @@ function current() {
 let context;
 
 // Runs one step of the module in the context that it belongs to; `null` when it
-// traps, or has trapped before.
-function step(next, code) {
+// traps, or has trapped before. What `code` needs is handed to it: a closure for each
+// message costs more than handling it.
+function step(next, code, a, b, c) {
   const outer = context;
   const { own } = next;
   if (own.isBroken) return null;
@@ -34,7 +35,7 @@ function step(next, code) {
   const stack = outer === undefined ? own.top : own.raw.__stack_pointer.value;
   context = next;
   try {
-    return code(own.glue);
+    return code(own.glue, a, b, c);
   } catch (trap) {
     const answer = recover(own, stack, trap);
     // What this step was begun in is not to go on either.
@@ -47,10 +48,12 @@ function step(next, code) {
 
 // Begins what the module makes of an event. What needs not wait is answered at once,
 // the rest by a promise; `null` when the module has trapped.
-function begin(next, event, signal) {
-  const answer = step(next, event);
-  return answer instanceof next.own.glue.Task ? drive(next, answer, signal) : answer;
+function begin(next, event, a, b, c) {
+  const answer = step(next, event, a, b, c);
+  return isTask(next, answer) ? drive(next, answer) : answer;
 }
+
+const isTask = (next, answer) => answer !== null && answer instanceof next.own.glue.Task;
 
 // Drives a task to its answer, always in the context that it was begun in. It is
 // dropped when its request is aborted: nothing else would ever wake it.
@@ -118,15 +121,20 @@ function headOf(headers) {
 export default {
   async fetch(request, env, ctx) {
     const { method, url, headers, body, signal } = request;
-    const answer = begin(
-      { own: current(), ctx },
-      (glue) =>
-        glue.workerFetch(env, method, url, headOf(headers), body === null ? undefined : request),
-      signal,
+    const next = { own: current(), ctx };
+    const answer = step(next, (glue) =>
+      glue.workerFetch(env, method, url, headOf(headers), body === null ? undefined : request),
     );
-    return (await answer) ?? failed();
+    return (await (isTask(next, answer) ? drive(next, answer, signal) : answer)) ?? failed();
   },
 };
+
+function message(_, room, socket, data) {
+  const length = data.length ?? data.byteLength;
+  // A text goes over at once, unless it is too large to be looked at.
+  const text = length <= room.maxMessage && typeof data === "string" ? data : undefined;
+  return room.message(socket.partyserverKey, socket, data, length, text);
+}
 
 class DurableRoom {
   #ctx;
@@ -142,7 +150,7 @@ class DurableRoom {
   }
 
   // Begins an event of the room, in the present module.
-  #begin(event) {
+  #begin(event, a, b) {
     if (this.#context === undefined || this.#context.own.isBroken) {
       this.#context = undefined;
       // These sockets were the lost room's, and those that hibernate are to be found
@@ -159,35 +167,37 @@ class DurableRoom {
         (glue) => new glue.RoomObject(this.constructor.party, this.#ctx, this.#env),
       );
       if (!(room instanceof next.own.glue.RoomObject)) return null;
+      room.maxMessage = step(next, () => room.readMaxMessage());
       this.#context = next;
       this.#room = room;
     }
-    return begin(this.#context, () => event(this.#room));
+    return begin(this.#context, event, this.#room, a, b);
   }
 
   async fetch(request) {
     const isAdmitted = request.cf?.[ADMITTED] === true;
     const handoff = (isAdmitted && request.headers.get(HANDOFF)) || undefined;
     const body = request.body && handoff ? new Uint8Array(await request.arrayBuffer()) : undefined;
-    return (await this.#begin((room) => room.fetch(handoff, body, this))) ?? failed();
+    return (await this.#begin((_, room) => room.fetch(handoff, body, this))) ?? failed();
   }
 
   webSocketMessage(socket, data) {
-    const length = data.length ?? data.byteLength;
-    return this.#begin((room) => room.message(socket.partyserverKey, socket, data, length));
+    return this.#begin(message, socket, data);
   }
 
   webSocketClose(socket, code, reason, wasClean) {
-    return this.#begin((room) => room.closed(socket.partyserverKey, socket, code, reason, wasClean));
+    const key = socket.partyserverKey;
+    return this.#begin((_, room) => room.closed(key, socket, code, reason, wasClean));
   }
 
   webSocketError(socket, error) {
-    return this.#begin((room) => room.broken(socket.partyserverKey, socket, error));
+    const key = socket.partyserverKey;
+    return this.#begin((_, room) => room.broken(key, socket, error));
   }
 
   // The platform tries again what throws.
   async alarm() {
-    const isDone = await this.#begin((room) => room.alarm());
+    const isDone = await this.#begin((_, room) => room.alarm());
     if (isDone !== true) throw new Error("the alarm is to be tried again");
   }
 

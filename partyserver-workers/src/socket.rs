@@ -234,9 +234,10 @@ pub(crate) fn encode(message: &Message) -> JsValue {
     })
 }
 
-/// A message as the platform gives it: a string or an `ArrayBuffer`.
-pub(crate) fn decode(data: JsValue) -> Message {
-    let message: Message = match data.as_string() {
+/// A message as the platform gives it: a string or an `ArrayBuffer`. `text` is the
+/// string where it was read already.
+pub(crate) fn decode(data: JsValue, text: Option<String>) -> Message {
+    let message: Message = match text.or_else(|| data.as_string()) {
         Some(text) => text.into(),
         None => js_sys::Uint8Array::new(&data).to_vec().into(),
     };

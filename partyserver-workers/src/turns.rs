@@ -2,23 +2,24 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 /// Hands out turns in the order in which they were asked for.
 #[derive(Default)]
 pub(crate) struct Turns {
     is_busy: Cell<bool>,
-    waiting: RefCell<VecDeque<Rc<Place>>>,
+    waiting: RefCell<VecDeque<Weak<Turn>>>,
     load: Load,
 }
 
 /// The bytes that wait, of a room or of one of its clients.
 pub(crate) type Load = Rc<Cell<usize>>;
 
-/// Where a turn stands.
-#[derive(Default)]
-struct Place {
+/// One turn: asked for once, and given back by [`Turn::end`] or when it is dropped.
+/// Whoever cleans up after a panic holds it too, because the panic drops nothing.
+pub(crate) struct Turn {
+    turns: Rc<Turns>,
     stage: Cell<Stage>,
     waker: Cell<Option<Waker>>,
     /// What it adds to the loads while it waits.
@@ -26,20 +27,12 @@ struct Place {
     loads: Vec<Load>,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    #[default]
     New,
     Waiting,
     Held,
     Over,
-}
-
-/// One turn: asked for once, and given back by [`Turn::end`] or when it is dropped.
-/// Whoever cleans up after a panic holds it too, because the panic drops nothing.
-pub(crate) struct Turn {
-    turns: Rc<Turns>,
-    place: Rc<Place>,
 }
 
 impl Turns {
@@ -55,11 +48,10 @@ impl Turns {
     pub(crate) fn turn_with(self: &Rc<Self>, bytes: usize, loads: Vec<Load>) -> Rc<Turn> {
         Rc::new(Turn {
             turns: Rc::clone(self),
-            place: Rc::new(Place {
-                bytes,
-                loads,
-                ..Place::default()
-            }),
+            stage: Cell::new(Stage::New),
+            waker: Cell::new(None),
+            bytes,
+            loads,
         })
     }
 
@@ -68,21 +60,61 @@ impl Turns {
         &self.load
     }
 
-    fn wait(&self, place: Rc<Place>) {
-        place.stage.set(Stage::Waiting);
-        for load in &place.loads {
-            load.set(load.get() + place.bytes);
+    /// The first that waits still.
+    fn next(&self) -> Option<Rc<Turn>> {
+        let mut waiting = self.waiting.borrow_mut();
+        loop {
+            let next = waiting.pop_front()?.upgrade();
+            let next = next.filter(|next| next.stage.get() == Stage::Waiting);
+            if next.is_some() {
+                return next;
+            }
         }
-        self.waiting.borrow_mut().push_back(place);
-    }
-
-    fn next(&self) -> Option<Rc<Place>> {
-        self.waiting.borrow_mut().pop_front()
     }
 }
 
-impl Place {
-    /// It waits no longer.
+impl Turn {
+    /// Waits until it is this one's turn.
+    pub(crate) async fn begin(self: &Rc<Self>) {
+        if !self.turns.is_busy.replace(true) {
+            self.stage.set(Stage::Held);
+            return;
+        }
+        self.wait();
+        std::future::poll_fn(|cx| {
+            if self.stage.get() == Stage::Held {
+                return Poll::Ready(());
+            }
+            self.waker.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Gives the turn to the next, or up while it waits for it.
+    pub(crate) fn end(&self) {
+        if self.leave(Stage::Over) != Stage::Held {
+            return;
+        }
+        let Some(next) = self.turns.next() else {
+            return self.turns.is_busy.set(false);
+        };
+        next.leave(Stage::Held);
+        if let Some(waker) = next.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn wait(self: &Rc<Self>) {
+        self.stage.set(Stage::Waiting);
+        for load in &self.loads {
+            load.set(load.get() + self.bytes);
+        }
+        let mut waiting = self.turns.waiting.borrow_mut();
+        waiting.push_back(Rc::downgrade(self));
+    }
+
+    /// Goes on to another stage. Returns the one before.
     fn leave(&self, stage: Stage) -> Stage {
         let before = self.stage.replace(stage);
         if before == Stage::Waiting {
@@ -91,44 +123,6 @@ impl Place {
             }
         }
         before
-    }
-}
-
-impl Turn {
-    /// Waits until it is this one's turn.
-    pub(crate) async fn begin(&self) {
-        let Place { stage, waker, .. } = &*self.place;
-        if !self.turns.is_busy.replace(true) {
-            stage.set(Stage::Held);
-            return;
-        }
-        self.turns.wait(Rc::clone(&self.place));
-        std::future::poll_fn(|cx| {
-            if stage.get() == Stage::Held {
-                return Poll::Ready(());
-            }
-            waker.set(Some(cx.waker().clone()));
-            Poll::Pending
-        })
-        .await;
-    }
-
-    /// Gives the turn to the next, or up while it waits for it.
-    pub(crate) fn end(&self) {
-        if self.place.leave(Stage::Over) != Stage::Held {
-            return;
-        }
-        while let Some(next) = self.turns.next() {
-            if next.stage.get() == Stage::Over {
-                continue;
-            }
-            next.leave(Stage::Held);
-            if let Some(waker) = next.waker.take() {
-                waker.wake();
-            }
-            return;
-        }
-        self.turns.is_busy.set(false);
     }
 }
 
