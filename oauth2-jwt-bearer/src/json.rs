@@ -4,9 +4,12 @@
 //! such a pair can mean two things to two readers (RFC 8725 section 2.4,
 //! RFC 7515 section 4).
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// The object in `bytes`; `None` for anything else, or when a member stands
@@ -17,6 +20,39 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
         Unique(_) => None,
     }
 }
+
+/// Hands over the members of the object in `bytes` as they come, by the same rules:
+/// with `None`, what was handed over is of no object that passes.
+pub(crate) fn read_object(bytes: &[u8], member: impl FnMut(&str, Value)) -> Option<()> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    deserializer.deserialize_map(Members(member)).ok()?;
+    deserializer.end().ok()
+}
+
+struct Members<F>(F);
+
+impl<'de, F: FnMut(&str, Value)> Visitor<'de> for Members<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<(), A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((Name(name), Unique(value))) = access.next_entry()? {
+            (self.0)(&name, value);
+            if !names.insert(name) {
+                return Err(A::Error::custom(TWICE));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name that stays where it was read, unless it has escapes.
+#[derive(Deserialize)]
+struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
 
 struct Unique(Value);
 
@@ -77,16 +113,29 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut object = Map::new();
         while let Some((name, Unique(value))) = access.next_entry::<String, _>()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member stands twice"));
+                return Err(A::Error::custom(TWICE));
             }
         }
         Ok(Value::Object(object))
     }
 }
 
+const TWICE: &str = "a member stands twice";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn members_are_handed_over_by_their_own_names() {
+        let mut read = Map::new();
+        let text = br#"{"a":1,"\u0062\"":{"c":[2]}}"#;
+        let outcome = read_object(text, |name, value| {
+            read.insert(name.to_owned(), value);
+        });
+        assert!(outcome.is_some());
+        assert_eq!(Some(read), parse_object(text));
+    }
 
     #[test]
     fn only_objects_without_duplicates_pass() {
@@ -102,12 +151,14 @@ mod tests {
             ("{} {}", false),
             (r#"{"exp":1e999}"#, false),
         ] {
-            assert_eq!(
-                parse_object(text.as_bytes()).is_some(),
-                is_accepted,
-                "{text}"
-            );
+            let text = text.as_bytes();
+            assert_eq!(parse_object(text).is_some(), is_accepted, "{text:?}");
+            let read = read_object(text, |_, _| ());
+            assert_eq!(read.is_some(), is_accepted, "{text:?}");
         }
-        assert!(parse_object("[".repeat(100_000).as_bytes()).is_none());
+        let deep = "[".repeat(100_000);
+        assert!(parse_object(deep.as_bytes()).is_none());
+        let deep = format!(r#"{{"a":{deep}"#);
+        assert!(read_object(deep.as_bytes(), |_, _| ()).is_none());
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::algorithm::Algorithm;
 use crate::error::Invalid;
@@ -70,9 +70,8 @@ impl<'t> Jws<'t> {
             return Err(Invalid::Malformed);
         };
         let signing_input = &token.as_bytes()[..header.len() + 1 + payload.len()];
-        let header = json::parse_object(&decode(header)?).ok_or(Invalid::Malformed)?;
         Ok(Self {
-            header: parse_header(header)?,
+            header: parse_header(&decode(header)?)?,
             payload: decode(payload)?,
             signing_input,
             signature: decode(signature)?,
@@ -105,18 +104,28 @@ pub(crate) fn decode(part: &str) -> Result<Vec<u8>, Invalid> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Invalid::Malformed)
 }
 
-fn parse_header(mut header: Map<String, Value>) -> Result<Header, Invalid> {
-    // Nothing that could stand in `crit` is understood here, and an unencoded
-    // payload (RFC 7797) is not one that this parser reads.
-    if header.contains_key("crit") || header.contains_key("b64") {
+fn parse_header(header: &[u8]) -> Result<Header, Invalid> {
+    let (mut algorithm, mut key_id, mut token_type) = (None, None, None);
+    let mut is_critical = false;
+    json::read_object(header, |name, value| match name {
+        "alg" => algorithm = Some(value),
+        "kid" => key_id = Some(value),
+        "typ" => token_type = Some(value),
+        // Nothing that could stand in `crit` is understood here, and an unencoded
+        // payload (RFC 7797) is not one that this parser reads.
+        "crit" | "b64" => is_critical = true,
+        _ => {}
+    })
+    .ok_or(Invalid::Malformed)?;
+    if is_critical {
         return Err(Invalid::Critical);
     }
-    let algorithm = match header.get("alg") {
-        Some(Value::String(name)) => Algorithm::from_name(name).ok_or(Invalid::Algorithm)?,
+    let algorithm = match algorithm {
+        Some(Value::String(name)) => Algorithm::from_name(&name).ok_or(Invalid::Algorithm)?,
         _ => return Err(Invalid::Algorithm),
     };
-    let key_id = optional_text(&mut header, "kid")?;
-    let mut token_type = optional_text(&mut header, "typ")?;
+    let key_id = optional_text(key_id)?;
+    let mut token_type = optional_text(token_type)?;
     if let Some(token_type) = &mut token_type {
         token_type.make_ascii_lowercase();
     }
@@ -127,10 +136,10 @@ fn parse_header(mut header: Map<String, Value>) -> Result<Header, Invalid> {
     })
 }
 
-fn optional_text(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
-    match header.get_mut(name) {
+fn optional_text(member: Option<Value>) -> Result<Option<String>, Invalid> {
+    match member {
         None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(std::mem::take(text))),
+        Some(Value::String(text)) => Ok(Some(text)),
         Some(_) => Err(Invalid::Malformed),
     }
 }
