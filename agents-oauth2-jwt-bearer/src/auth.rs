@@ -92,18 +92,19 @@ impl<S: AuthHooks> WithAuth<S> {
         &self.options.0
     }
 
-    /// Whether the caller of an event may be served now.
-    fn check(&self, cx: &Context) -> Result<(), TokenError> {
+    /// Whether the caller of an event may be served now, and who it is; `None` for an
+    /// anonymous one.
+    fn check(&self, cx: &Context) -> Result<Option<Arc<Identity>>, TokenError> {
         if let Some(attachments) = cx.attachments()
             && attachments.get::<Handle>().is_none()
         {
             attachments.insert(Handle(Some(Arc::clone(self.settings()))));
         }
         match valid_identity(cx) {
-            Ok(_) => Ok(()),
+            Ok(identity) => Ok(Some(identity)),
             Err(NotAuthenticated::Expired) => Err(TokenError::Expired),
             Err(NotAuthenticated::Anonymous) => match self.settings().bearer.anonymous() {
-                Anonymous::Allowed => Ok(()),
+                Anonymous::Allowed => Ok(None),
                 Anonymous::Refused => Err(TokenError::Missing),
             },
         }
@@ -146,13 +147,12 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     async fn on_before_request(&self, lobby: &Lobby, mut request: Request) -> Result<RequestGate> {
         let settings = self.settings();
         match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
-            Ok(()) => {
-                let mut gate = self.inner.on_before_request(lobby, request).await?;
-                if let RequestGate::Answer(answer) = &mut gate {
-                    end_with_identity(answer, lobby.attachments());
+            Ok(()) => Ok(match self.inner.on_before_request(lobby, request).await? {
+                RequestGate::Answer(answer) => {
+                    RequestGate::Answer(end_with_identity(answer, Some(lobby.attachments())))
                 }
-                Ok(gate)
-            }
+                admitted @ RequestGate::Admit(_) => admitted,
+            }),
             Err(Refused { error, .. }) => Ok(RequestGate::Answer(response(settings, &error))),
         }
     }
@@ -185,11 +185,14 @@ impl<S: AuthHooks> Server for WithAuth<S> {
 
     async fn on_admit(&mut self, cx: &Context, handshake: &Handshake) -> Result<Admission> {
         // The upgrade may have waited long for its turn.
-        if let Err(error) = self.check(cx) {
-            log::refused_in_room(cx, error.code());
-            return Ok(Admission::Refuse(refusal(self.settings(), &error, false)));
-        }
-        if valid_identity(cx).is_ok()
+        let caller = match self.check(cx) {
+            Ok(caller) => caller,
+            Err(error) => {
+                log::refused_in_room(cx, error.code());
+                return Ok(Admission::Refuse(refusal(self.settings(), &error, false)));
+            }
+        };
+        if caller.is_some()
             && let refused @ Admission::Refuse(_) =
                 self.inner.on_authenticated_connect(cx, handshake).await?
         {
@@ -258,21 +261,21 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     }
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        if let Err(error) = self.check(cx) {
-            log::refused_in_room(cx, error.code());
-            return Ok(response(self.settings(), &error));
-        }
-        if valid_identity(cx).is_err() {
-            return self.inner.on_request(cx, request).await;
-        }
-        let mut answer = match self.inner.on_authenticated_request(cx, request).await? {
-            RequestGate::Admit(request) => self.inner.on_request(cx, request).await?,
-            RequestGate::Answer(answer) => answer,
+        let request = match self.check(cx) {
+            Ok(Some(_)) => match self.inner.on_authenticated_request(cx, request).await? {
+                RequestGate::Admit(request) => request,
+                RequestGate::Answer(answer) => {
+                    return Ok(end_with_identity(answer, cx.attachments()));
+                }
+            },
+            Ok(None) => request,
+            Err(error) => {
+                log::refused_in_room(cx, error.code());
+                return Ok(response(self.settings(), &error));
+            }
         };
-        if let Some(attachments) = cx.attachments() {
-            end_with_identity(&mut answer, attachments);
-        }
-        Ok(answer)
+        let answer = self.inner.on_request(cx, request).await?;
+        Ok(end_with_identity(answer, cx.attachments()))
     }
 
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
@@ -289,12 +292,13 @@ impl<S: AuthHooks> Server for WithAuth<S> {
 }
 
 /// What is still being streamed when the identity's time is up is broken off.
-fn end_with_identity(answer: &mut Response, attachments: &Attachments) {
+fn end_with_identity(mut answer: Response, attachments: Option<&Attachments>) -> Response {
     if !answer.body().is_whole()
-        && let Some(identity) = attachments.get::<Identity>()
+        && let Some(identity) = attachments.and_then(Attachments::get::<Identity>)
     {
-        StreamEnd::of(answer).at(identity.valid_until());
+        StreamEnd::of(&mut answer).at(identity.valid_until());
     }
+    answer
 }
 
 /// A request that was refused at the gate.

@@ -179,10 +179,8 @@ impl<S: Server> AnyParty for Party<S> {
         lobby: &'a Lobby,
         request: Request,
     ) -> BoxFuture<'a, Result<RequestGate, Failure>> {
-        Box::pin(guarded(
-            &self.shared.options,
-            self.gate.on_before_request(lobby, request),
-        ))
+        let hook = Box::pin(self.gate.on_before_request(lobby, request));
+        Box::pin(guarded(&self.shared.options, hook))
     }
 
     fn before_connect<'a>(
@@ -190,10 +188,8 @@ impl<S: Server> AnyParty for Party<S> {
         lobby: &'a Lobby,
         handshake: Handshake,
     ) -> BoxFuture<'a, Result<ConnectGate, Failure>> {
-        Box::pin(guarded(
-            &self.shared.options,
-            self.gate.on_before_connect(lobby, handshake),
-        ))
+        let hook = Box::pin(self.gate.on_before_connect(lobby, handshake));
+        Box::pin(guarded(&self.shared.options, hook))
     }
 
     fn room(&self, name: &str) -> Arc<dyn AnyRoom> {
@@ -262,10 +258,11 @@ impl<S: Server> AnyParty for Party<S> {
     }
 }
 
-/// A before-hook, with its panics and its time limited like a turn's.
+/// A before-hook, with its panics and its time limited like a turn's. It is boxed,
+/// because it would be copied into each layer around it.
 async fn guarded<T>(
     options: &PartyOptions,
-    hook: impl Future<Output = Result<T, Error>> + Send,
+    hook: BoxFuture<'_, Result<T, Error>>,
 ) -> Result<T, Failure> {
     let limit = options.turn_limit();
     let hook = AssertUnwindSafe(async { tokio::time::timeout(limit, hook).await });

@@ -205,12 +205,14 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         request: Request,
         attachments: Attachments,
     ) -> BoxFuture<'static, Response> {
+        // Boxed, because each layer of a turn copies what it is given.
+        let request = Box::new(request);
         Box::pin(async move {
             let slot = self.wait().await;
             to_the_end(Box::pin(async move {
                 let outcome = self
                     .turn(slot, |instance| {
-                        Box::pin(instance.request(request, attachments))
+                        Box::pin(instance.request(*request, attachments))
                     })
                     .await;
                 let failure = match outcome {

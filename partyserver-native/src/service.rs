@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
@@ -111,6 +111,8 @@ impl PartyService {
         self.0.limits.max_sockets_as_permits() as usize - free
     }
 
+    /// What most requests do not come to is boxed, and so is what they all come to:
+    /// each part is small enough then for the allocator to have it at hand.
     async fn answer<B>(self, request: http::Request<B>) -> Response
     where
         B: HttpBody<Data = Bytes> + Send + 'static,
@@ -136,7 +138,7 @@ impl PartyService {
         };
         match parts.uri.path() {
             "/healthz" => return health::health(),
-            "/readyz" => return health::readiness(server).await,
+            "/readyz" => return Box::pin(health::readiness(server)).await,
             _ => {}
         }
         let path = parts.uri.path().to_owned();
@@ -154,9 +156,11 @@ impl PartyService {
         let mut answer = if cors.is_some() && Cors::is_preflight(&parts.method, &parts.headers) {
             Response::default()
         } else if is_upgrade(&parts.headers) {
-            self.connect(party, room, parts, client).await
+            Box::pin(self.connect(party, room, parts, client)).await
         } else {
-            self.request(party, room, parts, body).await
+            let max_body = server.parties[party].options().max_body();
+            let request = Request::from_parts(parts, limited(body, max_body));
+            Box::pin(self.request(party, room, request)).await
         };
         if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
             answer.headers_mut().extend(headers);
@@ -167,45 +171,40 @@ impl PartyService {
         answer
     }
 
-    async fn request<B>(&self, party: usize, room: &str, parts: Parts, body: B) -> Response
-    where
-        B: HttpBody<Data = Bytes> + Send + 'static,
-        B::Error: std::error::Error + Send + Sync + 'static,
-    {
+    async fn request(&self, party: usize, room: &str, request: Request) -> Response {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
         let max_body = party.options().max_body();
-        if content_length(&parts).is_some_and(|length| length > max_body as u64) {
+        if content_length(request.headers()).is_some_and(|length| length > max_body as u64) {
             return text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large");
         }
-        let request = Request::from_parts(parts, limited(body, max_body));
         let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
-        match party.before_request(&lobby, request).await {
-            Ok(RequestGate::Admit(request)) => {
-                let request = match self.whole(request).await {
-                    Ok(request) => request,
-                    Err(refusal) => return *refusal,
-                };
-                let attachments = lobby.attachments().clone();
-                match party.room_for_client(room) {
-                    Some(room) => room.request(request, attachments).await,
-                    None => unavailable(TOO_MANY_ROOMS),
-                }
-            }
-            Ok(RequestGate::Answer(response)) => response,
-            Err(failure) => failure.to_response(name, room),
+        let mut request = match party.before_request(&lobby, request).await {
+            Ok(RequestGate::Admit(request)) => request,
+            Ok(RequestGate::Answer(response)) => return response,
+            Err(failure) => return failure.to_response(name, room),
+        };
+        if !request.body().is_whole()
+            && let Err(refusal) = Box::pin(self.read_body(&mut request)).await
+        {
+            return *refusal;
+        }
+        let attachments = lobby.attachments().clone();
+        match party.room_for_client(room) {
+            Some(room) => room.request(request, attachments).await,
+            None => unavailable(TOO_MANY_ROOMS),
         }
     }
 
     /// Reads the body before the room is entered: a client that sends slowly
     /// holds up nobody.
-    async fn whole(&self, request: Request) -> Result<Request, Box<Response>> {
-        if request.body().is_whole() {
-            return Ok(request);
-        }
-        let (parts, body) = request.into_parts();
+    async fn read_body(&self, request: &mut Request) -> Result<(), Box<Response>> {
+        let body = std::mem::take(request.body_mut());
         let refused = |status, why: &'static str| Err(Box::new(text(status, why)));
         match tokio::time::timeout(self.0.limits.body_time, body.bytes()).await {
-            Ok(Ok(bytes)) => Ok(Request::from_parts(parts, bytes.into())),
+            Ok(Ok(bytes)) => {
+                *request.body_mut() = bytes.into();
+                Ok(())
+            }
             Ok(Err(error)) => refused(error.status(), "The request's body can't be used"),
             Err(_) => refused(
                 StatusCode::REQUEST_TIMEOUT,
@@ -301,18 +300,15 @@ where
     }
 
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
-        let service = self.clone();
+        // Rooms and gates answer for their panics; the application's own answers are
+        // not to break the connection either.
+        let answer = AssertUnwindSafe(self.clone().answer(request)).catch_unwind();
         let host = Arc::clone(&self.0.host);
-        Box::pin(async move {
-            // Rooms and gates answer for their panics; the application's own
-            // answers are not to break the connection either.
-            let answer = AssertUnwindSafe(service.answer(request)).catch_unwind();
-            let answer = answer
-                .await
-                .unwrap_or_else(|panic| failure::outside_rooms(&*panic));
+        Box::pin(answer.map(move |answer| {
+            let answer = answer.unwrap_or_else(|panic| failure::outside_rooms(&*panic));
             let sleep = |time| Box::pin(tokio::time::sleep(time)) as BoxFuture<'static, ()>;
             Ok(ending(answer, move || host.clock.now(), sleep))
-        })
+        }))
     }
 }
 
@@ -333,14 +329,8 @@ where
     }))
 }
 
-fn content_length(parts: &Parts) -> Option<u64> {
-    parts
-        .headers
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn at_capacity(reason: &'static str) -> Refusal {

@@ -112,7 +112,9 @@ impl Attachments {
         self.with(|entries| {
             entries.retain(|entry| entry.name != T::NAME);
             // Few, and kept for as long as the connection is open.
-            entries.reserve_exact(1);
+            if entries.len() == entries.capacity() {
+                entries.reserve_exact(PLACES);
+            }
             entries.push(entry);
         });
     }
@@ -226,6 +228,10 @@ impl Attachment for Principal {
         decoder.read().map(Self)
     }
 }
+
+/// For how many values there is a place at first. Whose event it is, with all that
+/// comes with a token, takes four.
+const PLACES: usize = 4;
 
 #[cfg(test)]
 mod tests {
