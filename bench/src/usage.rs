@@ -10,9 +10,9 @@ use crate::Result;
 /// The usage of a process at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// User and system time of all its threads, those that have ended too.
+    /// User and system time of the threads that live; a server's last as long as it.
     pub(crate) cpu: Duration,
-    /// Name and time of each thread that lives, by its id.
+    /// Name and time of each of them, by its id.
     pub(crate) threads: HashMap<u32, (String, Duration)>,
     /// What it has in memory, in bytes; pages that it shares are counted in full.
     pub(crate) memory: u64,
@@ -27,7 +27,6 @@ impl Usage {
         let read = |file: &str| {
             fs::read_to_string(format!("{folder}/{file}")).map_err(|error| at(file, error))
         };
-        let (_, cpu) = name_and_time(&read("stat")?).ok_or("an unknown form of stat")?;
         let memory = resident(&read("smaps_rollup")?).ok_or("no Rss in smaps_rollup")?;
         let mut threads = HashMap::new();
         for entry in fs::read_dir(format!("{folder}/task")).map_err(|error| at("task", error))? {
@@ -36,15 +35,14 @@ impl Usage {
                 continue;
             };
             // A thread may have ended since the folder was read.
-            if let Some(times) = read(&format!("task/{thread}/stat"))
-                .ok()
-                .and_then(|text| name_and_time(&text))
-            {
-                threads.insert(thread, times);
+            let of_thread = |file: &str| read(&format!("task/{thread}/{file}")).ok();
+            if let (Some(name), Some(times)) = (of_thread("comm"), of_thread("schedstat")) {
+                let time = time(&times).ok_or("an unknown form of schedstat")?;
+                threads.insert(thread, (name.trim_end().to_owned(), time));
             }
         }
         Ok(Self {
-            cpu,
+            cpu: threads.values().map(|(_, time)| *time).sum(),
             threads,
             memory,
         })
@@ -60,18 +58,11 @@ impl Usage {
     }
 }
 
-/// The name, and utime + stime: fields 2, 14 and 15 of a stat file (proc(5)).
-fn name_and_time(stat: &str) -> Option<(String, Duration)> {
-    // The name is in parentheses and may itself hold spaces and parentheses.
-    let (start, rest) = stat.rsplit_once(')')?;
-    let (_, name) = start.split_once('(')?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut ticks = || fields.next()?.parse::<u64>().ok();
-    let ticks = ticks()? + ticks()?;
-    Some((
-        name.to_owned(),
-        Duration::from_millis(ticks * MILLISECONDS_PER_TICK),
-    ))
+/// The first field of a schedstat file: nanoseconds on a processor. The times of a stat
+/// file are in hundredths of a second, too coarse for a short turn.
+fn time(schedstat: &str) -> Option<Duration> {
+    let (nanoseconds, _) = schedstat.split_once(' ')?;
+    Some(Duration::from_nanos(nanoseconds.parse().ok()?))
 }
 
 /// `Rss` of a smaps_rollup file, in bytes.
@@ -81,24 +72,15 @@ fn resident(smaps: &str) -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// Linux counts these in hundredths of a second on every architecture of today.
-const MILLISECONDS_PER_TICK: u64 = 10;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 7 5 900 900 20 0 1 0 99";
-        let expected = Some(("a) b (c".to_owned(), Duration::from_millis(120)));
-        assert_eq!(name_and_time(stat), expected);
-    }
-
-    #[test]
-    fn a_short_stat_is_no_time() {
-        assert_eq!(name_and_time("42 (a) S 1 42"), None);
-        assert_eq!(name_and_time(""), None);
+    fn the_time_of_a_thread_is_the_first_field() {
+        assert_eq!(time("1500 7 3\n"), Some(Duration::from_nanos(1500)));
+        assert_eq!(time(""), None);
+        assert_eq!(time("1500"), None);
     }
 
     #[test]

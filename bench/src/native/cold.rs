@@ -27,13 +27,14 @@ impl<'a> Visitor<'a> {
                 format!("new-{visitor}-{visited}")
             }
         };
-        Self::many(server, token, room).await
+        Self::many(server, token, CONNECTIONS, room).await
     }
 
-    /// Visitors of rooms on disk, of which there are so many.
+    /// So many visitors of rooms on disk, of which there are `rooms`.
     pub(super) async fn of_rooms_on_disk(
         server: &Server,
         token: &'a str,
+        visitors: usize,
         rooms: u64,
         next: &'a AtomicU64,
     ) -> Result<Loaded<Self>> {
@@ -44,16 +45,17 @@ impl<'a> Visitor<'a> {
                 format!("disk-{}", visited * STRIDE % rooms)
             }
         };
-        Self::many(server, token, room).await
+        Self::many(server, token, visitors, room).await
     }
 
     async fn many<F: FnMut() -> String + 'a>(
         server: &Server,
         token: &'a str,
+        visitors: usize,
         room: impl Fn(usize) -> F,
     ) -> Result<Loaded<Self>> {
         let mut workers = Vec::new();
-        for visitor in 0..CONNECTIONS {
+        for visitor in 0..visitors {
             workers.push(Self {
                 connection: Wire::connect(&server.address, 200).await?,
                 token,
@@ -77,7 +79,7 @@ impl Worker for Visitor<'_> {
 }
 
 pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Section> {
-    let rooms = contenders.rooms_on_disk(0).await?;
+    let rooms = contenders.rooms_on_disk(contenders.folder()?, 0).await?;
     let visitors = Visitor::of_new_rooms(&rooms, &contenders.token).await?;
     let measured = take_turns(pace, &mut [visitors]).await?;
     let ours = Series::of("room, verified identity, owner on disk", &measured[0]);
@@ -93,5 +95,5 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
     })
 }
 
-const CONNECTIONS: usize = 256;
+pub(super) const CONNECTIONS: usize = 256;
 const STRIDE: u64 = 7_919;

@@ -35,9 +35,9 @@ impl Contenders {
         Server::start(self.serve("rooms"), None).await
     }
 
-    /// Rooms on the native host with so many rooms on disk.
-    pub(super) async fn rooms_on_disk(&self, rooms: u64) -> Result<Server> {
-        let folder = self.folder()?;
+    /// Rooms on the native host with this data folder, in which it makes so many rooms
+    /// that have an owner before it listens.
+    pub(super) async fn rooms_on_disk(&self, folder: TempDir, rooms: u64) -> Result<Server> {
         let mut command = self.serve("rooms");
         command
             .arg("--data")
@@ -115,7 +115,8 @@ impl Contenders {
             .env("OIDC_AUDIENCE", AUDIENCE);
     }
 
-    fn folder(&self) -> Result<TempDir> {
+    /// A data folder.
+    pub(super) fn folder(&self) -> Result<TempDir> {
         let storage = std::path::absolute(&self.storage)?;
         Ok(TempDir::with_prefix_in("bench-", storage)?)
     }

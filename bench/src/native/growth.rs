@@ -1,35 +1,58 @@
 //! Whether an operation costs the same when there is much more of everything.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
-use super::cold::Visitor;
+use rustix::process::{Resource, getrlimit};
+
+use super::cold::{self, Visitor};
 use super::contenders::Contenders;
-use super::report::{Comparison, Section, Series};
+use super::report::{Aim, Comparison, Section, Series};
+use super::server::Server;
 use super::turns::{Loaded, Pace, take_turns};
 use crate::Result;
 use crate::client::Socket;
 use crate::load::{Size, echo};
+use crate::serve::FILLING;
+use crate::usage::Usage;
 
 pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Section> {
-    let mut comparisons = vec![connections(contenders, pace).await?];
+    let (many, descriptors) = idle_sockets(pace);
+    let mut comparisons = vec![connections(contenders, pace, many).await?];
     comparisons.extend(rooms_on_disk(contenders, pace).await?);
     Ok(Section {
         title: "Growth",
         cost: "CPU µs each",
-        note: "The first line of a load is with many, the second with few. Rooms on disk have an\n\
-               owner there. A new room adds itself to the store, so the few become some 100,000\n\
-               in the course of the rounds."
-            .into(),
+        note: format!(
+            "Idle sockets: 20,000, or as many as fit: a process may have {descriptors} descriptors here, of\n\
+             which the host leaves sockets three quarters. Rooms are made by requests within the\n\
+             server's process, {FILLING} under way, each answered after the sync that holds its owner;\n\
+             making and opening include the start of the process. Opening reads and checks the\n\
+             whole store. Each request reads the owner from the store. A room that nobody uses\n\
+             leaves memory within a second: of 1,000 most are still there when their turn comes\n\
+             again, of more hardly any. With one connection, the latency is a second divided by\n\
+             the rate. New rooms add themselves to the store, some 100,000 in the course of the\n\
+             rounds."
+        ),
         comparisons,
     })
 }
 
+/// How many sockets are idle at most, and how many descriptors a process may have.
+fn idle_sockets(pace: Pace) -> (usize, usize) {
+    let descriptors = getrlimit(Resource::Nofile).current;
+    let descriptors = descriptors.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    });
+    // The load holds the other end of these, and of all others.
+    let fitting = descriptors / 20 * 14;
+    (pace.size(20_000, 1_000).min(fitting), descriptors)
+}
+
 /// Echo over 16 sockets, beside others that are idle.
-async fn connections(contenders: &Contenders, pace: Pace) -> Result<Comparison> {
+async fn connections(contenders: &Contenders, pace: Pace, many: usize) -> Result<Comparison> {
     let token = Some(contenders.token.as_str());
-    // A process may have 20,000 descriptors where this is measured, of which the host
-    // leaves sockets three quarters.
-    let (few, many) = (pace.size(1_000, 100), pace.size(14_000, 1_000));
+    let few = pace.size(1_000, 100);
     let (small, large) = (contenders.rooms().await?, contenders.rooms().await?);
     let mut servers = Vec::new();
     let mut idle = Vec::new();
@@ -42,39 +65,106 @@ async fn connections(contenders: &Contenders, pace: Pace) -> Result<Comparison> 
         });
     }
     let measured = take_turns(pace, &mut servers).await?;
-    let load = format!("echo beside {many} idle sockets, and beside {few}");
-    Ok(Comparison::of(load, Series::of(MANY, &measured[0]))
-        .beside(Series::of(FEW, &measured[1]), None))
+    let beside = |count| format!("beside {} idle sockets", grouped(count));
+    let few = Series::of(beside(few as u64), &measured[1]);
+    let many = Series::of(beside(many as u64), &measured[0]);
+    Ok(Comparison::of("echo", many).beside(few, Some(1.2)))
+}
+
+/// A server, and how many rooms it had on disk when it was started.
+struct Stored {
+    server: Server,
+    rooms: u64,
 }
 
 async fn rooms_on_disk(contenders: &Contenders, pace: Pace) -> Result<Vec<Comparison>> {
-    let (few, many) = (1_000, pace.size(1_000_000, 20_000) as u64);
-    let small = contenders.rooms_on_disk(few).await?;
-    let large = contenders.rooms_on_disk(many).await?;
+    let mut stored = Vec::new();
+    let (mut made, mut opened) = (Vec::new(), Vec::new());
+    for (full, quick) in [(1_000_000, 20_000), (100_000, 5_000), (1_000, 1_000)] {
+        let rooms = pace.size(full, quick) as u64;
+        let server = contenders
+            .rooms_on_disk(contenders.folder()?, rooms)
+            .await?;
+        made.push(start(&server, rooms)?);
+        let folder = server.stop().await?.ok_or("rooms on disk have a folder")?;
+        let server = contenders.rooms_on_disk(folder, 0).await?;
+        opened.push(start(&server, rooms)?);
+        stored.push(Stored { server, rooms });
+    }
+    let opening = opened.iter().map(|(time, _)| time.as_secs_f64());
+    let opening: Vec<_> = opening.map(|seconds| format!("{seconds:.2}")).collect();
+    let opening = format!("opening a store, in {} s", opening.join(", "));
+    let series = |started: Vec<(Duration, Series)>| started.into_iter().map(|(_, series)| series);
+    let mut comparisons = vec![
+        side_by_side("making rooms", series(made), None).aim(Aim::RateAtLeast(20_000.0)),
+        side_by_side(opening, series(opened), None),
+    ];
     let token = contenders.token.as_str();
-    let new = take_turns(
-        pace,
-        &mut [
-            Visitor::of_new_rooms(&large, token).await?,
-            Visitor::of_new_rooms(&small, token).await?,
-        ],
-    )
-    .await?;
     let next = AtomicU64::new(0);
-    let known = Visitor::of_rooms_on_disk(&large, token, many, &next).await?;
-    let known = take_turns(pace, &mut [known]).await?;
-    Ok(vec![
-        Comparison::of(
-            format!("a new room, beside {many} on disk, and beside {few}"),
-            Series::of(MANY, &new[0]),
-        )
-        .beside(Series::of(FEW, &new[1]), None),
-        Comparison::of(
-            format!("a cold room, one of {many} on disk"),
-            Series::of(MANY, &known[0]),
-        ),
-    ])
+    for visitors in [1, cold::CONNECTIONS] {
+        let mut loaded = Vec::new();
+        for Stored { server, rooms } in &stored {
+            let visitors =
+                Visitor::of_rooms_on_disk(server, token, visitors, *rooms, &next).await?;
+            loaded.push(visitors);
+        }
+        let load = format!("a room on disk, {visitors} connections");
+        comparisons.push(visits(load, pace, &stored, loaded).await?);
+    }
+    let mut loaded = Vec::new();
+    for Stored { server, .. } in &stored {
+        loaded.push(Visitor::of_new_rooms(server, token).await?);
+    }
+    let load = format!("a new room, {} connections", cold::CONNECTIONS);
+    comparisons.push(visits(load, pace, &stored, loaded).await?);
+    Ok(comparisons)
 }
 
-const MANY: &str = "room, many";
-const FEW: &str = "room, few";
+/// What it took until the server listened, for each of its rooms.
+fn start(server: &Server, rooms: u64) -> Result<(Duration, Series)> {
+    let (time, usage) = (server.start_time, Usage::of(server.process()?)?);
+    let series = Series {
+        server: beside(rooms),
+        costs: vec![usage.cpu.as_secs_f64() * 1e6 / rooms as f64],
+        rates: vec![rooms as f64 / time.as_secs_f64()],
+    };
+    Ok((time, series))
+}
+
+async fn visits(
+    load: String,
+    pace: Pace,
+    stored: &[Stored],
+    mut loaded: Vec<Loaded<Visitor<'_>>>,
+) -> Result<Comparison> {
+    let measured = take_turns(pace, &mut loaded).await?;
+    let series = stored.iter().zip(&measured);
+    let series = series.map(|(stored, measured)| Series::of(beside(stored.rooms), measured));
+    Ok(side_by_side(load, series, Some(1.25)))
+}
+
+/// The most rooms come first. What is asked is of them beside a tenth of them.
+fn side_by_side(
+    load: impl Into<String>,
+    mut series: impl Iterator<Item = Series>,
+    mut asked: Option<f64>,
+) -> Comparison {
+    let Some(most) = series.next() else {
+        unreachable!("there are stores of several sizes");
+    };
+    series.fold(Comparison::of(load, most), |comparison, series| {
+        comparison.beside(series, asked.take())
+    })
+}
+
+fn beside(rooms: u64) -> String {
+    format!("{} rooms on disk", grouped(rooms))
+}
+
+/// Thousands apart.
+fn grouped(number: u64) -> String {
+    match number {
+        0..1_000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1_000), number % 1_000),
+    }
+}

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use local_issuer::LocalIssuer;
+use tokio::time::{Instant, timeout_at};
 
 use crate::{Result, machine};
 
@@ -86,11 +87,13 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     };
     let pace = Pace::new(options.quick);
     let mut sections = Vec::new();
+    let end = Instant::now() + LIMIT;
     for part in Part::value_variants() {
         if !options.only.is_empty() && !options.only.contains(part) {
             continue;
         }
-        let section = part.measure(&contenders, pace).await;
+        let section = timeout_at(end, part.measure(&contenders, pace)).await;
+        let section = section.map_err(|_| format!("{part:?} had not ended after {LIMIT:?}"))?;
         let section = section.map_err(|error| format!("{part:?}: {error}"))?;
         println!("{section}");
         sections.push(section);
@@ -119,5 +122,7 @@ impl Part {
     }
 }
 
+/// How long all of it may take: on two cores it is done in two thirds of the time.
+const LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The audience that the servers are told to accept.
 const AUDIENCE: &str = "https://rooms.example";

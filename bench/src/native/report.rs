@@ -8,7 +8,7 @@ use super::turns::Pace;
 
 /// What one server showed under one load, round by round.
 pub(super) struct Series {
-    pub(super) server: &'static str,
+    pub(super) server: String,
     /// In the unit of the section.
     pub(super) costs: Vec<f64>,
     /// Operations per second, where they say something.
@@ -44,18 +44,18 @@ pub(super) struct Section {
 
 impl Series {
     /// CPU time per operation, and operations per second.
-    pub(super) fn of(server: &'static str, measured: &[Measurement]) -> Self {
+    pub(super) fn of(server: impl Into<String>, measured: &[Measurement]) -> Self {
         Self {
-            server,
+            server: server.into(),
             costs: measured.iter().map(Measurement::cpu).collect(),
             rates: measured.iter().map(Measurement::rate).collect(),
         }
     }
 
     /// Something that has no rate, such as memory.
-    pub(super) fn without_rates(server: &'static str, costs: Vec<f64>) -> Self {
+    pub(super) fn without_rates(server: impl Into<String>, costs: Vec<f64>) -> Self {
         Self {
-            server,
+            server: server.into(),
             costs,
             rates: Vec::new(),
         }

@@ -1,8 +1,9 @@
 //! A server in a process of its own, so that its CPU time is its own too.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader, copy, sink};
 use tokio::process::{Child, ChildStdout, Command};
@@ -16,12 +17,15 @@ pub(super) struct Server {
     child: Child,
     /// Host and port.
     pub(super) address: String,
-    _storage: Option<TempDir>,
+    /// From its start to when it listened.
+    pub(super) start_time: Duration,
+    storage: Option<TempDir>,
 }
 
 impl Server {
     /// Starts a server and waits until it says where it listens.
     pub(super) async fn start(mut command: Command, storage: Option<TempDir>) -> Result<Self> {
+        let began = Instant::now();
         let mut child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -39,7 +43,8 @@ impl Server {
         Ok(Self {
             child,
             address: format!("127.0.0.1:{port}"),
-            _storage: storage,
+            start_time: began.elapsed(),
+            storage,
         })
     }
 
@@ -47,6 +52,19 @@ impl Server {
     pub(super) fn process(&self) -> Result<u32> {
         let id = self.child.id();
         id.ok_or_else(|| "a server has ended by itself".into())
+    }
+
+    /// Stops it as an operator does, and returns its folder, where it has one.
+    pub(super) async fn stop(mut self) -> Result<Option<TempDir>> {
+        let process = Pid::from_raw(self.process()?.try_into()?).ok_or("no process has id 0")?;
+        kill_process(process, Signal::TERM)?;
+        let ended = timeout(PATIENCE, self.child.wait()).await;
+        let status = ended.map_err(|_| format!("a server did not stop within {PATIENCE:?}"))??;
+        if status.success() {
+            Ok(self.storage.take())
+        } else {
+            Err(format!("a server ended with {status}").into())
+        }
     }
 
     /// A party of it, for callers with this token.
@@ -78,7 +96,7 @@ fn port_of(line: &str) -> Option<u16> {
 }
 
 /// Making a million rooms takes the longest.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {

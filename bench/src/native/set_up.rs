@@ -15,7 +15,7 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
         (&rooms, rooms.party("open", None)),
         (&bare, bare.party("any", None)),
     ];
-    let count = pace.size(4_000, 200);
+    let count = pace.size(1_000, 200);
     let mut measured = [Vec::new(), Vec::new(), Vec::new()];
     for round in 0..=pace.rounds {
         for ((server, target), measured) in targets.iter().zip(&mut measured) {

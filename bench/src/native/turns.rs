@@ -25,7 +25,7 @@ pub(super) struct Loaded<W> {
 
 impl Pace {
     pub(super) fn new(is_quick: bool) -> Self {
-        let (rounds, turn) = if is_quick { (3, 150) } else { (7, 600) };
+        let (rounds, turn) = if is_quick { (3, 150) } else { (21, 200) };
         Self {
             rounds,
             turn: Duration::from_millis(turn),

@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 
 use crate::Result;
 
+pub(crate) use self::rooms::FILLING;
+
 /// Which server.
 #[derive(clap::Subcommand)]
 pub(crate) enum Server {
@@ -47,5 +49,7 @@ pub(crate) async fn run(server: Server) -> Result<()> {
     }
 }
 
-/// What a request is answered with: for the caller of every load, `alice`.
+/// Who calls in every load.
+const CALLER: &str = "alice";
+/// What a request is answered with.
 const ANSWER: &str = r#"{"sub":"alice"}"#;

@@ -12,6 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderValue, StatusCode};
 use http_body_util::Empty;
+use oauth2_jwt_bearer::Claims;
 use partyserver::{
     Connection, Context, Hibernation, Message, PartyOptions, Request, Response, Server,
 };
@@ -19,7 +20,7 @@ use partyserver_native::{Limits, Parties, PartyService, stop_signal};
 use tokio::net::TcpListener;
 use tower_service::Service;
 
-use super::ANSWER;
+use super::CALLER;
 use crate::Result;
 
 /// The rooms. Issuer and audience come from the environment.
@@ -109,13 +110,11 @@ impl Server for Room {
         Ok(())
     }
 
-    /// The same bytes with an identity and without one.
+    /// The same bytes with an identity and without one, made in the same way.
     async fn on_request(&mut self, cx: &Context, _: Request) -> partyserver::Result<Response> {
-        let body = match cx.claims() {
-            Ok(claims) => format!(r#"{{"sub":"{}"}}"#, claims.subject()).into(),
-            Err(_) => ANSWER.into(),
-        };
-        let mut answer = Response::new(body);
+        let claims = cx.claims();
+        let subject = claims.as_ref().map_or(CALLER, Claims::subject);
+        let mut answer = Response::new(format!(r#"{{"sub":"{subject}"}}"#).into());
         let json = HeaderValue::from_static("application/json");
         answer.headers_mut().insert(CONTENT_TYPE, json);
         Ok(answer)
@@ -148,4 +147,4 @@ async fn fill(service: &PartyService, rooms: u64, token: &str) -> Result<()> {
 }
 
 /// Rooms that are made at once: what one transaction of the store takes.
-const FILLING: usize = 1024;
+pub(crate) const FILLING: usize = 1024;
