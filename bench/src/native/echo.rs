@@ -1,7 +1,7 @@
 //! A message to the room and its echo.
 
 use super::contenders::Contenders;
-use super::report::{Comparison, Section, Series};
+use super::report::{Comparison, Section, Series, counted};
 use super::turns::{Loaded, Pace, take_turns};
 use crate::Result;
 use crate::load::{Size, echo};
@@ -28,12 +28,9 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
         let measured = take_turns(pace, &mut servers).await?;
         let of = |index: usize, name| Series::of(name, &measured[index]);
         comparisons.push(
-            Comparison::of(
-                format!("{sockets} sockets"),
-                of(0, "room, verified identity"),
-            )
-            .beside(of(1, "the same room without auth"), None)
-            .beside(of(2, "bare tokio-websockets"), Some(1.3)),
+            Comparison::of(counted(sockets, "socket"), of(0, "room, verified identity"))
+                .beside(of(1, "the same room without auth"), None)
+                .beside(of(2, "bare tokio-websockets"), Some(1.3)),
         );
     }
     Ok(Section {

@@ -1,7 +1,7 @@
 //! A GET of a room that is awake.
 
 use super::contenders::Contenders;
-use super::report::{Comparison, Section, Series};
+use super::report::{Comparison, Section, Series, counted};
 use super::server::Server;
 use super::turns::{Loaded, Pace, take_turns};
 use crate::Result;
@@ -68,16 +68,13 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
         let is_asked = connections == 64;
         let of = |index: usize, name| Series::of(name, &measured[index]);
         comparisons.push(
-            Comparison::of(
-                format!("{connections} connections"),
-                of(0, "room, hot token"),
-            )
-            .beside(of(1, "the same room without auth"), Some(1.15))
-            .beside(of(2, "the same, with the token's bytes to read"), None)
-            .beside(
-                of(3, "bare hyper, with the token's bytes to read"),
-                is_asked.then_some(1.6),
-            ),
+            Comparison::of(counted(connections, "connection"), of(0, "room, hot token"))
+                .beside(of(1, "the same room without auth"), Some(1.15))
+                .beside(of(2, "the same, with the token's bytes to read"), None)
+                .beside(
+                    of(3, "bare hyper, with the token's bytes to read"),
+                    is_asked.then_some(1.6),
+                ),
         );
     }
     Ok(Section {

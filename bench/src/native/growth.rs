@@ -1,13 +1,12 @@
 //! Whether an operation costs the same when there is much more of everything.
 
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
 use super::cold::{self, Visitor};
 use super::contenders::Contenders;
-use super::report::{Aim, Comparison, Section, Series};
+use super::report::{Aim, Comparison, Section, Series, counted};
 use super::server::Server;
 use super::turns::{Loaded, Pace, take_turns};
 use crate::Result;
@@ -82,22 +81,17 @@ async fn rooms_on_disk(contenders: &Contenders, pace: Pace) -> Result<Vec<Compar
     let (mut made, mut opened) = (Vec::new(), Vec::new());
     for (full, quick) in [(1_000_000, 20_000), (100_000, 5_000), (1_000, 1_000)] {
         let rooms = pace.size(full, quick) as u64;
-        let server = contenders
-            .rooms_on_disk(contenders.folder()?, rooms)
-            .await?;
+        let folder = contenders.folder()?;
+        let server = contenders.rooms_on_disk(folder, rooms).await?;
         made.push(start(&server, rooms)?);
         let folder = server.stop().await?.ok_or("rooms on disk have a folder")?;
         let server = contenders.rooms_on_disk(folder, 0).await?;
         opened.push(start(&server, rooms)?);
         stored.push(Stored { server, rooms });
     }
-    let opening = opened.iter().map(|(time, _)| time.as_secs_f64());
-    let opening: Vec<_> = opening.map(|seconds| format!("{seconds:.2}")).collect();
-    let opening = format!("opening a store, in {} s", opening.join(", "));
-    let series = |started: Vec<(Duration, Series)>| started.into_iter().map(|(_, series)| series);
     let mut comparisons = vec![
-        side_by_side("making rooms", series(made), None).aim(Aim::RateAtLeast(20_000.0)),
-        side_by_side(opening, series(opened), None),
+        side_by_side("making rooms", made, None).aim(Aim::RateAtLeast(20_000.0)),
+        side_by_side("opening a store", opened, None),
     ];
     let token = contenders.token.as_str();
     let next = AtomicU64::new(0);
@@ -108,27 +102,26 @@ async fn rooms_on_disk(contenders: &Contenders, pace: Pace) -> Result<Vec<Compar
                 Visitor::of_rooms_on_disk(server, token, visitors, *rooms, &next).await?;
             loaded.push(visitors);
         }
-        let load = format!("a room on disk, {visitors} connections");
+        let load = format!("a room on disk, {}", counted(visitors, "connection"));
         comparisons.push(visits(load, pace, &stored, loaded).await?);
     }
     let mut loaded = Vec::new();
     for Stored { server, .. } in &stored {
         loaded.push(Visitor::of_new_rooms(server, token).await?);
     }
-    let load = format!("a new room, {} connections", cold::CONNECTIONS);
+    let load = format!("a new room, {}", counted(cold::CONNECTIONS, "connection"));
     comparisons.push(visits(load, pace, &stored, loaded).await?);
     Ok(comparisons)
 }
 
 /// What it took until the server listened, for each of its rooms.
-fn start(server: &Server, rooms: u64) -> Result<(Duration, Series)> {
+fn start(server: &Server, rooms: u64) -> Result<Series> {
     let (time, usage) = (server.start_time, Usage::of(server.process()?)?);
-    let series = Series {
-        server: beside(rooms),
+    Ok(Series {
+        server: format!("{}, in {:.2} s", beside(rooms), time.as_secs_f64()),
         costs: vec![usage.cpu.as_secs_f64() * 1e6 / rooms as f64],
         rates: vec![rooms as f64 / time.as_secs_f64()],
-    };
-    Ok((time, series))
+    })
 }
 
 async fn visits(
@@ -146,9 +139,10 @@ async fn visits(
 /// The most rooms come first. What is asked is of them beside a tenth of them.
 fn side_by_side(
     load: impl Into<String>,
-    mut series: impl Iterator<Item = Series>,
+    series: impl IntoIterator<Item = Series>,
     mut asked: Option<f64>,
 ) -> Comparison {
+    let mut series = series.into_iter();
     let Some(most) = series.next() else {
         unreachable!("there are stores of several sizes");
     };

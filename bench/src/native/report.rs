@@ -143,6 +143,14 @@ pub(super) fn render(machine: &str, pace: Pace, sections: &[Section]) -> String 
     text
 }
 
+/// So many of a thing that is named in the singular.
+pub(super) fn counted(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        _ => format!("{number} {thing}s"),
+    }
+}
+
 fn line(load: &str, series: &Series, ratio: &str, asked: &str) -> String {
     let rate = if series.rates.is_empty() {
         String::new()
