@@ -40,7 +40,7 @@ use partyserver::{
 };
 use serde_json::Value;
 
-use crate::context::{Handle, NotAuthenticated, valid_identity};
+use crate::context::{NotAuthenticated, valid_identity};
 use crate::identity::{Credentials, Identity};
 use crate::log;
 use crate::options::{AuthOptions, RefreshToken, Settings};
@@ -96,9 +96,9 @@ impl<S: AuthHooks> WithAuth<S> {
     /// anonymous one.
     fn check(&self, cx: &Context) -> Result<Option<Arc<Identity>>, TokenError> {
         if let Some(attachments) = cx.attachments()
-            && attachments.get::<Handle>().is_none()
+            && attachments.get::<Settings>().is_none()
         {
-            attachments.insert(Handle(Some(Arc::clone(self.settings()))));
+            attachments.share(Arc::clone(self.settings()));
         }
         match valid_identity(cx) {
             Ok(identity) => Ok(Some(identity)),
@@ -326,9 +326,7 @@ async fn authenticate<B>(
     let id_token = secret(headers, &X_ID_TOKEN);
     let refresh_token = secret(headers, &X_REFRESH_TOKEN)
         .filter(|_| settings.refresh_token == RefreshToken::Accepted);
-    lobby
-        .attachments()
-        .insert(Handle(Some(Arc::clone(settings))));
+    lobby.attachments().share(Arc::clone(settings));
     let refused = |error: TokenError, token| {
         log::refused_at_gate(lobby, None, error.code());
         Refused { error, token }

@@ -87,10 +87,8 @@ impl AuthContext for Context {
         let identity = valid_identity(self)?;
         let gone = || UserInfoError::Unavailable("the access token is no longer in memory".into());
         let credentials = self.credentials().ok_or_else(gone)?;
-        let handle = self.attachments().and_then(Attachments::get::<Handle>);
-        let settings = handle
-            .and_then(|handle| handle.0.clone())
-            .ok_or_else(gone)?;
+        let settings = self.attachments().and_then(Attachments::get::<Settings>);
+        let settings = settings.ok_or_else(gone)?;
         Ok(user_info(&settings, credentials.access_token(), &identity, refresh).await?)
     }
 }
@@ -122,11 +120,9 @@ pub(crate) fn valid_identity(cx: &Context) -> Result<Arc<Identity>, NotAuthentic
     }
 }
 
-/// The way from an event to the options of its `WithAuth`. It stays in its
-/// process; `WithAuth` puts it back where it is missing.
-pub(crate) struct Handle(pub(crate) Option<Arc<Settings>>);
-
-impl Attachment for Handle {
+/// The way from an event to the options of its `WithAuth`. They stay in their
+/// process; `WithAuth` puts them back where they are missing.
+impl Attachment for Settings {
     const NAME: &'static str = "oauth2.options";
     const LIFETIME: Lifetime = Lifetime::Memory;
 

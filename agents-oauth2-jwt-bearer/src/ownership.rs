@@ -24,14 +24,14 @@ use std::sync::Arc;
 use http::{HeaderMap, Uri};
 use oauth2_jwt_bearer::{Challenge, Error as TokenError};
 use partyserver::{
-    Admission, Attachments, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error,
-    Handshake, Lobby, MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response,
-    Result, Server, StreamEnd,
+    Admission, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake, Lobby,
+    MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response, Result, Server,
+    StreamEnd,
 };
 use serde_json::Value;
 
 use crate::auth::{AuthHooks, BY_HOOK};
-use crate::context::{Handle, NotAuthenticated, valid_identity};
+use crate::context::{NotAuthenticated, valid_identity};
 use crate::log;
 use crate::options::{RefusalForm, Settings};
 use crate::owner::{NOT_OWNER, NOT_YOURS, Ownership, is_owner};
@@ -350,10 +350,7 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
 }
 
 fn settings(cx: &Context) -> Option<Arc<Settings>> {
-    cx.attachments()
-        .and_then(Attachments::get::<Handle>)?
-        .0
-        .clone()
+    cx.attachments()?.get()
 }
 
 impl OwnershipOptions {

@@ -141,8 +141,8 @@ impl PartyService {
             "/readyz" => return Box::pin(health::readiness(server)).await,
             _ => {}
         }
-        let path = parts.uri.path().to_owned();
-        let route = server.router.route(&path);
+        let uri = parts.uri.clone();
+        let route = server.router.route(uri.path());
         if let Some(refusal) = misrouted(&route) {
             return refusal;
         }
@@ -177,7 +177,7 @@ impl PartyService {
         if content_length(request.headers()).is_some_and(|length| length > max_body as u64) {
             return text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large");
         }
-        let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
+        let lobby = Lobby::new(Arc::clone(name), room, self.0.host.clock.now());
         let mut request = match party.before_request(&lobby, request).await {
             Ok(RequestGate::Admit(request)) => request,
             Ok(RequestGate::Answer(response)) => return response,
@@ -258,7 +258,7 @@ impl PartyService {
         upgrade: OnUpgrade,
     ) -> Result<(), Refusal> {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
-        let lobby = Lobby::new(&**name, room, self.0.host.clock.now());
+        let lobby = Lobby::new(Arc::clone(name), room, self.0.host.clock.now());
         let handshake = match party.before_connect(&lobby, handshake).await {
             Ok(ConnectGate::Admit(handshake)) => handshake,
             Ok(ConnectGate::Refuse(refusal)) => return Err(refusal),

@@ -101,11 +101,16 @@ type Encode = fn(&(dyn Any + Send + Sync)) -> serde_json::Result<Box<RawValue>>;
 impl Attachments {
     /// Attaches a value, in place of an earlier one of the same type.
     pub fn insert<T: Attachment>(&self, value: T) {
+        self.share(Arc::new(value));
+    }
+
+    /// Attaches a value that others hold too, like [`Attachments::insert`].
+    pub fn share<T: Attachment>(&self, value: Arc<T>) {
         let entry = Entry {
             name: Cow::Borrowed(T::NAME),
             lifetime: T::LIFETIME,
             value: Value::Live {
-                value: Arc::new(value),
+                value,
                 encode: encode::<T>,
             },
         };

@@ -1,5 +1,6 @@
 //! What a hook is given beside its event.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
@@ -88,7 +89,7 @@ impl Context {
 /// room yet, and no way to reach one.
 #[derive(Clone, Debug)]
 pub struct Lobby {
-    party: String,
+    party: Arc<str>,
     room: String,
     now: SystemTime,
     attachments: Attachments,
@@ -96,7 +97,7 @@ pub struct Lobby {
 
 impl Lobby {
     /// For hosts and tests.
-    pub fn new(party: impl Into<String>, room: impl Into<String>, now: SystemTime) -> Self {
+    pub fn new(party: impl Into<Arc<str>>, room: impl Into<String>, now: SystemTime) -> Self {
         Self {
             party: party.into(),
             room: room.into(),
