@@ -207,8 +207,14 @@ async fn run_one(weak: Weak<Inner>, alarm: Alarm) -> Option<()> {
     }
     let pause = match server.party(&alarm.room.party) {
         Some(party) => match party.room(&alarm.room.room).alarm().await {
-            Ok(()) => None,
-            Err(_) => alarms.retry_pause(&alarm.room),
+            Some(Ok(())) => None,
+            Some(Err(_)) => alarms.retry_pause(&alarm.room),
+            // The turn that it waited for may be the one that set it: what is stored
+            // now is looked at again, and may be this very alarm.
+            None => {
+                alarms.end(&alarm.room, Next::Nothing);
+                return Some(());
+            }
         },
         // The party is not served now; its alarms wait until it is.
         None => Some(UNSERVED_PAUSE),

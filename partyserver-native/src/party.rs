@@ -49,7 +49,8 @@ pub(crate) trait AnyRoom: Send + Sync {
         event: CloseEvent,
         error: Option<Error>,
     ) -> BoxFuture<'static, ()>;
-    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>>;
+    /// Runs the alarm. `None` when it was set anew or removed before its turn came.
+    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Option<Result<(), String>>>;
     fn event(&self, event: Value) -> BoxFuture<'_, ()>;
     /// Waits until the turns that run or wait now have ended.
     fn settle(&self) -> BoxFuture<'_, ()>;

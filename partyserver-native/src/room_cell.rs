@@ -283,16 +283,15 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         })
     }
 
-    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
+    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Option<Result<(), String>>> {
         Box::pin(async move {
             let slot = self.wait().await;
-            // It may have been removed while it waited for its turn.
             if !self.room.host().alarms.ring(self.room.name()) {
-                return Ok(());
+                return None;
             }
             let turn = self.turn(slot, |instance| Box::pin(instance.alarm()));
             let outcome = turn.await;
-            self.log(outcome, None)
+            Some(self.log(outcome, None))
         })
     }
 
