@@ -70,10 +70,10 @@ pub const MAX_ROOM_NAME: usize = 1024;
 
 /// The kebab-case of a registered name: `MY_ROOM` → `my-room`, `MyRoom` →
 /// `my-room`. It is PartyServer's rule in PartyServer's order: an underscore at the
-/// start stays, as a hyphen.
+/// start stays, as a hyphen. Only ASCII letters have a case here: a path has no others.
 pub fn kebab_case(name: &str) -> String {
-    let lowercase = name.to_lowercase();
-    let is_constant = name == name.to_uppercase() && name != lowercase;
+    let lowercase = name.to_ascii_lowercase();
+    let is_constant = name == name.to_ascii_uppercase() && name != lowercase;
     if is_constant {
         return lowercase.replace('_', "-");
     }
@@ -97,7 +97,7 @@ pub(crate) fn class_name(kebab: &str) -> String {
             chars
                 .next()
                 .into_iter()
-                .flat_map(char::to_uppercase)
+                .map(|first| first.to_ascii_uppercase())
                 .chain(chars)
         })
         .collect()
