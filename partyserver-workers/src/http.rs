@@ -35,6 +35,9 @@ pub(crate) fn headers(head: &str) -> HeaderMap {
 
 /// The value of a header, whose bytes the platform gives as Latin-1.
 pub(crate) fn from_latin1(value: &str) -> Option<HeaderValue> {
+    if value.is_ascii() {
+        return HeaderValue::from_str(value).ok();
+    }
     let bytes: Result<Vec<u8>, _> = value.chars().map(u8::try_from).collect();
     HeaderValue::from_bytes(&bytes.ok()?).ok()
 }
