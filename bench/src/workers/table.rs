@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::load::Load;
 use crate::measurement::Measurement;
 
-use super::compare::Outcome;
+use super::compare::{Outcome, WARM_UP};
 use super::size::WasmSize;
 
 /// Under which conditions it was measured.
@@ -70,8 +70,9 @@ pub(super) fn render(
         text,
         "CPU is user and system time of the whole workerd process. Requests, echoes and cold\n\
          rooms: {} connections, one operation under way on each. Deliveries: one sender,\n\
-         {} members of one room. Memory: growth of the resident set by {} sockets of one\n\
-         room, read when the room had time to hibernate.\n",
+         {} members of one room. Requests, echoes and deliveries are measured after\n\
+         {WARM_UP} s of the same load, when V8 has compiled what is hot. Memory: growth of the\n\
+         resident set by {} sockets of one room, read when the room had time to hibernate.\n",
         connections(Load::Get),
         connections(Load::FanOut),
         connections(Load::Idle),
