@@ -34,8 +34,8 @@ fuzz_target!(|input: &str| -> Corpus {
 /// PartyServer's rule, by replacing one thing after the other.
 fn check_name(name: &str) {
     let kebab = kebab_case(name);
-    let expected = if name == name.to_uppercase() && name != name.to_lowercase() {
-        name.to_lowercase().replace('_', "-")
+    let expected = if name == name.to_ascii_uppercase() && name != name.to_ascii_lowercase() {
+        name.to_ascii_lowercase().replace('_', "-")
     } else {
         let mut text = name.to_owned();
         for capital in 'A'..='Z' {
