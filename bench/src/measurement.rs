@@ -98,3 +98,14 @@ impl fmt::Display for Measurement {
         )
     }
 }
+
+/// The middle one; of an even number, the mean of the two in the middle.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let middle = figures.len() / 2;
+    match figures.len() {
+        0 => f64::NAN,
+        length if length % 2 == 1 => figures[middle],
+        _ => f64::midpoint(figures[middle - 1], figures[middle]),
+    }
+}

@@ -54,8 +54,6 @@ impl ObjectRoom {
     pub(crate) async fn set_user_alarm(&self, at: Option<u64>) -> Result<(), StorageError> {
         // It is another alarm than the one that runs.
         self.alarm.count.set(self.alarm.count.get() + 1);
-        // The platform sets none at the beginning of time or before.
-        let at = at.map(|at| at.max(1));
         self.store_user_alarm(at.map(|at| UserAlarm { at, failures: 0 }))
             .await
     }
@@ -205,6 +203,7 @@ impl ObjectRoom {
         let user = user.filter(|_| !self.is_user_alarm_running());
         let all = self.next_deadline().into_iter();
         let next = all.chain(user.map(|user| user.at)).min();
+        // The platform sets none at the beginning of time.
         let next = next.map(|next| next.max(1));
         let present = self.alarm.platform.get().flatten();
         let next = next.filter(|next| present.is_none_or(|present| *next < present));

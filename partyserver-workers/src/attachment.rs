@@ -58,11 +58,10 @@ pub(crate) fn store(conn: &Conn, room: &ObjectRoom) {
     if !try_attach(conn.socket(), &attached) {
         return unkept(conn, "the platform does not take it");
     }
-    let conn = conn.handle();
+    let conn = conn.shared();
     task::spawn(async move {
         if let Err(error) = kept.await {
-            tracing::error!(%error, "a connection's record can't be stored");
-            conn.revoke(Close::new(1011, ""));
+            unkept(&conn, &error.to_string());
         }
     });
 }
@@ -70,7 +69,7 @@ pub(crate) fn store(conn: &Conn, room: &ObjectRoom) {
 /// A connection that would not be the same after the object's sleep is ended.
 fn unkept(conn: &Conn, problem: &str) {
     tracing::error!(problem, "a connection's record can't be kept");
-    conn.revoke(Close::new(1011, ""));
+    conn.revoke(Close::new(Close::INTERNAL_ERROR, ""));
 }
 
 /// Deletes what [`store`] put in storage.
@@ -86,20 +85,28 @@ pub(crate) fn mark_as_told(socket: &Socket) {
     let _ = socket.attach(TOLD);
 }
 
-/// Whether the room was told of the socket's end.
-pub(crate) fn is_told(socket: &Socket) -> bool {
-    let attached = socket.attached().ok();
-    attached
-        .and_then(|attached| attached.as_string())
-        .as_deref()
-        == Some(TOLD)
+/// What a socket is that was there before the object woke.
+pub(crate) enum Restored {
+    Connection(Arc<Conn>),
+    /// The room was told of its end.
+    Told,
+    /// Its attachment can't be understood.
+    Unknown,
 }
 
-/// The connection of a socket that was there before the object woke. `None`
-/// when its attachment can't be understood.
-pub(crate) async fn restore(socket: Socket, room: &Arc<ObjectRoom>) -> Option<Arc<Conn>> {
-    let text = socket.attached().ok()?.as_string()?;
-    let attached: Attached = serde_json::from_str(&text).ok()?;
+pub(crate) async fn restore(socket: Socket, room: &Arc<ObjectRoom>) -> Restored {
+    let attached = socket.attached().ok();
+    match attached.and_then(|attached| attached.as_string()) {
+        Some(text) if text == TOLD => Restored::Told,
+        Some(text) => connection(&text, socket, room)
+            .await
+            .map_or(Restored::Unknown, Restored::Connection),
+        None => Restored::Unknown,
+    }
+}
+
+async fn connection(text: &str, socket: Socket, room: &Arc<ObjectRoom>) -> Option<Arc<Conn>> {
+    let attached: Attached = serde_json::from_str(text).ok()?;
     let is_spilled = attached.record.is_none();
     let record = match attached.record {
         Some(record) => record,
@@ -137,7 +144,7 @@ pub(crate) async fn discard_strays(room: &ObjectRoom) {
     };
     for stray in keys {
         let key = stray.strip_prefix(&prefix).and_then(|key| key.parse().ok());
-        if key.is_none_or(|key| !room.has(key)) {
+        if key.is_none_or(|key| room.held(key).is_none()) {
             room.storage().forget(&stray);
         }
     }

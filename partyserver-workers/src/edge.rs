@@ -202,13 +202,10 @@ impl Incoming {
 pub(crate) fn room_failed(
     site: &Site,
     handoff: &HandOff,
-    binding: &str,
-    room: &str,
     error: &str,
     is_transient: bool,
 ) -> JsValue {
-    let index = site.bindings.iter().position(|held| held == binding);
-    let Some(party) = index.map(|index| &site.parties[index]) else {
+    let Some(party) = site.party(&handoff.party) else {
         return to_http::response(failed(&random_id()));
     };
     let refusal = if is_transient {
@@ -216,7 +213,7 @@ pub(crate) fn room_failed(
         try_again("The room can't be reached now")
     } else {
         let error = partyserver::Error::msg(error.to_owned());
-        Failure::Hook(error).to_refusal(party.name(), room)
+        Failure::Hook(error).to_refusal(party.name(), &handoff.room)
     };
     let finish = handoff.finish(party.cors());
     if handoff.is_upgrade {

@@ -141,18 +141,10 @@ pub fn worker_fetch(
 
 /// The answer to a request that the platform could not bring to its room's object.
 #[wasm_bindgen(js_name = roomFailed)]
-pub fn room_failed(
-    handoff: &str,
-    binding: &str,
-    room: &str,
-    error: &str,
-    is_transient: bool,
-) -> JsValue {
+pub fn room_failed(handoff: &str, error: &str, is_transient: bool) -> JsValue {
     let site = SITE.with(|site| site.get().cloned());
     match (site, HandOff::read(handoff)) {
-        (Some(Ok(site)), Some(handoff)) => {
-            edge::room_failed(&site, &handoff, binding, room, error, is_transient)
-        }
+        (Some(Ok(site)), Some(handoff)) => edge::room_failed(&site, &handoff, error, is_transient),
         _ => misconfigured("a request was handed over that this Worker did not make"),
     }
 }
@@ -272,8 +264,9 @@ impl RoomObject {
         }
         let site = site(&self.env)?;
         let name = kebab_case(&self.class);
-        let party = site.parties.iter().find(|party| **party.name() == *name);
-        let party = party.ok_or_else(|| format!("no party is named {name:?}"))?;
+        let party = site
+            .party(&name)
+            .ok_or_else(|| format!("no party is named {name:?}"))?;
         let id = self.state.id().map_err(|thrown| error_text(&thrown))?;
         let own = id.name();
         let own = own.as_deref().or(given);

@@ -35,6 +35,7 @@
 #![cfg(target_arch = "wasm32")]
 
 mod alarm;
+mod arrival;
 mod attachment;
 mod edge;
 mod entry;

@@ -32,6 +32,12 @@ pub(crate) struct Site {
     pub(crate) rewrite: Rewrite,
 }
 
+impl Site {
+    pub(crate) fn party(&self, name: &str) -> Option<&Rc<dyn AnyParty>> {
+        self.parties.iter().find(|party| **party.name() == *name)
+    }
+}
+
 impl Parties {
     /// No parties yet, under the prefix `parties`.
     pub fn new() -> Self {

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use partyserver::host::{RoomPort, SqlPort, StoragePort};
-use partyserver::{BoxFuture, CloseEvent, Connection, Locals, Message, StorageError};
+use partyserver::{BoxFuture, Close, CloseEvent, Connection, Locals, Message, StorageError};
 use serde_json::Value;
 use wasm_bindgen::JsCast;
 use worker_sys::types::DurableObjectState;
 
 use crate::alarm::Alarm;
+use crate::attachment::{self, Restored};
 use crate::js::Socket;
 use crate::room_cell::AnyRoom;
 use crate::socket::{Conn, encode};
 use crate::sql::ObjectSql;
 use crate::storage::ObjectStorage;
 use crate::turns::Turns;
-use crate::{attachment, task, time};
+use crate::{task, time};
 
 /// A room in a Durable Object.
 pub(crate) struct ObjectRoom {
@@ -39,12 +40,10 @@ pub(crate) struct ObjectRoom {
     restoring: Rc<Turns>,
     /// Where events are handled.
     cell: OnceCell<Weak<dyn AnyRoom>>,
-    posted: RefCell<VecDeque<Value>>,
-    is_draining: Cell<bool>,
+    pub(crate) posted: Backlog<Value>,
     /// Connections that were closed by this side, and until when each client may
     /// answer.
-    closing: RefCell<VecDeque<(u64, Arc<Conn>)>>,
-    is_waiting_for_closes: Cell<bool>,
+    closing: Backlog<(u64, Arc<Conn>)>,
     locals: Locals,
 }
 
@@ -72,10 +71,8 @@ impl ObjectRoom {
             is_restored: Cell::new(false),
             restoring: Rc::default(),
             cell: OnceCell::new(),
-            posted: RefCell::default(),
-            is_draining: Cell::new(false),
-            closing: RefCell::default(),
-            is_waiting_for_closes: Cell::new(false),
+            posted: Backlog::default(),
+            closing: Backlog::default(),
             locals: Locals::default(),
         })
     }
@@ -115,17 +112,18 @@ impl ObjectRoom {
             for socket in self.state.get_websockets().unwrap_or_default() {
                 let socket: Socket = socket.unchecked_into();
                 // One that joined since has its key already.
-                if socket.key().is_some() || attachment::is_told(&socket) {
+                if socket.key().is_some() {
                     continue;
                 }
                 match attachment::restore(socket.clone(), self).await {
-                    Some(conn) => restored.push(conn),
-                    None => {
+                    Restored::Connection(conn) => restored.push(conn),
+                    Restored::Told => {}
+                    Restored::Unknown => {
                         tracing::error!(
                             party = %self.party,
                             "a socket's attachment can't be understood"
                         );
-                        let _ = socket.close(1011, "");
+                        let _ = socket.close(Close::INTERNAL_ERROR, "");
                     }
                 }
             }
@@ -143,7 +141,11 @@ impl ObjectRoom {
     /// The connection of a socket, once restored. `key` is the socket's where it
     /// is known.
     pub(crate) fn find(&self, key: Option<u64>, socket: &Socket) -> Option<Arc<Conn>> {
-        let key = key.or_else(|| Some(socket.key()? as u64))?;
+        self.held(key.or_else(|| Some(socket.key()? as u64))?)
+    }
+
+    /// The connection of a key.
+    pub(crate) fn held(&self, key: u64) -> Option<Arc<Conn>> {
         let connections = self.connections.borrow();
         let place = connections.binary_search_by_key(&key, |conn| conn.key());
         connections.get(place.ok()?).cloned()
@@ -165,14 +167,6 @@ impl ObjectRoom {
 
     pub(crate) fn is_restored(&self) -> bool {
         self.is_restored.get()
-    }
-
-    /// Whether a connection is held.
-    pub(crate) fn has(&self, key: u64) -> bool {
-        let connections = self.connections.borrow();
-        connections
-            .binary_search_by_key(&key, |conn| conn.key())
-            .is_ok()
     }
 
     pub(crate) fn join(&self, conn: Arc<Conn>) {
@@ -204,30 +198,30 @@ impl ObjectRoom {
             watcher.wake();
         }
         if !self.turns.is_busy() {
-            let room = Arc::clone(self);
-            task::spawn(async move {
-                // What fails is tried again after the next turn.
-                let _ = room.settle_deadlines().await;
-            });
+            self.settle_soon();
         }
+    }
+
+    /// Settles the deadlines beside the event at hand.
+    pub(crate) fn settle_soon(self: &Arc<Self>) {
+        let room = Arc::clone(self);
+        task::spawn(async move {
+            // After an error it tries again by itself.
+            let _ = room.settle_deadlines().await;
+        });
     }
 
     /// A connection was closed by this side. The client may never answer.
     pub(crate) fn closing(self: &Arc<Self>, conn: Arc<Conn>) {
         let until = time::now_millis() + CLOSE_TIME_MILLIS;
-        self.closing.borrow_mut().push_back((until, conn));
-        if !self.is_waiting_for_closes.replace(true) {
-            let room = Arc::clone(self);
-            let is_begun = task::spawn(async move { room.wait_for_closes().await });
-            if !is_begun {
-                self.is_waiting_for_closes.set(false);
-            }
-        }
+        let room = Arc::clone(self);
+        let waiting = async move { room.wait_for_closes().await };
+        self.closing.push((until, conn), || task::spawn(waiting));
     }
 
     /// Tells the room of the ends of those that don't answer in time.
     async fn wait_for_closes(self: &Arc<Self>) {
-        while let Some((until, conn)) = self.next_closing() {
+        while let Some((until, conn)) = self.closing.next() {
             if !conn.has_left() {
                 let rest = until.saturating_sub(time::now_millis());
                 time::Sleep::new(Duration::from_millis(rest)).await;
@@ -240,12 +234,6 @@ impl ObjectRoom {
                 closed.run().await;
             }
         }
-    }
-
-    fn next_closing(&self) -> Option<(u64, Arc<Conn>)> {
-        let next = self.closing.borrow_mut().pop_front();
-        self.is_waiting_for_closes.set(next.is_some());
-        next
     }
 }
 
@@ -315,21 +303,39 @@ impl RoomPort for ObjectRoom {
         let Some(cell) = self.cell.get().and_then(Weak::upgrade) else {
             return;
         };
-        self.posted.borrow_mut().push_back(event);
-        // One task hands the events over, so that they stay in order.
-        if !self.is_draining.replace(true) {
-            let is_begun = task::spawn(async move { cell.drain().await });
-            self.is_draining.set(is_begun && self.is_draining.get());
-        }
+        self.posted.push(event, || task::spawn(cell.drain()));
     }
 }
 
-impl ObjectRoom {
-    /// The next posted event; without one, whoever asks has ended.
-    pub(crate) fn next_event(&self) -> Option<Value> {
-        let event = self.posted.borrow_mut().pop_front();
-        self.is_draining.set(event.is_some());
-        event
+/// What one task works off, in order: the first that comes has it begun.
+pub(crate) struct Backlog<T> {
+    items: RefCell<VecDeque<T>>,
+    is_attended: Cell<bool>,
+}
+
+impl<T> Backlog<T> {
+    /// Adds one. `begin` begins the task, and says whether it could.
+    fn push(&self, item: T, begin: impl FnOnce() -> bool) {
+        self.items.borrow_mut().push_back(item);
+        if !self.is_attended.replace(true) && !begin() {
+            self.is_attended.set(false);
+        }
+    }
+
+    /// The next; without one, the task that asks has ended.
+    pub(crate) fn next(&self) -> Option<T> {
+        let item = self.items.borrow_mut().pop_front();
+        self.is_attended.set(item.is_some());
+        item
+    }
+}
+
+impl<T> Default for Backlog<T> {
+    fn default() -> Self {
+        Self {
+            items: RefCell::default(),
+            is_attended: Cell::new(false),
+        }
     }
 }
 

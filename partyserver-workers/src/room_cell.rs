@@ -16,8 +16,8 @@ use partyserver::{
     PartyOptions, Refusal, Response, Room, Server, StorageError, text,
 };
 use wasm_bindgen::{JsCast, JsValue};
-use worker_sys::types::WebSocketPair;
 
+use crate::arrival::{Arrived, is_full, too_large};
 use crate::failure::Failure;
 use crate::finish::Finish;
 use crate::handoff::HandOff;
@@ -25,7 +25,7 @@ use crate::js::{self, Socket, random_id};
 use crate::party::{AnyParty, Party, limited};
 use crate::room::ObjectRoom;
 use crate::socket::Conn;
-use crate::task::{self, Event};
+use crate::task::Event;
 use crate::turns::Turn;
 use crate::{http as to_http, refusal, socket};
 
@@ -94,7 +94,7 @@ impl<S: Server> RoomCell<S> {
         if outcome.is_some() {
             *self.instance.borrow_mut() = Some(instance);
         }
-        // What fails is tried again after the next turn.
+        // After an error it tries again by itself.
         let _ = self.room.settle_deadlines().await;
         turn.end();
         outcome.ok_or(Failure::TimedOut)
@@ -103,10 +103,7 @@ impl<S: Server> RoomCell<S> {
     /// What every panic in a turn leaves to be done.
     fn panicked(&self, turn: &Turn) {
         turn.end();
-        let room = Arc::clone(&self.room);
-        task::spawn(async move {
-            let _ = room.settle_deadlines().await;
-        });
+        self.room.settle_soon();
     }
 
     /// What the room does by itself: a task of its own, so that a panic ends nothing
@@ -147,33 +144,6 @@ impl<S: Server> RoomCell<S> {
             Either::Right((never, _)) => match never {},
         }
         self.room.end_user_alarm(is_done.get()).await
-    }
-
-    /// Looks at a message as it arrives, before anything of it is copied. `length` is
-    /// no more than the bytes that it has.
-    fn arrived(
-        &self,
-        conn: Option<&Conn>,
-        data: JsValue,
-        length: usize,
-        text: Option<String>,
-    ) -> Arrived {
-        let turns = &self.room.turns;
-        let own = conn.map_or(0, |conn| conn.load().get());
-        let refused = if length > self.options().max_message() {
-            Arrived::TooLarge
-        } else if turns.is_busy()
-            && (own + length > self.options().max_queued_bytes()
-                || turns.load().get() + length > MAX_WAITING)
-        {
-            Arrived::TooMany
-        } else {
-            return Arrived::Data(data, text);
-        };
-        if let Some(conn) = conn {
-            conn.stop_reading();
-        }
-        refused
     }
 
     fn options(&self) -> &PartyOptions {
@@ -320,7 +290,7 @@ impl<S: Server> RoomCell<S> {
             attachments,
             state: std::sync::Mutex::new(None),
         };
-        let (client, server) = pair().map_err(Error::msg)?;
+        let (client, server) = socket::pair().map_err(Error::msg)?;
         let hibernates = matches!(self.options().hibernation(), Hibernation::After(_));
         if hibernates {
             self.room
@@ -362,7 +332,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         let bytes = body.len() + handoff.length;
         let turn = turns.turn_with(bytes, vec![Rc::clone(turns.load())]);
         let finish = handoff.finish(self.party.cors());
-        if turns.is_busy() && turns.load().get() + bytes > MAX_WAITING {
+        if is_full(turns, bytes) {
             let answer = refusal::pass_on(refusal::try_again("The room is overloaded"), &finish);
             return Event::new(std::future::ready(answer), |_| JsValue::NULL);
         }
@@ -416,15 +386,10 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         if self.room.is_restored() && !known.as_ref().is_some_and(|conn| conn.is_read()) {
             return JsValue::NULL;
         }
-        let arrived = self.arrived(known.as_deref(), data, length, text);
-        let bytes = arrived.bytes(length);
         let turns = &self.room.turns;
-        let turn = if turns.is_busy() {
-            let own = known.iter().map(|conn| Rc::clone(conn.load()));
-            turns.turn_with(bytes, own.chain([Rc::clone(turns.load())]).collect())
-        } else {
-            turns.turn()
-        };
+        let message = (data, text);
+        let arrived = Arrived::of(message, length, known.as_deref(), turns, self.options());
+        let turn = arrived.turn(length, known.as_deref(), turns);
         let sender = Rc::new(OnceCell::new());
         if let Some(conn) = &known {
             // Once per message, so it is not set already.
@@ -443,12 +408,15 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                         return Ok(());
                     }
                     let message = match arrived {
-                        Arrived::Data(data, text) => socket::decode(data, text),
-                        Arrived::TooLarge => return too_large(&conn),
-                        Arrived::TooMany => return too_many(&conn),
+                        Arrived::Message(data, text) => socket::decode(data, text),
+                        Arrived::Refused(close) => {
+                            conn.close(close);
+                            return Ok(());
+                        }
                     };
                     if message.as_bytes().len() > self.options().max_message() {
-                        return too_large(&conn);
+                        conn.close(too_large());
+                        return Ok(());
                     }
                     instance.message(connection, message).await
                 })
@@ -486,7 +454,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             let outcome = self
                 .turn(&turn, async |instance| {
                     // What it sent before has been handled, and answered.
-                    answer_close(&socket, &event);
+                    socket.answer_close(&event);
                     let Some(conn) = self.room.find(key, &socket) else {
                         return Ok(());
                     };
@@ -540,7 +508,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
 
     fn drain(self: Rc<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
-            while let Some(event) = self.room.next_event() {
+            while let Some(event) = self.room.posted.next() {
                 self.beside(async |instance| instance.event(event).await)
                     .run()
                     .await;
@@ -549,68 +517,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 }
 
-/// What comes of a message when its turn comes.
-enum Arrived {
-    Data(JsValue, Option<String>),
-    /// It is over the limit, and was not kept.
-    TooLarge,
-    /// Too much waits, and it was not kept.
-    TooMany,
-}
-
-impl Arrived {
-    /// What it takes of the memory while it waits.
-    fn bytes(&self, length: usize) -> usize {
-        match self {
-            Self::Data(..) => length + OVERHEAD,
-            Self::TooLarge | Self::TooMany => OVERHEAD,
-        }
-    }
-}
-
-fn too_large(conn: &Conn) -> Result<(), Error> {
-    conn.close(Close::new(Close::TOO_LARGE, "the message is too large"));
-    Ok(())
-}
-
-fn too_many(conn: &Conn) -> Result<(), Error> {
-    conn.close(Close::new(Close::TRY_AGAIN_LATER, "too many messages wait"));
-    Ok(())
-}
-
-/// The two ends of a new socket: the client's and ours.
-fn pair() -> Result<(JsValue, Socket), String> {
-    let make = || {
-        let mut pair = WebSocketPair::new()?;
-        Ok((pair.client()?.into(), pair.server()?.unchecked_into()))
-    };
-    make().map_err(|thrown: JsValue| js::error_text(&thrown))
-}
-
-/// The platform leaves the answer to a close frame to the object.
-fn answer_close(socket: &Socket, event: &CloseEvent) {
-    if socket.ready_state() == CLOSING && event.clean {
-        let answered = match event.code {
-            1005 => Err(JsValue::UNDEFINED),
-            code => socket.close(code, &event.reason),
-        };
-        // The platform does not send every code that it receives.
-        if answered.is_err() {
-            // It fails only when the socket is closed by now.
-            let _ = socket.close_without_code();
-        }
-    }
-}
-
 fn at_capacity() -> Refusal {
     let answer = text(StatusCode::SERVICE_UNAVAILABLE, "The room is full");
     let close = Close::new(Close::TRY_AGAIN_LATER, "the room is full");
     Refusal::closing(answer, close)
 }
-
-const CLOSING: u16 = 2;
-/// What a message costs beside its bytes while it waits.
-const OVERHEAD: usize = 512;
-/// How many bytes may wait for their turns in one room: of messages, and of requests
-/// with their bodies. An isolate has 128 MB for all of its rooms.
-const MAX_WAITING: usize = 32 * 1024 * 1024;

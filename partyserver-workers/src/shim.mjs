@@ -299,7 +299,7 @@ async function partyserverHandOff(
       const isTransient = Boolean(error.overloaded || error.retryable);
       if (error.overloaded || !error.retryable || !isSafe || attempt === 3) {
         const answer = step(next, (glue) =>
-          glue.roomFailed(handoff, binding, room, String(error), isTransient),
+          glue.roomFailed(handoff, String(error), isTransient),
         );
         return answer ?? failed();
       }

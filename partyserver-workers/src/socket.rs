@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
 use partyserver::host::{ConnectionPort, ConnectionRecord};
-use partyserver::{Close, Connection, Message, SendError};
-use wasm_bindgen::JsValue;
+use partyserver::{Close, CloseEvent, Connection, Message, SendError};
+use wasm_bindgen::{JsCast, JsValue};
+use worker_sys::types::WebSocketPair;
 
 use crate::attachment;
 use crate::js::{self, Socket};
@@ -24,6 +25,7 @@ pub(crate) struct Conn {
     hibernates: bool,
     deadline: RefCell<Option<Deadline>>,
     is_open: Cell<bool>,
+    /// The bytes of its messages that wait for their turns.
     load: Load,
     /// Whether what the client sends is looked at.
     is_read: Cell<bool>,
@@ -70,7 +72,7 @@ impl Conn {
         Connection::from_port(self.shared())
     }
 
-    fn shared(&self) -> Arc<Self> {
+    pub(crate) fn shared(&self) -> Arc<Self> {
         match self.this.upgrade() {
             Some(this) => this,
             None => unreachable!("a method runs, so the connection is alive"),
@@ -216,6 +218,33 @@ impl ConnectionPort for Conn {
     }
 }
 
+/// The two ends of a new socket: the client's and ours.
+pub(crate) fn pair() -> Result<(JsValue, Socket), String> {
+    let make = || {
+        let mut pair = WebSocketPair::new()?;
+        Ok((pair.client()?.into(), pair.server()?.unchecked_into()))
+    };
+    make().map_err(|thrown: JsValue| js::error_text(&thrown))
+}
+
+impl Socket {
+    /// The platform leaves the answer to a close frame to the object.
+    pub(crate) fn answer_close(&self, event: &CloseEvent) {
+        if self.ready_state() != CLOSING || !event.clean {
+            return;
+        }
+        let answered = match event.code {
+            1005 => Err(JsValue::UNDEFINED),
+            code => self.close(code, &event.reason),
+        };
+        // The platform does not send every code that it receives.
+        if answered.is_err() {
+            // It fails only when the socket is closed by now.
+            let _ = self.close_without_code();
+        }
+    }
+}
+
 thread_local! {
     /// The message that is being handled, and the platform's value of it: one that
     /// is passed on goes out as it came.
@@ -258,4 +287,5 @@ fn is_same(held: &Message, other: &Message) -> bool {
 }
 
 const OPEN: u16 = 1;
+const CLOSING: u16 = 2;
 const CLOSED: u16 = 3;

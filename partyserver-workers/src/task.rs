@@ -289,7 +289,7 @@ mod js {
 
     #[wasm_bindgen]
     extern "C" {
-        /// Of the shim: begins what was offered.
+        /// Of the shim: begins what was spawned.
         #[wasm_bindgen(js_name = partyserverSpawn)]
         pub(super) fn spawn() -> bool;
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use crate::measurement::Measurement;
+use crate::measurement::{Measurement, median};
 
 use super::turns::Pace;
 
@@ -177,17 +177,6 @@ fn verdict(figure: f64, limit: f64, sign: &str) -> String {
     };
     let word = if is_met { "met" } else { "**missed**" };
     format!("{sign} {limit}, {word}")
-}
-
-/// The middle one; of an even number, the mean of the two in the middle.
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    let middle = figures.len() / 2;
-    match figures.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => figures[middle],
-        _ => f64::midpoint(figures[middle - 1], figures[middle]),
-    }
 }
 
 #[cfg(test)]

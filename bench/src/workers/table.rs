@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::load::Load;
-use crate::measurement::Measurement;
+use crate::measurement::{Measurement, median};
 
 use super::compare::{Outcome, WARM_UP};
 use super::size::WasmSize;
@@ -102,17 +102,6 @@ impl Row {
             "| {name} | {npm:.decimals$}{unit} | {rust:.decimals$}{unit} | {:.2} |\n",
             rust / npm
         )
-    }
-}
-
-/// The middle one; of an even number, the mean of the two in the middle.
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    let middle = figures.len() / 2;
-    match figures.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => figures[middle],
-        _ => f64::midpoint(figures[middle - 1], figures[middle]),
     }
 }
 

@@ -48,12 +48,12 @@ async fn a_client_that_never_answers_a_close(world: Shared) {
         .await;
         // It is told once.
         drop(socket);
-        socket_count(&world, &path).await;
+        nothing_more_is_told(&world, &path).await;
     }
 }
 
 /// What the room has seen, a while after it was told of the end.
-async fn socket_count(world: &World, path: &str) {
+async fn nothing_more_is_told(world: &World, path: &str) {
     let mut other = world.open(path).await;
     other.text("another").await;
     crate::world::eventually("another is handled", || async {
