@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use http::header::HOST;
 use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use partyserver::Response;
-use partyserver::host::inbound::is_internal;
+use partyserver::host::inbound::remove_internal;
 use partyserver::host::own;
 
 /// Which `Host` values are answered. A page of a stranger can make a browser
@@ -89,15 +89,7 @@ impl Inbound {
         uri.path_and_query
             .get_or_insert_with(|| PathAndQuery::from_static("/"));
         parts.uri = Uri::from_parts(uri).map_err(|_| bad())?;
-        let internal: Vec<HeaderName> = parts
-            .headers
-            .keys()
-            .filter(|name| is_internal(name))
-            .cloned()
-            .collect();
-        for name in internal {
-            parts.headers.remove(name);
-        }
+        remove_internal(&mut parts.headers);
         Ok(client)
     }
 

@@ -8,13 +8,13 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONTENT_LENGTH, ORIGIN, RETRY_AFTER};
+use http::header::{ORIGIN, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
-use partyserver::host::inbound::too_large;
+use partyserver::host::inbound::{content_length, too_large};
 use partyserver::host::upgrade::is_upgrade;
 use partyserver::host::{ending, misrouted, own};
 use partyserver::router::{Route, Router};
@@ -327,10 +327,6 @@ where
             BodyError::Interrupted(error)
         }
     }))
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn at_capacity(reason: &'static str) -> Refusal {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use js_sys::Uint8Array;
+use partyserver::host::inbound::{content_length, remove_internal, too_large as head_too_large};
 use partyserver::host::{failed, misrouted, own, upgrade};
 use partyserver::router::Route;
 use partyserver::{
@@ -78,7 +78,7 @@ pub(crate) fn head(method: &str, url: &str, headers: &str) -> Result<Parts, Box<
 impl Incoming {
     /// The platform's response.
     pub(crate) async fn answer(mut self) -> JsValue {
-        if let Some(refusal) = partyserver::host::inbound::too_large(&self.head, MAX_HEAD) {
+        if let Some(refusal) = head_too_large(&self.head, MAX_HEAD) {
             return to_http::response(refusal);
         }
         remove_internal(&mut self.head.headers);
@@ -245,18 +245,6 @@ fn in_http(refusal: Refusal) -> Box<Response> {
     Box::new(refusal.into_response())
 }
 
-/// Headers that speak between the hosts' own parts; a client's are dropped.
-fn remove_internal(headers: &mut HeaderMap) {
-    let internal: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| partyserver::host::inbound::is_internal(name))
-        .cloned()
-        .collect();
-    for name in internal {
-        headers.remove(name);
-    }
-}
-
 /// Each party can serve; else 503 with the reasons.
 fn readiness(site: &Site) -> Response {
     let mut reasons = Vec::new();
@@ -275,10 +263,6 @@ fn readiness(site: &Site) -> Response {
         *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     answer
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn too_large() -> Response {

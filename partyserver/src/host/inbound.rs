@@ -1,8 +1,8 @@
 //! What every host refuses or drops of a request's head.
 
-use http::header::FORWARDED;
+use http::header::{CONTENT_LENGTH, FORWARDED};
 use http::request::Parts;
-use http::{HeaderName, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::own;
 use crate::http_types::Response;
@@ -30,8 +30,24 @@ pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
     })
 }
 
-/// Headers that speak between hosts and proxies; a client's are dropped.
-pub fn is_internal(name: &HeaderName) -> bool {
+/// How long a body says that it is. `None` when it does not, or not in a number.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Drops a client's headers that speak between hosts and proxies.
+pub fn remove_internal(headers: &mut HeaderMap) {
+    let internal: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_internal(name))
+        .cloned()
+        .collect();
+    for name in internal {
+        headers.remove(name);
+    }
+}
+
+fn is_internal(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with("x-partykit-")
         || name.starts_with("x-partyserver-")
