@@ -19,7 +19,7 @@ pub(crate) struct Options {
 #[derive(clap::Subcommand)]
 enum Host {
     /// Measures the Rust worker beside the npm package on the same workerd, and writes
-    /// `bench/WORKERS.md`.
+    /// `proof/bench/WORKERS.md`.
     Workers {
         /// Measures one load alone, such as `get` or `echo`, and writes no file.
         #[arg(long, value_name = "LOAD")]
@@ -34,7 +34,7 @@ enum Host {
 #[derive(clap::Args)]
 struct Native {
     /// Measures one part alone, such as `get` or `echo`, and prints its table in place
-    /// of writing `bench/RESULTS.md`.
+    /// of writing `proof/bench/RESULTS.md`.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Short and small: to see that everything runs.
@@ -95,7 +95,7 @@ fn workers(workspace: &Workspace, only: &[String], rounds: usize) -> Result<()> 
     process::run(&mut bench)
 }
 
-/// The program of `bench/`, built.
+/// The program of `proof/bench/`, built.
 fn bench(workspace: &Workspace, subcommand: &str) -> Result<Command> {
     process::run(&mut workspace.cargo(&["build", "--locked", "--release", "--package", "bench"]))?;
     let mut bench = Command::new(workspace.target.join("release/bench"));
@@ -103,5 +103,5 @@ fn bench(workspace: &Workspace, subcommand: &str) -> Result<Command> {
     Ok(bench)
 }
 
-/// The Worker of `bench/worker`.
+/// The Worker of `proof/bench/worker`.
 const WORKER: &str = "bench";

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the targets of `fuzz/`, one after the other, for as long as one
+//! `cargo xtask fuzz`: the targets of `proof/fuzz/`, one after the other, for as long as one
 //! likes.
 
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::{Result, setup, workspace::Workspace};
 /// What to run, and how long.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Runs only this target, a file of fuzz/targets.
+    /// Runs only this target, a file of proof/fuzz/targets.
     target: Option<String>,
     /// How long each target runs.
     #[arg(long, value_name = "N", default_value_t = 60)]
@@ -86,12 +86,17 @@ fn build(workspace: &Workspace) -> Result<()> {
     let nightly = setup::nightly()?;
     let program = setup::cargo_fuzz(workspace)?;
     // cargo-fuzz can't be told to heed the lock.
-    let manifest = ["fetch", "--locked", "--manifest-path", "fuzz/Cargo.toml"];
+    let manifest = [
+        "fetch",
+        "--locked",
+        "--manifest-path",
+        "proof/fuzz/Cargo.toml",
+    ];
     run(&mut workspace.cargo(&manifest))?;
     run(Command::new("rustup")
         .args(["run", &nightly])
         .arg(program)
-        .args(["build", "--fuzz-dir", "fuzz", "--target-dir"])
+        .args(["build", "--fuzz-dir", "proof/fuzz", "--target-dir"])
         .arg(folder(workspace))
         .current_dir(&workspace.root)
         // That of the toolchain which runs this.

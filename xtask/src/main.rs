@@ -28,7 +28,7 @@ enum Command {
     Test(test::Options),
     /// Checks format, lints, documentation, dependencies, layering and packages.
     Lint(lint::Options),
-    /// Measures rooms on the native host, and writes `bench/RESULTS.md`; `workers`
+    /// Measures rooms on the native host, and writes `proof/bench/RESULTS.md`; `workers`
     /// measures those on Workers.
     Bench(bench::Options),
     /// Runs the fuzz targets, by a nightly toolchain.

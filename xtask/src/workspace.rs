@@ -38,11 +38,11 @@ impl Workspace {
 
     /// The folder of the fuzz targets, a workspace of its own.
     pub(crate) fn fuzz(&self) -> PathBuf {
-        self.root.join("fuzz")
+        self.root.join("proof/fuzz")
     }
 
     /// The folder of the Node suites.
     pub(crate) fn interop(&self) -> PathBuf {
-        self.root.join("interop")
+        self.root.join("proof/interop")
     }
 }

@@ -11,7 +11,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use oauth2_jwt_bearer::Anonymous;
 use oauth2_jwt_bearer::axum::{Authenticated, RequiredScopes};
-use partyserver::{Connection, Context, Message, Request, Response, Result, Server, json};
+use partyserver::{Connection, Context, Message, Request, Response, Result, Server, answer};
 use partyserver_native::{Parties, PartyService, ServeError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
@@ -89,7 +89,9 @@ impl Server for Chat {
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         let url = request.uri().to_string();
-        json(&value!({ "room": cx.room().name(), "sub": cx.claims()?.subject(), "url": url }))
+        answer::json(
+            &value!({ "room": cx.room().name(), "sub": cx.claims()?.subject(), "url": url }),
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use partyserver::{Context, Request, Response, Result, Server, json};
+use partyserver::{Context, Request, Response, Result, Server, answer};
 use serde_json::{Value, json as value};
 
 use crate::instance::instance_id;
@@ -48,7 +48,7 @@ impl Server for Alarm {
         let fired: u64 = storage.get(FIRED).await?.unwrap_or_default();
         let fired_in: Value = storage.get(FIRED_IN).await?.unwrap_or_default();
         let name: Value = storage.get(NAME).await?.unwrap_or_default();
-        json(&value!({
+        answer::json(&value!({
             "fired": fired,
             "fired_in": fired_in,
             "name": name,

@@ -3,8 +3,7 @@
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};
 use partyserver::{
-    ConnectGate, Handshake, Lobby, Refusal, Request, RequestGate, Response, Result, Server, json,
-    text,
+    ConnectGate, Handshake, Lobby, Refusal, Request, RequestGate, Response, Result, Server, answer,
 };
 use serde_json::json as value;
 
@@ -15,7 +14,7 @@ pub struct Before;
 impl Server for Before {
     async fn on_before_connect(&self, lobby: &Lobby, handshake: Handshake) -> Result<ConnectGate> {
         Ok(match lobby.room_name() {
-            "refuse" => ConnectGate::Refuse(Refusal::http(text(
+            "refuse" => ConnectGate::Refuse(Refusal::http(answer::text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Not now",
             ))),
@@ -26,10 +25,10 @@ impl Server for Before {
 
     async fn on_before_request(&self, lobby: &Lobby, request: Request) -> Result<RequestGate> {
         Ok(match lobby.room_name() {
-            "refuse" => RequestGate::Answer(text(StatusCode::GATEWAY_TIMEOUT, "Not now")),
+            "refuse" => RequestGate::Answer(answer::text(StatusCode::GATEWAY_TIMEOUT, "Not now")),
             "redirect" => RequestGate::Answer(redirect()),
-            "forbidden" => RequestGate::Answer(text(StatusCode::FORBIDDEN, "Forbidden")),
-            "describe" => RequestGate::Answer(json(&value!({
+            "forbidden" => RequestGate::Answer(answer::text(StatusCode::FORBIDDEN, "Forbidden")),
+            "describe" => RequestGate::Answer(answer::json(&value!({
                 "party": lobby.party(),
                 "class": lobby.class_name(),
                 "room": lobby.room_name(),
@@ -40,7 +39,7 @@ impl Server for Before {
 }
 
 fn redirect() -> Response {
-    let mut response = text(StatusCode::FOUND, "");
+    let mut response = answer::text(StatusCode::FOUND, "");
     response
         .headers_mut()
         .insert(LOCATION, HeaderValue::from_static("/elsewhere"));

@@ -1,7 +1,7 @@
 //! `closing` and `hibernating-closing`: what the close hook is told, and what it may do.
 
 use partyserver::{
-    CloseEvent, Connection, Context, Error, Request, Response, Result, Server, json,
+    CloseEvent, Connection, Context, Error, Request, Response, Result, Server, answer,
 };
 use serde_json::{Value, json as value};
 
@@ -37,6 +37,6 @@ impl Server for Closing {
     }
 
     async fn on_request(&mut self, _: &Context, _: Request) -> Result<Response> {
-        json(&self.events)
+        answer::json(&self.events)
     }
 }

@@ -4,7 +4,7 @@ use futures_util::future::join;
 use http::Uri;
 use partyserver::{
     Admission, Body, CloseEvent, ConnectGate, Connection, Context, Error, Handshake, Lobby,
-    Message, Request, RequestGate, Response, Result, Server, Update, json,
+    Message, Request, RequestGate, Response, Result, Server, Update, answer,
 };
 use serde_json::json as value;
 
@@ -78,7 +78,7 @@ impl Server for Faulty {
             "large-number" => {
                 let storage = cx.room().storage();
                 storage.put("large", &[u64::MAX]).await?;
-                return json(&storage.get::<[u64; 1]>("large").await?);
+                return answer::json(&storage.get::<[u64; 1]>("large").await?);
             }
             // Two at once: one is dropped where the other panics.
             "panic-beside-a-write" => {
@@ -99,7 +99,7 @@ impl Server for Faulty {
             },
         }
         let ran: u64 = cx.room().storage().get(RAN).await?.unwrap_or_default();
-        json(&value!({ "instance": self.instance, "ran": ran }))
+        answer::json(&value!({ "instance": self.instance, "ran": ran }))
     }
 
     async fn on_alarm(&mut self, cx: &Context) -> Result<()> {

@@ -10,7 +10,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use partyserver::{
-    Cors, CorsOption, Hibernation, PartyOptions, PartyRegistry, Request, Response, text,
+    Cors, CorsOption, Hibernation, PartyOptions, PartyRegistry, Request, Response, answer,
 };
 
 use crate::{
@@ -61,7 +61,7 @@ pub fn parties<R: PartyRegistry>(
         }
     };
     let plain = PartyOptions::new;
-    let open = || plain().with_cors(CorsOption::Default);
+    let open = || plain().cors(CorsOption::Default);
     let hibernating = |seconds| Hibernation::After(Duration::from_secs(seconds));
 
     Ok(registry
@@ -78,44 +78,38 @@ pub fn parties<R: PartyRegistry>(
         .party_with("streams", open(), streams)
         .party_with(
             "hibernate-chat",
-            open().with_hibernation(hibernating(10)),
+            open().hibernation(hibernating(10)),
             chat(default.clone()),
         )
         .party_with(
             "hibernate-private",
-            open().with_hibernation(hibernating(10)),
+            open().hibernation(hibernating(10)),
             private(default),
         )
         .party_with(
             "echo",
-            plain()
-                .with_max_message(32 << 20)
-                .with_max_queued_bytes(64 << 20),
+            plain().max_message(32 << 20).max_queued_bytes(64 << 20),
             || Echo,
         )
         .party_with(
             "small",
             plain()
-                .with_max_message(1024)
-                .with_max_body(1024)
-                .with_max_connections_per_room(2),
+                .max_message(1024)
+                .max_body(1024)
+                .max_connections_per_room(2),
             || Echo,
         )
-        .party_with(
-            "slow-reader",
-            plain().with_max_queued_bytes(64 * 1024),
-            || Echo,
-        )
+        .party_with("slow-reader", plain().max_queued_bytes(64 * 1024), || Echo)
         .party("stateful", || Stateful)
         .party_with(
             "hibernating-stateful",
-            plain().with_hibernation(hibernating(1)),
+            plain().hibernation(hibernating(1)),
             || Stateful,
         )
         .party("on-start-server", OnStartServer::default)
         .party_with(
             "hibernating-on-start-server",
-            plain().with_hibernation(hibernating(10)),
+            plain().hibernation(hibernating(10)),
             OnStartServer::default,
         )
         .party("failing-start", FailingStart::default)
@@ -123,41 +117,37 @@ pub fn parties<R: PartyRegistry>(
         .party("tags", Tags::default)
         .party_with(
             "hibernating-tags",
-            plain().with_hibernation(hibernating(1)),
+            plain().hibernation(hibernating(1)),
             Tags::default,
         )
         .party_with("cors", open(), || Before)
         .party_with(
             "cors-custom",
-            plain().with_cors(CorsOption::Custom(own_cors())),
+            plain().cors(CorsOption::Custom(own_cors())),
             || Before,
         )
         .party("closing", Closing::default)
         .party_with(
             "hibernating-closing",
-            plain().with_hibernation(hibernating(10)),
+            plain().hibernation(hibernating(10)),
             Closing::default,
         )
         .party_with("props", props()?, Props::default)
         .party_with(
             "faulty",
-            plain().with_turn_limit(Duration::from_secs(1)),
+            plain().turn_limit(Duration::from_secs(1)),
             Faulty::default,
         )
-        .party_with(
-            "slow",
-            plain().with_max_queued_bytes(2 << 20),
-            Slow::default,
-        )
+        .party_with("slow", plain().max_queued_bytes(2 << 20), Slow::default)
         .party_with(
             "hibernating-slow",
-            plain().with_hibernation(hibernating(1)),
+            plain().hibernation(hibernating(1)),
             Slow::default,
         )
         .party("alarm", Alarm::default)
         .party_with(
             "hibernating-alarm",
-            plain().with_hibernation(hibernating(1)),
+            plain().hibernation(hibernating(1)),
             Alarm::default,
         )
         .rewrite(echo_at_root)
@@ -165,7 +155,7 @@ pub fn parties<R: PartyRegistry>(
 }
 
 fn props() -> serde_json::Result<PartyOptions> {
-    PartyOptions::new().with_props(&serde_json::json!({ "greeting": "grüß dich" }))
+    PartyOptions::new().props(&serde_json::json!({ "greeting": "grüß dich" }))
 }
 
 /// Headers in place of the defaults.
@@ -186,8 +176,8 @@ fn echo_at_root(request: &mut Parts) {
 
 async fn root(request: Request) -> Response {
     if request.uri().path() == "/" {
-        text(StatusCode::OK, "conformance-server")
+        answer::text(StatusCode::OK, "conformance-server")
     } else {
-        text(StatusCode::NOT_FOUND, "Not found")
+        answer::text(StatusCode::NOT_FOUND, "Not found")
     }
 }

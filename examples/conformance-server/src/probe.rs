@@ -6,8 +6,7 @@ use agents_oauth2_jwt_bearer::{
 };
 use http::{Method, StatusCode};
 use partyserver::{
-    Connection, Context, Handshake, Message, Request, RequestGate, Response, Result, Server, json,
-    text,
+    Connection, Context, Handshake, Message, Request, RequestGate, Response, Result, Server, answer,
 };
 use serde_json::{Value, json as value};
 
@@ -77,7 +76,7 @@ impl Server for Probe {
             };
             return user_info(cx, refresh).await;
         }
-        json(&value!({
+        answer::json(&value!({
             "party": cx.room().party(),
             "room": cx.room().name(),
             "instance": self.instance,
@@ -139,8 +138,10 @@ impl AuthHooks for PrivateProbe {
         };
         let claims = cx.claims()?;
         let answer = match cx.room().set_owner(claims.subject(), overwrite).await {
-            Ok(()) => json(&value!({ "owner": claims.subject() }))?,
-            Err(OwnerError::AlreadyOwned) => text(StatusCode::CONFLICT, "This room has an owner."),
+            Ok(()) => answer::json(&value!({ "owner": claims.subject() }))?,
+            Err(OwnerError::AlreadyOwned) => {
+                answer::text(StatusCode::CONFLICT, "This room has an owner.")
+            }
             Err(error) => return Err(error.into()),
         };
         Ok(RequestGate::Answer(answer))
@@ -171,8 +172,8 @@ fn credentials(cx: &Context) -> Value {
 
 async fn user_info(cx: &Context, refresh: Refresh) -> Result<Response> {
     match cx.user_info(refresh).await {
-        Ok(info) => json(&*info),
-        Err(error) => Ok(text(StatusCode::BAD_GATEWAY, error.to_string())),
+        Ok(info) => answer::json(&*info),
+        Err(error) => Ok(answer::text(StatusCode::BAD_GATEWAY, error.to_string())),
     }
 }
 

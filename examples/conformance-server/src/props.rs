@@ -1,6 +1,6 @@
 //! `props`: a value from the router, known from the start on.
 
-use partyserver::{Connection, Context, Handshake, Request, Response, Result, Server, json};
+use partyserver::{Connection, Context, Handshake, Request, Response, Result, Server, answer};
 use serde_json::Value;
 
 /// Answers the props that it was started with.
@@ -26,6 +26,6 @@ impl Server for Props {
     }
 
     async fn on_request(&mut self, _: &Context, _: Request) -> Result<Response> {
-        json(&self.at_start)
+        answer::json(&self.at_start)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use partyserver::{
-    CloseEvent, Connection, Context, Message, Request, Response, Result, Server, json,
+    CloseEvent, Connection, Context, Message, Request, Response, Result, Server, answer,
 };
 
 /// Keeps a list of what it saw, in order.
@@ -45,7 +45,7 @@ impl Server for Slow {
             cx.room().sleep(A_WHILE).await;
             cx.room().delete_alarm().await?;
         }
-        json(&self.seen)
+        answer::json(&self.seen)
     }
 
     async fn on_alarm(&mut self, _: &Context) -> Result<()> {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use partyserver::{
-    Connection, Context, Error, Handshake, Message, Request, Response, Result, Server, json, text,
+    Connection, Context, Error, Handshake, Message, Request, Response, Result, Server, answer,
 };
 use serde_json::json as value;
 
@@ -50,7 +50,7 @@ impl Server for OnStartServer {
     }
 
     async fn on_request(&mut self, _: &Context, _: Request) -> Result<Response> {
-        Ok(text(http::StatusCode::OK, self.counter.to_string()))
+        Ok(answer::text(http::StatusCode::OK, self.counter.to_string()))
     }
 }
 
@@ -72,6 +72,6 @@ impl Server for FailingStart {
     }
 
     async fn on_request(&mut self, _: &Context, _: Request) -> Result<Response> {
-        json(&value!({ "counter": self.counter, "failCount": self.failures }))
+        answer::json(&value!({ "counter": self.counter, "failCount": self.failures }))
     }
 }

@@ -1,7 +1,7 @@
 //! `stateful` and `hibernating-stateful`: the state of a connection.
 
 use partyserver::{
-    Connection, Context, Handshake, Message, Request, Response, Result, Server, json,
+    Connection, Context, Handshake, Message, Request, Response, Result, Server, answer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json as value;
@@ -40,6 +40,6 @@ impl Server for Stateful {
     }
 
     async fn on_request(&mut self, cx: &Context, _: Request) -> Result<Response> {
-        json(&value!({ "name": cx.room().name() }))
+        answer::json(&value!({ "name": cx.room().name() }))
     }
 }

@@ -8,7 +8,7 @@ use std::task::{Context as Poller, Poll};
 use agents_oauth2_jwt_bearer::{AuthHooks, Overwrite, OwnershipHooks, RoomOwnership};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
-use partyserver::{Body, Context, Error, Request, Response, Result, Server, json};
+use partyserver::{Body, Context, Error, Request, Response, Result, Server, answer};
 
 /// Answers by one word and a silence without end. A path may ask for a failure,
 /// for the room to be given to bob first, or for the number of answers that are
@@ -23,7 +23,7 @@ impl Server for Streams {
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         match request.uri().path().rsplit('/').next() {
             Some("fails") => return Err(Error::msg("as asked")),
-            Some("count") => return json(&(Arc::strong_count(&self.under_way) - 1)),
+            Some("count") => return answer::json(&(Arc::strong_count(&self.under_way) - 1)),
             Some("give-away") => cx.room().set_owner("bob", Overwrite::Yes).await?,
             _ => {}
         }

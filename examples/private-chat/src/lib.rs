@@ -11,7 +11,7 @@ use agents_oauth2_jwt_bearer::{
 use http::{Method, StatusCode};
 use partyserver::{
     CloseEvent, Connection, Context, CorsOption, Handshake, Message, PartyOptions, PartyRegistry,
-    Request, RequestGate, Response, Result, Server, json, text,
+    Request, RequestGate, Response, Result, Server, answer,
 };
 use serde_json::{Value, json as value};
 
@@ -41,9 +41,9 @@ pub fn parties<R: PartyRegistry>(registry: R, options: AuthOptions, page: Page) 
     let shared = move || -> SharedChat { WithAuth::new(Chat::Shared, options.clone()) };
     // Everyone is told of everyone who is here, which bounds what a room can hold.
     let party = PartyOptions::new()
-        .with_cors(CorsOption::Default)
-        .with_max_connections_per_room(100)
-        .with_max_message(16 * 1024);
+        .cors(CorsOption::Default)
+        .max_connections_per_room(100)
+        .max_message(16 * 1024);
     registry
         .party_with("shared-chat", party.clone(), shared)
         .party_with("private-chat", party, private)
@@ -110,7 +110,7 @@ impl Server for Chat {
     }
 
     async fn on_request(&mut self, cx: &Context, _: Request) -> Result<Response> {
-        json(&value!({
+        answer::json(&value!({
             "room": cx.room().name(),
             "owner": cx.room().owner().await?,
             "connections": cx.room().connections().len(),
@@ -132,9 +132,9 @@ impl AuthHooks for Chat {
         }
         let claims = cx.claims()?;
         let answer = match cx.room().set_owner(claims.subject(), Overwrite::No).await {
-            Ok(()) => json(&value!({ "owner": claims.subject() }))?,
+            Ok(()) => answer::json(&value!({ "owner": claims.subject() }))?,
             Err(OwnerError::AlreadyOwned) => {
-                text(StatusCode::CONFLICT, "This room belongs to somebody else.")
+                answer::text(StatusCode::CONFLICT, "This room belongs to somebody else.")
             }
             Err(error) => return Err(error.into()),
         };

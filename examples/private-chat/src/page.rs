@@ -6,7 +6,7 @@ use http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Method, StatusCode};
-use partyserver::{Body, Request, Response, text};
+use partyserver::{Body, Request, Response, answer};
 use serde_json::json as value;
 
 /// What the page must know to sign a user in.
@@ -69,11 +69,11 @@ impl Page {
         let (kind, body) = match FILES.iter().find(|(name, ..)| *name == path) {
             Some((_, kind, body)) => (*kind, Body::from(*body)),
             None if path == "/config.json" => ("application/json", self.config()),
-            None if path == "/favicon.ico" => return text(StatusCode::NO_CONTENT, ""),
-            None => return text(StatusCode::NOT_FOUND, "Not found"),
+            None if path == "/favicon.ico" => return answer::text(StatusCode::NO_CONTENT, ""),
+            None => return answer::text(StatusCode::NOT_FOUND, "Not found"),
         };
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
+            let mut refusal = answer::text(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed");
             let allowed = HeaderValue::from_static("GET, HEAD");
             refusal.headers_mut().insert(ALLOW, allowed);
             return refusal;
@@ -204,7 +204,7 @@ mod tests {
         }
     }
 
-    fn with_origins(origins: &'static str) -> Result<Page, ConfigError> {
+    fn origins(origins: &'static str) -> Result<Page, ConfigError> {
         Page::from_variables(|name| match name {
             "OIDC_ISSUER_URL" => Some("https://id.example".into()),
             "OIDC_ORIGINS" => Some(origins.into()),
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn further_origins_of_the_issuer_are_admitted_where_they_are_named() {
-        let page = with_origins("https://login.example  http://127.0.0.1:9000").unwrap();
+        let page = origins("https://login.example  http://127.0.0.1:9000").unwrap();
         let answer = answer_of(&page, Method::GET, "/");
         let policy = answer.headers()[CONTENT_SECURITY_POLICY].to_str().unwrap();
         let issuer = "https://id.example https://login.example http://127.0.0.1:9000;";
@@ -241,7 +241,7 @@ mod tests {
             "https:",
             "*",
         ] {
-            let error = with_origins(wrong).unwrap_err();
+            let error = origins(wrong).unwrap_err();
             assert_eq!(error.setting(), "OIDC_ORIGINS", "{wrong}");
         }
     }

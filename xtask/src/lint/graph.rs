@@ -129,7 +129,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
 fn targets_named(workspace: &Workspace) -> Result<Vec<String>> {
     let mut named = Vec::new();
     let mut folders: Vec<PathBuf> = BOTH_TARGETS
-        .map(|package| workspace.root.join(package).join("src"))
+        .map(|package| workspace.root.join("crates").join(package).join("src"))
         .to_vec();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder)? {

@@ -172,4 +172,4 @@ fn doc(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-const FUZZ: &str = "fuzz/Cargo.toml";
+const FUZZ: &str = "proof/fuzz/Cargo.toml";

@@ -19,7 +19,7 @@ pub(super) enum Suite {
     Autobahn(Host),
     /// What must hold when things go wrong around a native server.
     Faults,
-    /// A file of `interop/`, by its name without the extension.
+    /// A file of `proof/interop/`, by its name without the extension.
     Node(String, Host),
     /// Each fuzz target for a few seconds.
     Fuzz,
@@ -34,7 +34,7 @@ pub(super) enum Host {
 }
 
 impl Suite {
-    /// Every suite, in the order of running. Each `*.test.mjs` of `interop/` is one;
+    /// Every suite, in the order of running. Each `*.test.mjs` of `proof/interop/` is one;
     /// those of [`BOTH_HOSTS`] are run on each, and `workers-*` on Workers alone.
     pub(super) fn all(workspace: &Workspace) -> Result<Vec<Self>> {
         let mut node = Vec::new();

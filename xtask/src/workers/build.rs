@@ -65,7 +65,11 @@ pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
         .generate_output()
         .map_err(|error| error.to_string())?;
     let module = output.wasm_mut().emit_wasm();
-    let shim = std::fs::read_to_string(workspace.root.join("partyserver-workers/src/shim.mjs"))?;
+    let shim = std::fs::read_to_string(
+        workspace
+            .root
+            .join("crates/partyserver-workers/src/shim.mjs"),
+    )?;
     let script = script(output.js(), &shim, &wrangler);
     std::fs::write(folder.join("index_bg.wasm"), &module)?;
     std::fs::write(folder.join("index.js"), &script)?;
@@ -78,13 +82,13 @@ pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
     })
 }
 
-/// The folder of a Worker's `wrangler.jsonc`: of an example, or at the root.
+/// The folder of a Worker's `wrangler.jsonc`: of an example, or of what is measured.
 fn source(workspace: &Workspace, name: &str) -> PathBuf {
     let example = workspace.root.join("examples").join(name);
     if example.exists() {
         example
     } else {
-        workspace.root.join(name)
+        workspace.root.join("proof").join(name)
     }
 }
 

@@ -1,0 +1,403 @@
+//! `WithAuth`: nothing before authentication.
+//!
+//! At the gate the token is verified and taken out of the request; the room is
+//! not woken without it. In the room each hook of the inner server runs only
+//! while the identity is valid.
+//!
+//! ```
+//! use agents_oauth2_jwt_bearer::{AuthContext, AuthHooks, AuthOptions, WithAuth};
+//! use partyserver::*;
+//!
+//! #[derive(Default)]
+//! struct Hello;
+//!
+//! impl Server for Hello {
+//!     // With a valid token: 200. Without one: 401, and no room wakes.
+//!     async fn on_request(&mut self, cx: &Context, _: Request) -> Result<Response> {
+//!         Ok(answer::text(http::StatusCode::OK, format!("hello {}", cx.claims()?.subject())))
+//!     }
+//! }
+//! impl AuthHooks for Hello {}
+//!
+//! let options = AuthOptions::builder().issuer("https://id.example").audience("api").build()?;
+//! let factory = move || WithAuth::new(Hello, options.clone());
+//! # drop(factory());
+//! # Ok::<(), oauth2_jwt_bearer::ConfigError>(())
+//! ```
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, Uri};
+use oauth2_jwt_bearer::{
+    AccessToken, Anonymous, Error as TokenError, IdToken, Readiness as ProviderReadiness,
+    RequestKind, VerifiedToken, has_query_token, protect_query_token,
+};
+use partyserver::host::requested_id;
+use partyserver::{
+    Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake,
+    Lobby, MaybeSend, Message, Principal, Readiness, Request, RequestGate, Response, Result,
+    Server, StreamEnd,
+};
+use serde_json::Value;
+
+use crate::context::{NotAuthenticated, valid_identity};
+use crate::identity::{Credentials, Identity};
+use crate::log;
+use crate::options::{AuthOptions, RefreshToken, Settings};
+use crate::refusal::{TOKEN_EXPIRED, expired, refusal, response};
+
+/// A server whose every request, connection and message carries a verified
+/// identity. It can't be switched off by what the inner server does.
+#[derive(Debug)]
+pub struct WithAuth<S> {
+    inner: S,
+    options: AuthOptions,
+}
+
+/// What a server may say once a caller is authenticated. Both hooks have
+/// defaults: `impl AuthHooks for MyServer {}`.
+pub trait AuthHooks: Server {
+    /// Runs in the room for each request with an identity, before ownership is
+    /// checked. `Answer` ends it there. Not for anonymous requests. Default:
+    /// admits.
+    fn on_authenticated_request(
+        &mut self,
+        cx: &Context,
+        request: Request,
+    ) -> impl Future<Output = Result<RequestGate>> + MaybeSend {
+        let _ = cx;
+        async { Ok(RequestGate::Admit(request)) }
+    }
+
+    /// Runs in the room for each upgrade with an identity, before ownership is
+    /// checked and before there is a connection. `Refuse` ends it there. Not
+    /// for anonymous upgrades; not again after a hibernation. Default: admits.
+    fn on_authenticated_connect(
+        &mut self,
+        cx: &Context,
+        handshake: &Handshake,
+    ) -> impl Future<Output = Result<Admission>> + MaybeSend {
+        let _ = (cx, handshake);
+        async { Ok(Admission::Admit) }
+    }
+}
+
+impl<S: AuthHooks> WithAuth<S> {
+    /// Puts a server behind authentication.
+    pub fn new(inner: S, options: AuthOptions) -> Self {
+        Self { inner, options }
+    }
+
+    fn settings(&self) -> &Arc<Settings> {
+        &self.options.0
+    }
+
+    /// Whether the caller of an event may be served now, and who it is; `None` for an
+    /// anonymous one.
+    fn check(&self, cx: &Context) -> Result<Option<Arc<Identity>>, TokenError> {
+        if let Some(attachments) = cx.attachments()
+            && attachments.get::<Settings>().is_none()
+        {
+            attachments.share(Arc::clone(self.settings()));
+        }
+        match valid_identity(cx) {
+            Ok(identity) => Ok(Some(identity)),
+            Err(NotAuthenticated::Expired) => Err(TokenError::Expired),
+            Err(NotAuthenticated::Anonymous) => match self.settings().bearer.anonymous() {
+                Anonymous::Allowed => Ok(None),
+                Anonymous::Refused => Err(TokenError::Missing),
+            },
+        }
+    }
+}
+
+impl<S: AuthHooks> Server for WithAuth<S> {
+    fn on_party_start(&self) {
+        self.settings().bearer.verifier().start();
+        self.inner.on_party_start();
+    }
+
+    fn readiness(&self) -> Readiness {
+        match self.settings().bearer.verifier().readiness() {
+            ProviderReadiness::Ready => self.inner.readiness(),
+            ProviderReadiness::NotReady(reason) => Readiness::NotReady(reason),
+        }
+    }
+
+    /// The inner server's own headers, else those for bearer tokens.
+    fn cors(&self) -> Cors {
+        let inner = self.inner.cors();
+        if inner == Cors::default() {
+            Cors::for_bearer_tokens()
+        } else {
+            inner
+        }
+    }
+
+    /// The inner server's own. A URL with a token is kept out of caches and of
+    /// `Referer` headers (RFC 6750 section 2.3).
+    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
+        let mut headers = self.inner.answer_headers(uri);
+        if has_query_token(uri) {
+            protect_query_token(&mut headers);
+        }
+        headers
+    }
+
+    async fn on_before_request(&self, lobby: &Lobby, mut request: Request) -> Result<RequestGate> {
+        let settings = self.settings();
+        match authenticate(settings, lobby, &mut request, RequestKind::Http).await {
+            Ok(()) => Ok(match self.inner.on_before_request(lobby, request).await? {
+                RequestGate::Answer(answer) => {
+                    RequestGate::Answer(end_with_identity(answer, Some(lobby.attachments())))
+                }
+                admitted @ RequestGate::Admit(_) => admitted,
+            }),
+            Err(Refused { error, .. }) => Ok(RequestGate::Answer(response(settings, &error))),
+        }
+    }
+
+    async fn on_before_connect(
+        &self,
+        lobby: &Lobby,
+        mut handshake: Handshake,
+    ) -> Result<ConnectGate> {
+        let settings = self.settings();
+        let outcome = authenticate(settings, lobby, &mut handshake, RequestKind::Upgrade).await;
+        match outcome {
+            Ok(()) => self.inner.on_before_connect(lobby, handshake).await,
+            Err(Refused { error, token }) => {
+                let is_loop = error == TokenError::Expired
+                    && token.is_some_and(|token| {
+                        let id = requested_id(handshake.uri().query());
+                        settings
+                            .loop_guard
+                            .is_loop(&token, id.as_deref(), lobby.now())
+                    });
+                Ok(ConnectGate::Refuse(refusal(settings, &error, is_loop)))
+            }
+        }
+    }
+
+    async fn on_start(&mut self, cx: &Context) -> Result<()> {
+        self.inner.on_start(cx).await
+    }
+
+    async fn on_admit(&mut self, cx: &Context, handshake: &Handshake) -> Result<Admission> {
+        // The upgrade may have waited long for its turn.
+        let caller = match self.check(cx) {
+            Ok(caller) => caller,
+            Err(error) => {
+                log::refused_in_room(cx, error.code());
+                return Ok(Admission::Refuse(refusal(self.settings(), &error, false)));
+            }
+        };
+        if caller.is_some()
+            && let refused @ Admission::Refuse(_) =
+                self.inner.on_authenticated_connect(cx, handshake).await?
+        {
+            log::refused_in_room(cx, BY_HOOK);
+            return Ok(refused);
+        }
+        self.inner.on_admit(cx, handshake).await
+    }
+
+    async fn connection_tags(
+        &mut self,
+        cx: &Context,
+        handshake: &Handshake,
+    ) -> Result<Vec<String>> {
+        self.inner.connection_tags(cx, handshake).await
+    }
+
+    async fn on_connect(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        handshake: &Handshake,
+    ) -> Result<()> {
+        if let Some(identity) = connection.attachments().get::<Identity>() {
+            connection.close_at(identity.valid_until(), expired());
+        }
+        if self.check(cx).is_err() {
+            connection.revoke(expired());
+            return Ok(());
+        }
+        log::connected(connection);
+        self.inner.on_connect(cx, connection, handshake).await
+    }
+
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        message: Message,
+    ) -> Result<()> {
+        if self.check(cx).is_err() {
+            connection.revoke(expired());
+            return Ok(());
+        }
+        self.inner.on_message(cx, connection, message).await
+    }
+
+    async fn on_close(
+        &mut self,
+        cx: &Context,
+        connection: &Connection,
+        event: CloseEvent,
+    ) -> Result<()> {
+        // The host closes at the deadline by itself; here is where it shows.
+        let identity = connection.attachments().get::<Identity>();
+        if identity.is_some_and(|identity| !identity.is_valid_at(cx.now()))
+            && (event.code == TOKEN_EXPIRED || !event.clean)
+        {
+            log::sent_away(connection, TokenError::Expired.code());
+        }
+        self.inner.on_close(cx, connection, event).await
+    }
+
+    async fn on_error(&mut self, cx: &Context, connection: &Connection, error: &Error) {
+        self.inner.on_error(cx, connection, error).await;
+    }
+
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
+        let request = match self.check(cx) {
+            Ok(Some(_)) => match self.inner.on_authenticated_request(cx, request).await? {
+                RequestGate::Admit(request) => request,
+                RequestGate::Answer(answer) => {
+                    return Ok(end_with_identity(answer, cx.attachments()));
+                }
+            },
+            Ok(None) => request,
+            Err(error) => {
+                log::refused_in_room(cx, error.code());
+                return Ok(response(self.settings(), &error));
+            }
+        };
+        let answer = self.inner.on_request(cx, request).await?;
+        Ok(end_with_identity(answer, cx.attachments()))
+    }
+
+    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
+        self.inner.on_alarm(cx).await
+    }
+
+    async fn on_event(&mut self, cx: &Context, event: Value) -> Result<()> {
+        self.inner.on_event(cx, event).await
+    }
+
+    async fn on_exception(&mut self, cx: &Context, error: &Error) {
+        self.inner.on_exception(cx, error).await;
+    }
+}
+
+/// What is still being streamed when the identity's time is up is broken off.
+fn end_with_identity(mut answer: Response, attachments: Option<&Attachments>) -> Response {
+    if !answer.body().is_whole()
+        && let Some(identity) = attachments.and_then(Attachments::get::<Identity>)
+    {
+        StreamEnd::of(&mut answer).at(identity.valid_until());
+    }
+    answer
+}
+
+/// A request that was refused at the gate.
+struct Refused {
+    error: TokenError,
+    /// The token, when it was read and refused.
+    token: Option<AccessToken>,
+}
+
+/// Verifies the token of a request and moves it out of the request: hooks, logs
+/// and rooms see the URL and the headers without it.
+async fn authenticate<B>(
+    settings: &Arc<Settings>,
+    lobby: &Lobby,
+    request: &mut http::Request<B>,
+    kind: RequestKind,
+) -> Result<(), Refused> {
+    let bearer = &settings.bearer;
+    let taken = bearer.take(request, kind);
+    let secret = |headers: &mut HeaderMap, name: &HeaderName| {
+        let value = headers.remove(name)?;
+        AccessToken::new(value.to_str().ok()?).ok()
+    };
+    let headers = request.headers_mut();
+    let id_token = secret(headers, &X_ID_TOKEN);
+    let refresh_token = secret(headers, &X_REFRESH_TOKEN)
+        .filter(|_| settings.refresh_token == RefreshToken::Accepted);
+    lobby.attachments().share(Arc::clone(settings));
+    let refused = |error: TokenError, token| {
+        log::refused_at_gate(lobby, None, error.code());
+        Refused { error, token }
+    };
+    let token = match taken {
+        Ok(Some(token)) => token,
+        Ok(None) => {
+            log::admitted(lobby, None);
+            return Ok(());
+        }
+        Err(error) => return Err(refused(error, None)),
+    };
+    let verified = match bearer.verifier().verify(&token).await {
+        Ok(verified) => verified,
+        Err(error) => return Err(refused(error, Some(token))),
+    };
+    if let Err(error) = bearer.check_scopes(&verified) {
+        log::refused_at_gate(lobby, Some(verified.claims()), error.code());
+        return Err(Refused { error, token: None });
+    }
+    let id_token = match id_token {
+        // Boxed, because most requests have none and would carry the place for it.
+        Some(id_token) => {
+            Box::pin(verify_id_token(
+                settings, lobby, &id_token, &token, &verified,
+            ))
+            .await
+        }
+        None => None,
+    };
+    log::admitted(lobby, Some(verified.claims()));
+    let identity = Identity::new(&verified);
+    request.extensions_mut().insert(identity.clone());
+    attach(
+        lobby.attachments(),
+        identity,
+        Credentials::new(token, id_token.as_ref(), refresh_token),
+    );
+    Ok(())
+}
+
+fn attach(attachments: &Attachments, identity: Identity, credentials: Credentials) {
+    attachments.insert(Principal(identity.claims().subject().to_owned()));
+    attachments.insert(identity);
+    attachments.insert(credentials);
+}
+
+/// An ID token that does not verify is left out; it opens nothing here.
+async fn verify_id_token(
+    settings: &Settings,
+    lobby: &Lobby,
+    id_token: &AccessToken,
+    token: &AccessToken,
+    verified: &VerifiedToken,
+) -> Option<IdToken> {
+    let client_id = settings.client_id.as_deref();
+    match settings
+        .bearer
+        .verifier()
+        .verify_id_token(id_token, token, verified, client_id)
+        .await
+    {
+        Ok(id_token) => Some(id_token),
+        Err(error) => {
+            log::id_token_left_out(lobby, verified.claims(), error.code());
+            None
+        }
+    }
+}
+
+/// The reason code of an upgrade that a hook of the application refused.
+pub(crate) const BY_HOOK: &str = "hook";
+const X_ID_TOKEN: HeaderName = HeaderName::from_static("x-id-token");
+const X_REFRESH_TOKEN: HeaderName = HeaderName::from_static("x-refresh-token");

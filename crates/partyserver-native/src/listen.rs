@@ -1,0 +1,221 @@
+//! Serves on a listener: what is accepted, and what is turned away.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tower_service::Service;
+
+use crate::service::{Inner, OnLoopback, PartyService, PeerAddress};
+use crate::tcp::{ConnectionPlace, Tcp};
+
+/// What the body of an answer may fail with.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+impl PartyService {
+    /// Serves on a listener until `stop` is ready, then stops gracefully.
+    pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
+        self.serve_with(self.clone(), listener, stop).await;
+    }
+
+    /// Serves the application that this service is mounted in, an axum router for
+    /// example, until `stop` is ready, then stops both gracefully: sockets are
+    /// closed at once, the store after the last answer.
+    ///
+    /// All connections are held to the server's [`Limits`](crate::Limits), and all
+    /// requests have their [`PeerAddress`]. `Host` is checked for this service's
+    /// paths alone.
+    pub async fn serve_with<A, B>(
+        &self,
+        app: A,
+        listener: TcpListener,
+        stop: impl Future<Output = ()> + Send,
+    ) where
+        A: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        A::Future: Send,
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let is_loopback = listener
+            .local_addr()
+            .is_ok_and(|address| address.ip().is_loopback());
+        let places = &self.0.connections;
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let place = tokio::select! {
+                () = &mut stop => break,
+                place = Arc::clone(places).acquire_owned() => place,
+            };
+            // Places are never closed.
+            let Ok(place) = place else { break };
+            let (stream, peer) = tokio::select! {
+                () = &mut stop => break,
+                accepted = accept(&listener) => accepted,
+            };
+            let Some(place) = self.0.place(place, peer.ip()) else {
+                turn_away(stream);
+                continue;
+            };
+            let stream = Tcp::new(stream, place, Arc::clone(&self.0.host), *self.0.limits);
+            let service = self.clone();
+            tokio::spawn(service.serve_connection(app.clone(), stream, peer, is_loopback));
+        }
+        drop(listener);
+        let all = self.0.limits.max_connections_as_permits();
+        self.stop_within(async {
+            // Places are never closed, so this waits until all are free.
+            let _ = places.acquire_many(all).await;
+        })
+        .await;
+    }
+
+    /// Serves one connection until it ends, is upgraded, or the server stops
+    /// and its running request has been answered.
+    async fn serve_connection<A, B>(self, app: A, stream: Tcp, peer: SocketAddr, is_loopback: bool)
+    where
+        A: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
+            + Clone,
+        B: HttpBody<Data = Bytes, Error: Into<BoxError>> + 'static,
+    {
+        let mut stopping = self.0.stopping.subscribe();
+        let limits = *self.0.limits;
+        let service = service_fn(move |mut request: http::Request<Incoming>| {
+            request.extensions_mut().insert(PeerAddress(peer));
+            if is_loopback {
+                request.extensions_mut().insert(OnLoopback);
+            }
+            let mut app = app.clone();
+            async move {
+                poll_fn(|cx| app.poll_ready(cx)).await?;
+                app.call(request).await
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.head_time)
+            .max_buf_size(limits.max_head)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades();
+        let mut connection = std::pin::pin!(connection);
+        // A connection that breaks is its client's business.
+        tokio::select! {
+            _ = &mut connection => return,
+            _ = stopping.wait_for(|stopping| *stopping) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        let _ = connection.await;
+    }
+}
+
+impl Inner {
+    /// The place of a connection from an address; `None` when the address has
+    /// too many.
+    fn place(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<ConnectionPlace> {
+        let is_counted = !self.inbound.speaks_for_others(peer.to_canonical());
+        let of_address = if is_counted {
+            Some(self.by_address.take(Some(peer))?)
+        } else {
+            None
+        };
+        Some(ConnectionPlace {
+            _in_all: permit,
+            _of_address: of_address,
+        })
+    }
+}
+
+/// Answers a client whose address has too many connections, as far as that is
+/// possible at once: nothing is kept of it.
+fn turn_away(stream: TcpStream) {
+    let tell = || {
+        let mut stream = stream.into_std()?;
+        stream.write_all(TURNED_AWAY.as_bytes())?;
+        stream.shutdown(Shutdown::Write)?;
+        // Closing a stream with unread bytes resets it.
+        stream.read(&mut [0; 4096])
+    };
+    // A client that can't be told sees the end.
+    let _ = tell();
+}
+
+/// Accepts, however often that fails: without descriptors it pauses.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    let mut is_logged = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Small frames must not wait for one another.
+                let _ = stream.set_nodelay(true);
+                return (stream, peer);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                if !std::mem::replace(&mut is_logged, true) {
+                    tracing::error!(%error, "accepting connections fails; trying on");
+                }
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+const TURNED_AWAY: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\n\
+    Cache-Control: private, no-store\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::{Limits, Parties};
+
+    #[tokio::test]
+    async fn an_address_has_so_many_connections_unless_it_speaks_for_others() {
+        let limits = Limits::new().max_connections_per_address(2);
+        let proxy: IpAddr = "198.51.100.7".parse().unwrap();
+        let parties = Parties::new().limits(limits).trusted_proxies([proxy]);
+        let service = parties.build().unwrap();
+        let take = |address: &str| {
+            let permit = Arc::clone(&service.0.connections).try_acquire_owned();
+            service.0.place(permit.unwrap(), address.parse().unwrap())
+        };
+        let first = take("203.0.113.1").expect("the first");
+        let _second = take("::ffff:203.0.113.1").expect("the second");
+        assert!(take("203.0.113.1").is_none(), "there are two");
+        let _other = take("203.0.113.2").expect("another address");
+        drop(first);
+        let _again = take("203.0.113.1").expect("a place was given back");
+        for address in ["198.51.100.7", "::ffff:198.51.100.7", "127.0.0.1", "::1"] {
+            let many: Vec<_> = (0..10).map(|_| take(address)).collect();
+            assert!(many.iter().all(Option::is_some), "{address}");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_is_turned_away_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        turn_away(stream);
+        let mut told = String::new();
+        client.read_to_string(&mut told).await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
+        assert!(told.contains("\r\nRetry-After: 5\r\n"), "{told}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Messages and requests as they arrive: what may wait for its turn.
+
+use std::rc::Rc;
+
+use partyserver::{Close, PartyOptions};
+use wasm_bindgen::JsValue;
+
+use crate::socket::Conn;
+use crate::turns::{Turn, Turns};
+
+/// A message that has arrived.
+pub(crate) enum Arrived {
+    /// The platform's value, and its text where that was read already.
+    Message(JsValue, Option<String>),
+    /// It was not kept. Its sender is closed when its turn comes: what was sent
+    /// before is handled.
+    Refused(Close),
+}
+
+impl Arrived {
+    /// Looks at a message before anything of it is copied. `length` is no more than
+    /// the bytes that it has. A sender that is refused is not read any more.
+    pub(crate) fn of(
+        message: (JsValue, Option<String>),
+        length: usize,
+        sender: Option<&Conn>,
+        turns: &Turns,
+        options: &PartyOptions,
+    ) -> Self {
+        let own = sender.map_or(0, |conn| conn.load().get());
+        let close = if length > options.max_message {
+            too_large()
+        } else if turns.is_busy() && own + length > options.max_queued_bytes
+            || is_full(turns, length)
+        {
+            Close::new(Close::TRY_AGAIN_LATER, "too many messages wait")
+        } else {
+            return Self::Message(message.0, message.1);
+        };
+        if let Some(sender) = sender {
+            sender.stop_reading();
+        }
+        Self::Refused(close)
+    }
+
+    /// Its turn; what it takes of the memory is counted while it waits.
+    pub(crate) fn turn(&self, length: usize, sender: Option<&Conn>, turns: &Rc<Turns>) -> Rc<Turn> {
+        if !turns.is_busy() {
+            return turns.turn();
+        }
+        let kept = match self {
+            Self::Message(..) => length,
+            Self::Refused(_) => 0,
+        };
+        let own = sender.map(|conn| Rc::clone(conn.load()));
+        let loads = own.into_iter().chain([Rc::clone(turns.load())]);
+        turns.turn_with(kept + OVERHEAD, loads.collect())
+    }
+}
+
+/// Whether so much waits in the room that this can't wait too.
+pub(crate) fn is_full(turns: &Turns, bytes: usize) -> bool {
+    turns.is_busy() && turns.load().get() + bytes > MAX_WAITING
+}
+
+pub(crate) fn too_large() -> Close {
+    Close::new(Close::TOO_LARGE, "the message is too large")
+}
+
+/// What a message costs beside its bytes while it waits.
+const OVERHEAD: usize = 512;
+/// How many bytes may wait for their turns in one room: of messages, and of requests
+/// with their bodies. An isolate has 128 MB for all of its rooms.
+const MAX_WAITING: usize = 32 * 1024 * 1024;

@@ -1,0 +1,55 @@
+//! The HTTP types of hooks.
+
+use crate::body::Body;
+use crate::close::Close;
+
+/// A request to a room. Its URI is absolute and free of credentials.
+pub type Request = http::Request<Body>;
+
+/// The upgrade request of a WebSocket. Its URI is absolute and free of
+/// credentials.
+pub type Handshake = http::Request<()>;
+
+/// An answer.
+pub type Response = http::Response<Body>;
+
+/// A "no" to an upgrade, in both forms that a client can be told it.
+///
+/// Browsers hide the status of a refused handshake from the page. So a refusal
+/// that a client must understand is a handshake that succeeds, followed at
+/// once by a close frame; such a socket never joins the room.
+#[derive(Debug)]
+pub struct Refusal {
+    response: Response,
+    close: Option<Close>,
+}
+
+impl Refusal {
+    /// A refusal that is always sent as this HTTP answer.
+    pub fn http(response: Response) -> Self {
+        Self {
+            response,
+            close: None,
+        }
+    }
+
+    /// A refusal that is sent as a close frame after the handshake, and as the
+    /// HTTP answer where the host can't do that (its cap on refused sockets is
+    /// reached).
+    pub fn closing(response: Response, close: Close) -> Self {
+        Self {
+            response,
+            close: Some(close),
+        }
+    }
+
+    /// The close frame, where the refusal has one.
+    pub fn close(&self) -> Option<&Close> {
+        self.close.as_ref()
+    }
+
+    /// The HTTP answer.
+    pub fn into_response(self) -> Response {
+        self.response
+    }
+}

@@ -1,0 +1,82 @@
+//! Stateful, real-time rooms: the trait that a room's code implements, and the
+//! handles it is given.
+//!
+//! This crate has no host and no idea of OAuth. A host (`partyserver-native`,
+//! or Durable Objects) runs rooms through [`host`] and [`instance`]; a wrapper
+//! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`].
+//!
+//! **The contract:** a room handles one event at a time, in order, after
+//! `on_start` has ended well; a socket that was refused was never in the room.
+//!
+//! # Example
+//! A room that admits only the room it likes, and echoes with a count:
+//! ```
+//! use partyserver::*;
+//!
+//! #[derive(Default)]
+//! struct Echo { count: u64 }
+//!
+//! impl Server for Echo {
+//!     async fn on_before_connect(&self, lobby: &Lobby, handshake: Handshake) -> Result<ConnectGate> {
+//!         if lobby.room_name() == "closed" {
+//!             let answer = answer::text(http::StatusCode::FORBIDDEN, "This room is closed.");
+//!             return Ok(ConnectGate::Refuse(Refusal::closing(answer, Close::new(1008, "closed"))));
+//!         }
+//!         Ok(ConnectGate::Admit(handshake))
+//!     }
+//!
+//!     async fn on_message(&mut self, _: &Context, from: &Connection, message: Message) -> Result<()> {
+//!         self.count += 1;
+//!         from.send(format!("{}: {}", self.count, message.as_text()?))?;
+//!         Ok(())
+//!     }
+//! }
+//! ```
+
+pub mod answer;
+mod attachments;
+mod body;
+mod close;
+mod connection;
+mod connection_id;
+mod context;
+mod cors;
+mod error;
+pub mod host;
+mod http_types;
+pub mod instance;
+mod locals;
+mod loggable;
+mod maybe_send;
+mod message;
+mod options;
+mod readiness;
+mod registry;
+mod room;
+pub mod router;
+mod server;
+mod sql;
+mod storage;
+mod stream_end;
+pub mod testing;
+
+pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
+pub use body::{Body, BodyError};
+pub use close::{Close, CloseEvent};
+pub use connection::{Connection, SendError, StateError};
+pub use context::{Context, Lobby};
+pub use cors::{Cors, Origins};
+pub use error::{Error, Result};
+pub use http_types::{Handshake, Refusal, Request, Response};
+pub use locals::Locals;
+pub use loggable::loggable;
+pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
+pub use message::{Message, NotText};
+pub use options::{CorsOption, Hibernation, PartyOptions, Subprotocols};
+pub use readiness::Readiness;
+pub use registry::PartyRegistry;
+pub use room::Room;
+pub use server::{Admission, ConnectGate, RequestGate, Server};
+pub use sql::{Rows, Sql, SqlError, SqlValue};
+pub use storage::{Storage, StorageError, Update};
+pub use stream_end::StreamEnd;
