@@ -32,7 +32,7 @@ use oauth2_jwt_bearer::{
     AccessToken, Anonymous, Error as TokenError, IdToken, Readiness as ProviderReadiness,
     RequestKind, VerifiedToken, has_query_token, protect_query_token,
 };
-use partyserver::host::requested_id;
+use partyserver::host::admission::requested_id;
 use partyserver::{
     Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake,
     Lobby, MaybeSend, Message, Principal, Readiness, Request, RequestGate, Response, Result,
@@ -217,7 +217,7 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         handshake: &Handshake,
     ) -> Result<()> {
         if let Some(identity) = connection.attachments().get::<Identity>() {
-            connection.close_at(identity.valid_until(), expired());
+            connection.renew(identity.valid_until(), expired());
         }
         if self.check(cx).is_err() {
             connection.revoke(expired());

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -80,7 +80,17 @@ pub enum Lifetime {
 
 /// The values attached to one request or connection. Clones share the values.
 #[derive(Clone, Default)]
-pub struct Attachments(Arc<Mutex<Vec<Entry>>>);
+pub struct Attachments(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    entries: Mutex<Vec<Entry>>,
+    /// Told of each change of what is kept with a connection.
+    on_change: OnceLock<OnChange>,
+}
+
+/// What a host does after a change.
+type OnChange = Box<dyn Fn() + Send + Sync>;
 
 struct Entry {
     name: Cow<'static, str>,
@@ -122,6 +132,22 @@ impl Attachments {
             }
             entries.push(entry);
         });
+        if T::LIFETIME == Lifetime::Connection {
+            self.changed();
+        }
+    }
+
+    /// What is kept has changed: whoever keeps it is told.
+    pub(crate) fn changed(&self) {
+        if let Some(on_change) = self.0.on_change.get() {
+            on_change();
+        }
+    }
+
+    /// Has this called after each change. Once.
+    pub(crate) fn on_change(&self, on_change: OnChange) {
+        // A connection's host asks once.
+        let _ = self.0.on_change.set(on_change);
     }
 
     /// The attached value of this type. `None` also when a restored value does
@@ -186,12 +212,21 @@ impl Attachments {
                 value: Value::Encoded(raw),
             })
             .collect();
-        Ok(Self(Arc::new(Mutex::new(entries))))
+        Ok(Self(Arc::new(Shared {
+            entries: Mutex::new(entries),
+            on_change: OnceLock::new(),
+        })))
     }
 
     /// Entries are replaced whole, so a panic elsewhere can't leave a torn one.
     fn with<R>(&self, body: impl FnOnce(&mut Vec<Entry>) -> R) -> R {
-        body(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        body(
+            &mut self
+                .0
+                .entries
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 }
 

@@ -1,17 +1,18 @@
 //! One admitted WebSocket.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use http::Uri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
 use crate::attachments::Attachments;
 use crate::close::Close;
 use crate::host::ConnectionPort;
+use crate::host::life::Rest;
+use crate::host::record::ConnectionRecord;
 use crate::message::Message;
 
 /// A handle to one WebSocket of a room. Cheap to clone; two clones are equal.
@@ -74,8 +75,7 @@ impl Connection {
         if raw.get().len() > MAX_STATE_BYTES {
             return Err(StateError::TooLarge);
         }
-        *self.record().lock_state() = Some(raw);
-        self.0.record_changed();
+        self.record().set_state(raw);
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Connection {
     /// From here on nothing the client sends is handled, and it is no longer
     /// among the room's connections. `on_close` still runs.
     pub fn close(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) {
-        self.0.close(Close::new(code, reason));
+        self.0.close(Close::new(code, reason), Rest::Sent);
     }
 
     /// Ends the connection at a time of the wall clock, even when the room is
@@ -120,11 +120,19 @@ impl Connection {
         self.0.close_at(deadline, close);
     }
 
+    /// For wrappers: the identity behind the connection is valid until this time, earlier
+    /// or later than what was said before. At it the connection is closed as by
+    /// [`Connection::close_at`], whose own deadline this does not extend. Returns whether
+    /// the connection was still open: a renewal revives nothing.
+    pub fn renew(&self, until: SystemTime, close: Close) -> bool {
+        self.0.renew(until, close)
+    }
+
     /// Withdraws the connection's right to be here: it is closed at once,
     /// ahead of everything queued to it, and none of that is sent. On Workers what
     /// the platform was given before is.
     pub fn revoke(&self, close: Close) {
-        self.0.revoke(close);
+        self.0.close(close, Rest::Dropped);
     }
 
     pub(crate) fn is_admitted(&self) -> bool {
@@ -175,36 +183,3 @@ pub enum StateError {
 }
 
 const MAX_STATE_BYTES: usize = 64 * 1024;
-
-/// For hosts: what must still be there when a room wakes.
-#[derive(Debug)]
-pub struct ConnectionRecord {
-    /// The host's own id, unique among all connections; never the client's.
-    pub key: u64,
-    /// The public id.
-    pub id: String,
-    /// The id, then the server's tags.
-    pub tags: Vec<String>,
-    /// The URL of the upgrade, without credentials.
-    pub uri: Uri,
-    /// The party.
-    pub party: Arc<str>,
-    /// The room.
-    pub room: Arc<str>,
-    /// What the router attached.
-    pub attachments: Attachments,
-    /// The user's state, as JSON.
-    pub state: Mutex<Option<Box<RawValue>>>,
-}
-
-impl ConnectionRecord {
-    /// The user's state, as JSON.
-    pub fn state(&self) -> Option<Box<RawValue>> {
-        self.lock_state().clone()
-    }
-
-    /// The state is replaced whole, so a panic elsewhere can't tear it.
-    fn lock_state(&self) -> std::sync::MutexGuard<'_, Option<Box<RawValue>>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}

@@ -2,7 +2,7 @@
 //! handles it is given.
 //!
 //! This crate has no host and no idea of OAuth. A host (`partyserver-native`,
-//! or Durable Objects) runs rooms through [`host`] and [`instance`]; a wrapper
+//! or Durable Objects) runs rooms through [`host`]; a wrapper
 //! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`].
 //!
 //! **The contract:** a room handles one event at a time, in order, after
@@ -38,13 +38,11 @@ mod attachments;
 mod body;
 mod close;
 mod connection;
-mod connection_id;
 mod context;
 mod cors;
 mod error;
 pub mod host;
 mod http_types;
-pub mod instance;
 mod locals;
 mod loggable;
 mod maybe_send;
@@ -58,7 +56,8 @@ mod server;
 mod sql;
 mod storage;
 mod stream_end;
-pub mod testing;
+mod tags;
+// pub mod testing;
 
 pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};
@@ -80,3 +79,4 @@ pub use server::{Admission, ConnectGate, RequestGate, Server};
 pub use sql::{Rows, Sql, SqlError, SqlValue};
 pub use storage::{Storage, StorageError, Update};
 pub use stream_end::StreamEnd;
+pub use tags::TagError;

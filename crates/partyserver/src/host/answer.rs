@@ -1,13 +1,12 @@
 //! What hosts say by themselves.
 
-use http::header::{CACHE_CONTROL, REFERRER_POLICY};
+use http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
 use crate::answer;
 use crate::body::Body;
 use crate::close::Close;
 use crate::http_types::{Refusal, Response};
-use crate::router::Route;
 
 /// An answer that no party has a hand in. The URL may hold a token, and only a
 /// party knows by which name: so nobody may keep the answer, and nothing that
@@ -20,31 +19,25 @@ pub fn own(status: StatusCode, reason: impl Into<Body>) -> Response {
     answer
 }
 
-/// The answer to a path of rooms that leads to none. `None` for others.
-pub fn misrouted(route: &Route<'_>) -> Option<Response> {
-    match route {
-        Route::UnknownParty => Some(own(StatusCode::BAD_REQUEST, "Invalid request")),
-        Route::LongName => Some(own(
-            StatusCode::URI_TOO_LONG,
-            "The name of the room is too long",
-        )),
-        Route::Unmatched | Route::Room { .. } => None,
-    }
+/// The answer to a request that can be served soon, but not now.
+pub fn unavailable(reason: &'static str) -> Response {
+    let mut answer = own(StatusCode::SERVICE_UNAVAILABLE, reason);
+    answer
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    answer
 }
 
-/// What the client is told of a failure: the id that it is logged with, and
-/// nothing of its cause.
-pub fn failure_text(id: &str) -> String {
-    format!("Internal server error ({id})")
+/// The refusal of an upgrade that may be let in soon: a place is missing, or a room can't
+/// be reached.
+pub fn at_capacity(reason: &'static str) -> Refusal {
+    try_again(
+        reason,
+        Close::new(Close::TRY_AGAIN_LATER, "try again later"),
+    )
 }
 
-/// The answer to a request whose handling failed.
-pub fn failed(id: &str) -> Response {
-    own(StatusCode::INTERNAL_SERVER_ERROR, failure_text(id))
-}
-
-/// The refusal of an upgrade whose handling failed.
-pub fn failed_upgrade(id: &str) -> Refusal {
-    let close = Close::new(Close::INTERNAL_ERROR, failure_text(id));
-    Refusal::closing(failed(id), close)
+/// The same, with a close frame that says more.
+pub(super) fn try_again(reason: &'static str, close: Close) -> Refusal {
+    Refusal::closing(unavailable(reason), close)
 }

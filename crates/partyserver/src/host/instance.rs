@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::attachments::Attachments;
 use crate::close::CloseEvent;
 use crate::connection::Connection;
-use crate::connection_id::is_valid_tag;
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::http_types::{Handshake, Refusal, Request, Response};
 use crate::message::Message;
 use crate::room::Room;
 use crate::server::{Admission, Server};
+use crate::tags::checked_tags;
 
 /// A room's server and whether it has started. Dropped at hibernation, and
 /// after a panic or a turn that ran past its limit.
@@ -28,7 +28,7 @@ pub struct Instance<S> {
 
 /// The room's answer to an upgrade.
 #[derive(Debug)]
-pub enum Connecting {
+pub(super) enum Connecting {
     /// The host makes a connection with these tags (the id is not among them),
     /// then calls [`Instance::connected`] in the same turn.
     Admitted {
@@ -67,8 +67,8 @@ impl<S: Server> Instance<S> {
     /// Decides on an upgrade that the gate admitted.
     ///
     /// # Errors
-    /// The hooks' own, that of `on_start`, or [`TagError`].
-    pub async fn connecting(
+    /// The hooks' own, that of `on_start`, or `TagError`.
+    pub(super) async fn connecting(
         &mut self,
         handshake: &Handshake,
         attachments: Attachments,
@@ -94,7 +94,7 @@ impl<S: Server> Instance<S> {
     /// # Errors
     /// The hook's own. The host logs it and closes the connection with 1011 and
     /// the id of the log line.
-    pub async fn connected(
+    pub(super) async fn connected(
         &mut self,
         connection: &Connection,
         handshake: &Handshake,
@@ -179,22 +179,6 @@ impl<S: Server> Instance<S> {
         }
         outcome
     }
-}
-
-/// `connection_tags` broke a limit; the server's code is at fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a connection has at most 9 tags beside its id, each of 1 to 256 characters")]
-#[non_exhaustive]
-pub struct TagError;
-
-/// How many tags a connection may have beside its id.
-const MAX_TAGS: usize = 9;
-
-fn checked_tags(tags: Vec<String>) -> Result<Vec<String>> {
-    if tags.len() > MAX_TAGS || !tags.iter().all(|tag| is_valid_tag(tag)) {
-        return Err(TagError.into());
-    }
-    Ok(tags)
 }
 
 #[cfg(test)]

@@ -1,0 +1,97 @@
+//! The ports that a host implements for a room and its connections.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use super::life::Rest;
+use super::record::ConnectionRecord;
+use crate::close::Close;
+use crate::connection::{Connection, SendError};
+use crate::locals::Locals;
+use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync, UpdateStep};
+use crate::message::Message;
+use crate::sql::{Rows, SqlError, SqlValue};
+use crate::storage::StorageError;
+
+/// A room's host. See [`Room`](crate::Room) for what each method promises.
+pub trait RoomPort: MaybeSend + MaybeSync {
+    /// The party, in kebab-case.
+    fn party(&self) -> &str;
+    /// The raw name.
+    fn name(&self) -> &str;
+    /// The wall clock.
+    fn now(&self) -> SystemTime;
+    /// Values in memory, for wrappers.
+    fn locals(&self) -> &Locals;
+    /// Props of the party.
+    fn props(&self) -> Option<&Value>;
+    /// Open connections, oldest first.
+    fn connections(&self) -> Vec<Connection>;
+    /// Queues a message to every open connection whose id is not listed.
+    fn broadcast(&self, message: &Message, without: &[&str]);
+    /// Key-value storage.
+    fn storage(&self) -> Arc<dyn StoragePort>;
+    /// SQL storage.
+    fn sql(&self) -> Arc<dyn SqlPort>;
+    /// Sets or removes the alarm, durably.
+    fn set_alarm(&self, at: Option<SystemTime>) -> BoxFuture<'_, Result<(), StorageError>>;
+    /// The alarm that is set.
+    fn alarm(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StorageError>>;
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+    /// Runs a future beside the room.
+    fn spawn(&self, future: BoxFuture<'static, ()>);
+    /// Queues an event for `on_event`.
+    fn post(&self, event: Value);
+}
+
+/// A connection's host. See [`Connection`] for what each method promises.
+pub trait ConnectionPort: MaybeSend + MaybeSync {
+    /// What must survive hibernation.
+    fn record(&self) -> &ConnectionRecord;
+    /// Whether a frame of it may still be handled: it has not ended and is not
+    /// past its deadline.
+    fn is_admitted(&self) -> bool;
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// When the connection has ended or is past its deadline.
+    fn send(&self, message: &Message) -> Result<(), SendError>;
+    /// Closes it, after what is queued or ahead of that.
+    fn close(&self, close: Close, rest: Rest);
+    /// Closes at a time of the wall clock, ahead of what is queued. The
+    /// earliest such time counts.
+    fn close_at(&self, deadline: SystemTime, close: Close);
+    /// Its identity is valid until a time: [`Life::renew`](super::life::Life::renew).
+    fn renew(&self, until: SystemTime, close: Close) -> bool;
+}
+
+/// A room's key-value storage.
+pub trait StoragePort: MaybeSend + MaybeSync {
+    /// The JSON text under a key.
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, StorageError>>;
+    /// Keys with a prefix, in byte order.
+    fn keys<'a>(
+        &'a self,
+        prefix: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, StorageError>>;
+    /// Reads and changes a key atomically; durable when it returns.
+    fn update<'a>(
+        &'a self,
+        key: &'a str,
+        step: UpdateStep,
+    ) -> BoxFuture<'a, Result<(), StorageError>>;
+}
+
+/// A room's SQL database.
+pub trait SqlPort: MaybeSend + MaybeSync {
+    /// Runs one statement.
+    fn execute<'a>(
+        &'a self,
+        statement: &'a str,
+        parameters: Vec<SqlValue>,
+    ) -> BoxFuture<'a, Result<Rows, SqlError>>;
+}

@@ -1,0 +1,284 @@
+//! What sleeps with a socket, as the text that a host keeps.
+//!
+//! A host whose rooms leave memory while their sockets stay open writes
+//! [`Sleeping`] whenever a part of it has changed ([`ConnectionRecord::on_change`]), and
+//! makes the connection of it again when the room wakes. What can't be understood is no
+//! connection: it has no identity.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::Uri;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::life::{Deadline, Life, from_millis, to_millis};
+use crate::attachments::{Attachments, Lifetime};
+use crate::close::Close;
+
+/// What must still be there when a room wakes.
+#[derive(Debug)]
+pub struct ConnectionRecord {
+    /// The host's own id, unique among all connections; never the client's.
+    pub key: u64,
+    /// The public id.
+    pub id: String,
+    /// The id, then the server's tags.
+    pub tags: Vec<String>,
+    /// The URL of the upgrade, without credentials.
+    pub uri: Uri,
+    /// The party.
+    pub party: Arc<str>,
+    /// The room.
+    pub room: Arc<str>,
+    /// What the router attached.
+    pub attachments: Attachments,
+    /// The user's state, as JSON.
+    state: Mutex<Option<Box<RawValue>>>,
+}
+
+impl ConnectionRecord {
+    /// The record of a connection without state.
+    pub fn new(
+        key: u64,
+        id: String,
+        tags: Vec<String>,
+        uri: Uri,
+        (party, room): (Arc<str>, Arc<str>),
+        attachments: Attachments,
+    ) -> Self {
+        Self {
+            key,
+            id,
+            tags,
+            uri,
+            party,
+            room,
+            attachments,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The user's state, as JSON.
+    pub fn state(&self) -> Option<Box<RawValue>> {
+        self.lock_state().clone()
+    }
+
+    /// Replaces the user's state.
+    pub(crate) fn set_state(&self, state: Box<RawValue>) {
+        *self.lock_state() = Some(state);
+        self.attachments.changed();
+    }
+
+    /// Has this called after each change of a part that sleeps with the socket: the
+    /// state, or an attachment that is kept. Once; for hosts whose rooms can lose their
+    /// memory. A moved deadline is the host's own doing.
+    pub fn on_change(&self, changed: impl Fn() + Send + Sync + 'static) {
+        self.attachments.on_change(Box::new(changed));
+    }
+
+    /// The state is replaced whole, so a panic elsewhere can't tear it.
+    fn lock_state(&self) -> MutexGuard<'_, Option<Box<RawValue>>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection as it is kept while its room sleeps.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Sleeping {
+    #[serde(rename = "v")]
+    version: u32,
+    key: u64,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    own: Option<Kept>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    identity: Option<Kept>,
+    /// Absent when it is kept elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    record: Option<Parts>,
+}
+
+/// A deadline: milliseconds since 1970, code and reason.
+type Kept = (u64, u16, String);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Parts {
+    id: String,
+    tags: Vec<String>,
+    uri: String,
+    attachments: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    state: Option<Box<RawValue>>,
+}
+
+impl Sleeping {
+    /// Writes a connection.
+    ///
+    /// # Errors
+    /// When a part can't be written as JSON.
+    pub fn of(record: &ConnectionRecord, life: &Life) -> serde_json::Result<Self> {
+        let attachments = record.attachments.encode(Lifetime::Connection)?;
+        Ok(Self {
+            version: VERSION,
+            key: record.key,
+            own: life.own_deadline().map(keep),
+            identity: life.identity_deadline().map(keep),
+            record: Some(Parts {
+                id: record.id.clone(),
+                tags: record.tags.clone(),
+                uri: record.uri.to_string(),
+                attachments: RawValue::from_string(attachments)?,
+                state: record.state(),
+            }),
+        })
+    }
+
+    /// Its text.
+    ///
+    /// # Errors
+    /// When it can't be written as JSON.
+    pub fn text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
+    /// Takes the record out, to be kept elsewhere because it is too large for its place.
+    /// What is left has a bounded size.
+    ///
+    /// # Errors
+    /// When it can't be written as JSON.
+    pub fn take_record(&mut self) -> serde_json::Result<String> {
+        serde_json::to_string(&self.record.take())
+    }
+
+    /// Reads [`Sleeping::text`]. `None` when it is anything else, or of another version.
+    pub fn read(text: &str) -> Option<Self> {
+        let sleeping: Self = serde_json::from_str(text).ok()?;
+        (sleeping.version == VERSION).then_some(sleeping)
+    }
+
+    /// The host's own id.
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// Whether its record is kept elsewhere.
+    pub fn is_split(&self) -> bool {
+        self.record.is_none()
+    }
+
+    /// Puts back what [`Sleeping::take_record`] gave. `None` when it is anything else.
+    #[must_use]
+    pub fn with_record(mut self, text: &str) -> Option<Self> {
+        self.record = serde_json::from_str(text).ok()?;
+        self.record.is_some().then_some(self)
+    }
+
+    /// The connection again. `None` when it can't be understood.
+    pub fn wake(self, names: (Arc<str>, Arc<str>)) -> Option<(ConnectionRecord, Life)> {
+        let parts = self.record?;
+        let attachments = Attachments::decode(parts.attachments.get()).ok()?;
+        let uri = parts.uri.parse().ok()?;
+        let record = ConnectionRecord::new(self.key, parts.id, parts.tags, uri, names, attachments);
+        *record.lock_state() = parts.state;
+        let life = Life::restored(self.own.map(restore), self.identity.map(restore));
+        Some((record, life))
+    }
+}
+
+fn keep(deadline: &Deadline) -> Kept {
+    let close = &deadline.close;
+    (
+        to_millis(deadline.at),
+        close.code(),
+        close.reason().to_owned(),
+    )
+}
+
+fn restore((at, code, reason): Kept) -> Deadline {
+    Deadline::new(from_millis(at), Close::new(code, reason))
+}
+
+/// Of the text. A host that meets another closes the socket, whose client comes back.
+const VERSION: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::attachments::Principal;
+
+    fn record() -> ConnectionRecord {
+        let attachments = Attachments::default();
+        attachments.insert(Principal("alice".into()));
+        let uri = Uri::from_static("http://test/parties/chat/a?x=1");
+        let tags = vec!["me".into(), "red".into()];
+        ConnectionRecord::new(7, "me".into(), tags, uri, names(), attachments)
+    }
+
+    fn names() -> (Arc<str>, Arc<str>) {
+        ("chat".into(), "a".into())
+    }
+
+    fn life() -> Life {
+        let mut life = Life::default();
+        let now = from_millis(0);
+        assert!(life.renew(from_millis(5_000), Close::new(3000, "token expired"), now));
+        assert!(life.close_at(from_millis(9_000), Close::new(4000, "the end")));
+        life
+    }
+
+    #[test]
+    fn a_connection_wakes_as_it_fell_asleep() {
+        let record = record();
+        record.set_state(RawValue::from_string("{\"n\":1}".into()).unwrap());
+        let text = Sleeping::of(&record, &life()).unwrap().text().unwrap();
+        let (woken, life) = Sleeping::read(&text).unwrap().wake(names()).unwrap();
+        assert_eq!((woken.key, &*woken.id), (7, "me"));
+        assert_eq!((&woken.tags, &woken.uri), (&record.tags, &record.uri));
+        assert_eq!(woken.state().unwrap().get(), "{\"n\":1}");
+        assert_eq!(woken.attachments.get::<Principal>().unwrap().0, "alice");
+        assert_eq!(life, self::life());
+    }
+
+    #[test]
+    fn a_large_record_can_be_kept_elsewhere() {
+        let mut sleeping = Sleeping::of(&record(), &life()).unwrap();
+        let elsewhere = sleeping.take_record().unwrap();
+        let short = sleeping.text().unwrap();
+        assert!(short.len() < 200, "{short}");
+        let read = Sleeping::read(&short).unwrap();
+        assert!(read.is_split() && read.key() == 7);
+        assert!(Sleeping::read(&short).unwrap().wake(names()).is_none());
+        for broken in ["", "null", "{}", "[]"] {
+            let read = Sleeping::read(&short).unwrap();
+            assert!(read.with_record(broken).is_none(), "{broken}");
+        }
+        let whole = read.with_record(&elsewhere).unwrap();
+        assert_eq!(whole.wake(names()).unwrap().0.id, "me");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_no_connection() {
+        let text = Sleeping::of(&record(), &life()).unwrap().text().unwrap();
+        let other = text.replace("\"v\":2", "\"v\":1");
+        for text in ["", "told", "{}", "{\"key\":7}", &other] {
+            assert!(Sleeping::read(text).is_none(), "{text}");
+        }
+        let relative = text.replace("http://test", "http://te st");
+        assert!(Sleeping::read(&relative).unwrap().wake(names()).is_none());
+    }
+
+    #[test]
+    fn a_change_of_any_part_is_noticed() {
+        let record = record();
+        let changes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&changes);
+        record.on_change(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        record.set_state(RawValue::from_string("1".into()).unwrap());
+        assert_eq!(changes.load(Ordering::Relaxed), 1);
+        record.attachments.insert(Principal("bob".into()));
+        assert_eq!(changes.load(Ordering::Relaxed), 2);
+    }
+}
