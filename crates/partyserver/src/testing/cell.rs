@@ -8,7 +8,7 @@ use super::guard::within;
 use super::kit::{Kit, Trouble, lock};
 use super::port::{Port, RoomState};
 use super::socket::Line;
-use super::turns::Turns;
+use super::turns::{self, Turns};
 use super::work::Kind;
 use crate::attachments::Attachments;
 use crate::close::CloseEvent;
@@ -59,7 +59,7 @@ pub(super) struct RoomCell<S> {
     state: Arc<RoomState>,
     options: PartyOptions,
     make: Arc<dyn Make<S>>,
-    turns: Turns,
+    turns: Arc<Turns>,
     port: Mutex<Arc<Port>>,
     instance: Mutex<Option<Instance<S>>>,
     last_turn: Mutex<SystemTime>,
@@ -82,7 +82,7 @@ impl<S: Server> RoomCell<S> {
                 state,
                 options,
                 make,
-                turns: Turns::default(),
+                turns: Arc::default(),
                 instance: Mutex::new(None),
                 last_turn: Mutex::new(kit.now()),
             }
@@ -151,8 +151,7 @@ impl<S: Server> RoomCell<S> {
         failure.is_none()
     }
 
-    async fn alarm(self: Arc<Self>) {
-        let place = self.turns.queue();
+    async fn alarm(self: Arc<Self>, place: turns::Place) {
         place.called().await;
         if !lock(&self.state.alarm).begin(self.kit().now()) {
             return;
@@ -187,8 +186,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 
     fn request(self: Arc<Self>, request: Request, of: Attachments) -> BoxFuture<'static, Response> {
+        let place = self.turns.queue();
         Box::pin(async move {
-            let place = self.turns.queue();
             place.called().await;
             let turn = self.turn(|instance| Box::pin(instance.request(request, of)));
             let outcome = match turn.await {
@@ -208,8 +207,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         handshake: Handshake,
         of: Attachments,
     ) -> BoxFuture<'static, Result<Arc<Line>, Box<Refusal>>> {
+        let place = self.turns.queue();
         Box::pin(async move {
-            let place = self.turns.queue();
             place.called().await;
             let newcomer = Arc::new(Newcomer::new());
             let entering = Arc::clone(&newcomer);
@@ -228,8 +227,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 
     fn message(self: Arc<Self>, line: Arc<Line>, message: Message) -> BoxFuture<'static, ()> {
+        let place = self.turns.queue();
         Box::pin(async move {
-            let place = self.turns.queue();
             place.called().await;
             // It may have ended while it waited: then it wakes nobody.
             if !line.is_open() {
@@ -247,8 +246,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 
     fn closed(self: Arc<Self>, line: Arc<Line>, event: CloseEvent) -> BoxFuture<'static, ()> {
+        let place = self.turns.queue();
         Box::pin(async move {
-            let place = self.turns.queue();
             place.called().await;
             if !line.tell() {
                 return;
@@ -264,14 +263,15 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 
     fn events(self: Arc<Self>) -> BoxFuture<'static, ()> {
+        let mut place = self.turns.queue();
         Box::pin(async move {
             loop {
+                place.called().await;
                 let event = lock(&self.state.posted).take();
                 let Some(event) = event else { return };
-                let place = self.turns.queue();
-                place.called().await;
                 let outcome = self.turn(|instance| Box::pin(instance.event(event))).await;
                 self.log(outcome, None);
+                place = self.turns.queue();
             }
         })
     }
@@ -294,7 +294,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             line.look();
         }
         if lock(&self.state.alarm).due(now) {
-            let alarm = Arc::clone(&self).alarm();
+            let alarm = Arc::clone(&self).alarm(self.turns.queue());
             self.kit().work.add(Kind::Hook, Box::pin(alarm));
         }
         if self.falls_asleep_at().is_some_and(|at| at <= now) {

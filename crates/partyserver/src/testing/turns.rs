@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use super::work;
@@ -19,13 +19,13 @@ struct Queue {
 
 impl Turns {
     /// A place at the end of the queue.
-    pub(super) fn queue(&self) -> Place<'_> {
+    pub(super) fn queue(self: &Arc<Self>) -> Place {
         let mut queue = self.lock();
         let number = queue.next;
         queue.next += 1;
         queue.places.insert(number, None);
         Place {
-            turns: self,
+            turns: Arc::clone(self),
             number,
         }
     }
@@ -41,12 +41,12 @@ impl Turns {
 }
 
 /// A place in the queue, and the turn once it is the first. Dropping it gives it up.
-pub(super) struct Place<'t> {
-    turns: &'t Turns,
+pub(super) struct Place {
+    turns: Arc<Turns>,
     number: u64,
 }
 
-impl Place<'_> {
+impl Place {
     /// Waits until it is the first.
     pub(super) async fn called(&self) {
         poll_fn(|cx| {
@@ -62,7 +62,7 @@ impl Place<'_> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         let first = {
             let mut queue = self.turns.lock();
