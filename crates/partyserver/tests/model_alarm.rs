@@ -24,16 +24,29 @@ enum Step {
     Store,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (1..140_000_u64).prop_map(Step::Pass),
-        1 => (0..10_000_u64).prop_map(Step::Set),
-        1 => Just(Step::Remove),
-        8 => Just(Step::Look),
-        8 => Just(Step::Begin),
-        8 => prop::bool::weighted(0.1).prop_map(Step::End),
-        8 => Just(Step::Store),
-    ]
+/// Runs are long chains of steps, so most chains are whole.
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let run = prop::bool::weighted(0.05).prop_map(|is_done| {
+        vec![
+            Step::Pass(130_000),
+            Step::Look,
+            Step::Begin,
+            Step::End(is_done),
+            Step::Store,
+        ]
+    });
+    let single = prop_oneof![
+        (1..140_000_u64).prop_map(Step::Pass),
+        (0..10_000_u64).prop_map(Step::Set),
+        Just(Step::Remove),
+        Just(Step::Look),
+        Just(Step::Begin),
+        any::<bool>().prop_map(Step::End),
+        Just(Step::Store),
+    ];
+    let part = prop_oneof![2 => run, 1 => single.prop_map(|step| vec![step])];
+    let parts = prop::collection::vec(part, 1..60);
+    parts.prop_map(|parts| parts.concat())
 }
 
 /// The one run that is under way.
@@ -73,8 +86,7 @@ impl Host {
 
 #[test]
 fn an_alarm_runs_as_its_host_expects() {
-    let steps = prop::collection::vec(step(), 1..150);
-    model::check(1000, &steps, |steps| {
+    model::check(1000, &steps(), |steps| {
         let (mut work, mut host) = (AlarmWork::default(), Host::default());
         for step in steps {
             let now = from_millis(host.now);
