@@ -36,7 +36,8 @@ impl Server for Farewell {
             ..
         } = event;
         let id = of.id();
-        cx.room().broadcast(format!("{id}: {code} {reason:?} {clean}"));
+        cx.room()
+            .broadcast(format!("{id}: {code} {reason:?} {clean}"));
         Ok(())
     }
 }
@@ -67,7 +68,9 @@ async fn an_end_by_the_clock() {
         if sleeps {
             room.hibernate();
         }
-        room.advance(MINUTE - Duration::from_millis(2)).await.unwrap();
+        room.advance(MINUTE - Duration::from_millis(2))
+            .await
+            .unwrap();
         assert_eq!((socket.closed(), watcher.received()), (None, vec![]));
         room.advance(Duration::from_millis(2)).await.unwrap();
         assert_eq!(socket.closed(), Some(Close::new(3000, "token expired")));

@@ -87,7 +87,10 @@ async fn an_error_is_the_hooks_own() {
     let mut connect = room("connect-error");
     let error = connect.connect("/").await.err().unwrap();
     assert!(error.downcast_ref::<NotText>().is_some());
-    assert!(connect.room().connections().is_empty(), "its socket is closed");
+    assert!(
+        connect.room().connections().is_empty(),
+        "its socket is closed"
+    );
 
     let mut close = room("close-error");
     let socket = close.connect("/").await.unwrap();
@@ -103,7 +106,9 @@ async fn an_error_is_the_hooks_own() {
 async fn an_error_keeps_the_server_and_a_panic_ends_it() {
     let mut room_that_errs = room("request-error");
     assert_eq!(asked(&mut room_that_errs).await, "1");
-    let failed = room_that_errs.request(request(http::Method::POST, "/")).await;
+    let failed = room_that_errs
+        .request(request(http::Method::POST, "/"))
+        .await;
     assert!(failed.is_err());
     assert_eq!(asked(&mut room_that_errs).await, "3");
 
@@ -119,9 +124,7 @@ async fn an_error_keeps_the_server_and_a_panic_ends_it() {
 }
 
 /// Catches a panic of a future.
-async fn futures<T>(
-    future: AssertUnwindSafe<impl Future<Output = T>>,
-) -> std::thread::Result<T> {
+async fn futures<T>(future: AssertUnwindSafe<impl Future<Output = T>>) -> std::thread::Result<T> {
     let mut future = std::pin::pin!(future.0);
     std::future::poll_fn(|cx| {
         let poll = AssertUnwindSafe(|| future.as_mut().poll(cx));
@@ -145,7 +148,11 @@ async fn an_application_is_answered_as_by_a_host() {
         assert!(text.starts_with("Internal server error (test-"), "{text}");
         let failures = parties.failures();
         assert_eq!(failures.len(), 1, "{name}");
-        let cause = if name.ends_with("error") { "the cause" } else { "as asked" };
+        let cause = if name.ends_with("error") {
+            "the cause"
+        } else {
+            "as asked"
+        };
         assert_eq!(failures[0].to_string(), cause);
     }
     for name in ["connect-error", "connect-panic"] {

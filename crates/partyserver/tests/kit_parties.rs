@@ -89,7 +89,9 @@ async fn requests_find_their_rooms() {
         assert_eq!(parties.request(get(path)).await.status(), status, "{path}");
     }
     let mut request = get("/parties/props/a?x=1");
-    request.headers_mut().insert(HOST, "rooms.example".parse().unwrap());
+    request
+        .headers_mut()
+        .insert(HOST, "rooms.example".parse().unwrap());
     let seen = body(parties.request(request).await).await;
     let expected = json!({
         "party": "props",
@@ -142,7 +144,9 @@ async fn one_room_or_all_are_put_to_sleep() {
 async fn an_upgrade_that_is_none_is_answered() {
     let parties = parties();
     let handshake = |path: &str| http::Request::get(path.to_owned());
-    let answer = parties.connect(handshake("/nowhere").body(()).unwrap()).await;
+    let answer = parties
+        .connect(handshake("/nowhere").body(()).unwrap())
+        .await;
     assert_eq!(answer.err().unwrap().status(), StatusCode::IM_A_TEAPOT);
     let old = handshake("/parties/open/a").header("sec-websocket-version", "8");
     let answer = parties.connect(old.body(()).unwrap()).await.err().unwrap();

@@ -54,7 +54,12 @@ impl Server for Sleeper {
         Ok(())
     }
 
-    async fn on_message(&mut self, cx: &Context, from: &Connection, message: Message) -> Result<()> {
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
         self.seen += 1;
         match message.as_text()? {
             "renew" => {
@@ -85,16 +90,27 @@ async fn a_connection_wakes_with_what_a_host_keeps() {
     room.hibernate();
 
     let woken = socket.connection().unwrap();
-    assert_eq!((woken.id(), woken.tags()), ("me", &["me".into(), "red".into()][..]));
+    assert_eq!(
+        (woken.id(), woken.tags()),
+        ("me", &["me".into(), "red".into()][..])
+    );
     assert_eq!(woken.uri(), "http://test/x?_pk=me&y=1");
     assert_eq!(woken.state(), Some(json!({ "joined": true })));
     assert_eq!(woken.attachments().get::<Kept>().unwrap().0, "changed");
     assert!(woken.attachments().get::<Secret>().is_none());
     assert_eq!(room.room().connections(), [woken]);
-    assert_eq!(before, socket.connection().unwrap(), "it is the same connection");
+    assert_eq!(
+        before,
+        socket.connection().unwrap(),
+        "it is the same connection"
+    );
 
     room.send(&socket, "awake").await.unwrap();
-    assert_eq!(socket.received(), [json!([1, false]).into()], "the server is another");
+    assert_eq!(
+        socket.received(),
+        [json!([1, false]).into()],
+        "the server is another"
+    );
     let last: Option<String> = room.room().storage().get("last").await.unwrap();
     assert_eq!(last.as_deref(), Some("awake"));
     before.send("by an old handle").unwrap();

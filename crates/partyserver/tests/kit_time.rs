@@ -40,7 +40,12 @@ impl Server for Timed {
         Ok(())
     }
 
-    async fn on_message(&mut self, cx: &Context, from: &Connection, message: Message) -> Result<()> {
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
         let (what, seconds) = message.as_text()?.split_once(' ').unwrap_or_default();
         let time = Duration::from_secs(seconds.parse()?);
         let at = cx.now() + time;

@@ -75,9 +75,10 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     continue;
                 };
                 let given = connection.id().to_owned();
-                let mut holders = present.iter().filter(|other| Some(&other.id) == id.as_ref());
-                let may_have =
-                    holders.all(|other| subject.is_some() && other.subject == subject);
+                let mut holders = present
+                    .iter()
+                    .filter(|other| Some(&other.id) == id.as_ref());
+                let may_have = holders.all(|other| subject.is_some() && other.subject == subject);
                 match id.filter(|_| may_have) {
                     Some(id) => prop_assert_eq!(&given, &id),
                     None => prop_assert!(present.iter().all(|other| other.id != given)),
@@ -109,7 +110,10 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         let ids: Vec<_> = open.iter().map(Connection::id).collect();
         let expected: Vec<_> = present.iter().map(|present| &*present.id).collect();
         prop_assert_eq!(ids, expected, "in the order of joining");
-        for (one, other) in open.iter().flat_map(|one| open.iter().map(move |other| (one, other))) {
+        for (one, other) in open
+            .iter()
+            .flat_map(|one| open.iter().map(move |other| (one, other)))
+        {
             let principal = |of: &Connection| of.attachments().get::<Principal>();
             if one != other && one.id() == other.id() {
                 let shared = principal(one).is_some() && principal(one) == principal(other);

@@ -169,7 +169,9 @@ fn an_alarm_runs_as_its_host_expects() {
                 }
             }
             prop_assert_eq!(work.is_at_work(), host.run.is_some());
-            let running = host.run.filter(|run| run.stage != Stage::Due && !run.is_replaced);
+            let running = host
+                .run
+                .filter(|run| run.stage != Stage::Due && !run.is_replaced);
             for id in 0..=host.ids {
                 let is_running = running.is_some_and(|run| run.id == id);
                 prop_assert_eq!(work.is_running(id), is_running);

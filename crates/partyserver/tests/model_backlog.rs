@@ -17,7 +17,8 @@ enum Step {
 
 #[test]
 fn one_worker_takes_all_in_order() {
-    let step = prop_oneof![3 => Just(Step::Push), 3 => Just(Step::Take), 1 => Just(Step::Unattended)];
+    let step =
+        prop_oneof![3 => Just(Step::Push), 3 => Just(Step::Take), 1 => Just(Step::Unattended)];
     let steps = prop::collection::vec(step, 1..80);
     model::check(1000, &steps, |steps| {
         let mut backlog = Backlog::default();

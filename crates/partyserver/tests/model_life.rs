@@ -125,7 +125,9 @@ fn a_life_is_what_its_model_says() {
             }
             let is_open = model.ended.is_none() && model.due(now).is_none();
             prop_assert_eq!(life.is_open(from_millis(now)), is_open);
-            let ending = life.ending().map(|ending| (ending.close.code(), ending.rest));
+            let ending = life
+                .ending()
+                .map(|ending| (ending.close.code(), ending.rest));
             prop_assert_eq!(ending, model.ended, "the first close counts");
             prop_assert_eq!(life.is_told(), model.told);
             let ends = model.identity.into_iter().chain(model.own());

@@ -65,7 +65,9 @@ impl Made {
         );
         let port = Arc::new(Port(record));
         if let Some(state) = &self.state {
-            Connection::from_port(port.clone()).set_state(state).unwrap();
+            Connection::from_port(port.clone())
+                .set_state(state)
+                .unwrap();
         }
         let mut life = Life::default();
         if let Some((until, code, reason)) = &self.identity {
@@ -116,7 +118,10 @@ fn any_connection_wakes_as_it_fell_asleep() {
         }
         let (woken, woken_life) = read.wake(names()).unwrap();
         prop_assert_eq!(&woken_life, &life);
-        prop_assert_eq!((woken.key, &woken.id, &woken.tags), (made.key, &made.id, &made.tags));
+        prop_assert_eq!(
+            (woken.key, &woken.id, &woken.tags),
+            (made.key, &made.id, &made.tags)
+        );
         prop_assert_eq!(&woken.uri, &port.0.uri);
         let principal = woken.attachments.get::<Principal>();
         prop_assert_eq!(principal.map(|held| held.0.clone()), made.principal);

@@ -184,9 +184,7 @@ impl front::Site for Site {
         let of = visit.lobby.attachments().clone();
         Box::pin(async move {
             match room.connect(handshake, of).await {
-                Ok(line) => {
-                    Brought::Done(Answer::Socket(TestSocket::admitted(line, subprotocol)))
-                }
+                Ok(line) => Brought::Done(Answer::Socket(TestSocket::admitted(line, subprotocol))),
                 Err(refusal) => self.refuse(*refusal, subprotocol),
             }
         })
@@ -238,11 +236,13 @@ fn limited(body: Body, max: usize) -> Body {
         return body;
     }
     let limited = Limited::new(body, max);
-    Body::stream(limited.map_err(|error| match error.downcast::<BodyError>() {
-        Ok(error) => *error,
-        Err(error) if error.is::<LengthLimitError>() => BodyError::TooLarge,
-        Err(error) => BodyError::Interrupted(error),
-    }))
+    Body::stream(
+        limited.map_err(|error| match error.downcast::<BodyError>() {
+            Ok(error) => *error,
+            Err(error) if error.is::<LengthLimitError>() => BodyError::TooLarge,
+            Err(error) => BodyError::Interrupted(error),
+        }),
+    )
 }
 
 const MAX_HEAD: usize = 64 * 1024;

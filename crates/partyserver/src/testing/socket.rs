@@ -194,7 +194,9 @@ impl Line {
         let life = lock(&self.life).clone();
         let text = Sleeping::of(&record, &life).and_then(|sleeping| sleeping.text());
         let names = (Arc::clone(&record.party), Arc::clone(&record.room));
-        let woken = text.ok().and_then(|text| Sleeping::read(&text)?.wake(names));
+        let woken = text
+            .ok()
+            .and_then(|text| Sleeping::read(&text)?.wake(names));
         match woken {
             Some((record, life)) => {
                 *lock(&self.record) = Arc::new(record);
@@ -253,7 +255,9 @@ impl ConnectionPort for Handle {
             return Err(SendError);
         }
         let message = message.clone();
-        self.line.end.change(|received| received.messages.push(message));
+        self.line
+            .end
+            .change(|received| received.messages.push(message));
         Ok(())
     }
 
