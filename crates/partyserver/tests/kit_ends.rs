@@ -68,11 +68,11 @@ async fn an_end_by_the_clock() {
         if sleeps {
             room.hibernate();
         }
-        room.advance(MINUTE - Duration::from_millis(2))
+        room.advance(MINUTE - Duration::from_millis(1))
             .await
             .unwrap();
         assert_eq!((socket.closed(), watcher.received()), (None, vec![]));
-        room.advance(Duration::from_millis(2)).await.unwrap();
+        room.advance(Duration::from_millis(1)).await.unwrap();
         assert_eq!(socket.closed(), Some(Close::new(3000, "token expired")));
         let told = "brief: 3000 \"token expired\" true";
         assert_eq!(watcher.received(), [told.into()], "asleep: {sleeps}");

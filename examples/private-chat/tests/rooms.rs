@@ -17,10 +17,7 @@ struct Fixture<S> {
 }
 
 impl<S: Server> Fixture<S> {
-    async fn new(
-        party: &str,
-        server: impl Fn(AuthOptions) -> S + Send + Sync + 'static,
-    ) -> Self {
+    async fn new(party: &str, server: impl Fn(AuthOptions) -> S + Send + Sync + 'static) -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
         let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
         let options = options.build().unwrap();

@@ -40,9 +40,8 @@ pub(crate) async fn serve(stream: TcpStream, parties: Arc<TestParties>) {
 async fn answer(mut request: hyper::Request<Incoming>, parties: Arc<TestParties>) -> Response {
     catch_up(&parties).await;
     if !is_upgrade(request.headers()) {
-        let request = request.map(|body| {
-            Body::stream(body.map_err(|error| BodyError::Interrupted(error.into())))
-        });
+        let request = request
+            .map(|body| Body::stream(body.map_err(|error| BodyError::Interrupted(error.into()))));
         return parties.request(request).await;
     }
     let upgrade = hyper::upgrade::on(&mut request);

@@ -72,13 +72,15 @@ async fn serve(mut wire: Wire, socket: &TestSocket, parties: &TestParties) {
                 parties.close(socket, code, reason).await;
                 return answer_close(wire, code, reason).await;
             }
-            Some(Ok(message)) => turn = from_wire(message).map(|message| {
-                async move {
-                    catch_up(parties).await;
-                    parties.send(socket, message).await;
-                }
-                .boxed()
-            }),
+            Some(Ok(message)) => {
+                turn = from_wire(message).map(|message| {
+                    async move {
+                        catch_up(parties).await;
+                        parties.send(socket, message).await;
+                    }
+                    .boxed()
+                })
+            }
             Some(Err(error)) => return broke(wire, &error).await,
             None => return,
         }
@@ -95,7 +97,11 @@ async fn finish(turn: Option<BoxFuture<'_, ()>>) {
 async fn dismiss(mut wire: Wire, close: &Close) {
     let told = async {
         let code = CloseCode::try_from(close.code()).ok();
-        if wire.send(WsMessage::close(code, close.reason())).await.is_err() {
+        if wire
+            .send(WsMessage::close(code, close.reason()))
+            .await
+            .is_err()
+        {
             return;
         }
         while let Some(Ok(message)) = wire.next().await {
@@ -119,7 +125,11 @@ async fn answer_close(mut wire: Wire, code: u16, reason: &str) {
         let mut stream = wire.into_inner();
         let length = u8::try_from(2 + reason.len()).unwrap_or_default();
         let head = [&[0x88, length], &code.to_be_bytes()[..]].concat();
-        if stream.write_all(&[&head, reason.as_bytes()].concat()).await.is_ok() {
+        if stream
+            .write_all(&[&head, reason.as_bytes()].concat())
+            .await
+            .is_ok()
+        {
             let _ = stream.shutdown().await;
         }
     };
@@ -135,7 +145,9 @@ async fn broke(mut wire: Wire, error: &WsError) {
         _ => return,
     };
     let told = async {
-        let _ = wire.send(WsMessage::close(CloseCode::try_from(code).ok(), "")).await;
+        let _ = wire
+            .send(WsMessage::close(CloseCode::try_from(code).ok(), ""))
+            .await;
         let _ = wire.close().await;
         end(wire.into_inner()).await;
     };

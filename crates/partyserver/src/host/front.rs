@@ -191,7 +191,7 @@ pub async fn answer<H: Site>(
     enter(site, (party, room), head, client, body).await
 }
 
-/// Answers a request whose room is known: the steps of [`answer`] from there on. For
+/// Answers a request whose room is known: the steps of [`answer`](fn@answer) from there on. For
 /// hosts that have another way to say which room it is.
 pub async fn enter<H: Site>(
     site: &H,

@@ -13,7 +13,7 @@ use super::clock::{Clock, Timer};
 use super::guard::Cut;
 use super::work::{self, Kind, Work};
 use crate::error::Error;
-use crate::maybe_send::BoxFuture;
+use crate::maybe_send::{BoxFuture, MaybeSync};
 
 /// The parts that rooms share.
 pub(super) struct Kit {
@@ -186,7 +186,7 @@ impl Kit {
         Some(self.clock.timer(at))
     }
 
-    fn on_panic(&self) -> impl Fn(Box<dyn Any + Send>) + Sync {
+    fn on_panic(&self) -> impl Fn(Box<dyn Any + Send>) + MaybeSync {
         |panic| self.trouble(Trouble::Cut(Cut::Panicked(panic)))
     }
 }

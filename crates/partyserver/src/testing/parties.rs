@@ -13,6 +13,7 @@ use super::site::{Answer, Site, as_upgrade};
 use super::socket::TestSocket;
 use crate::close::{Close, CloseEvent};
 use crate::error::Error;
+use crate::host::life::{from_millis, to_millis};
 use crate::host::routes::Routes;
 use crate::http_types::{Handshake, Request, Response};
 use crate::maybe_send::{MaybeSend, MaybeSync};
@@ -36,11 +37,9 @@ pub struct TestParties {
 impl TestParties {
     /// No parties. The clock stands at the present.
     pub fn new() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "where a simulated clock begins; from here on it is moved by hand"
-        )]
-        let now = SystemTime::now();
+        // Where the clock begins; from here on it is moved by hand. In whole milliseconds,
+        // as deadlines are, so that a test can tell the moment before one.
+        let now = from_millis(to_millis(SystemTime::now()));
         Self {
             site: Site {
                 kit: Kit::new(now),

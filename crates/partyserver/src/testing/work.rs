@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::maybe_send::BoxFuture;
+use crate::maybe_send::{BoxFuture, MaybeSync};
 
 /// The kit's own little executor. Whoever uses the kit drives it.
 #[derive(Default)]
@@ -109,7 +109,7 @@ impl Work {
     pub(super) async fn beside<T>(
         &self,
         future: impl Future<Output = T>,
-        on_panic: &(impl Fn(Box<dyn Any + Send>) + Sync),
+        on_panic: &(impl Fn(Box<dyn Any + Send>) + MaybeSync),
     ) -> T {
         let mut future = pin!(future);
         poll_fn(|cx| {
