@@ -56,35 +56,36 @@ fn path(token: &str) -> String {
     format!("/parties/named/a?access_token={token}")
 }
 
-/// How long until a token of `lifetime` ends on the room's clock, which stands
-/// at a moment of the past.
-fn until_end(now: std::time::SystemTime, lifetime: Duration) -> Duration {
-    let end = std::time::SystemTime::now() + lifetime;
-    end.duration_since(now).unwrap()
-}
-
 #[tokio::test]
 async fn a_connection_ends_with_its_token_asleep_or_not() {
     let (issuer, options) = issuer().await;
-    let hour = Duration::from_secs(3600);
-    let token = issuer.token().expires_in(hour).sign();
+    let minute = Duration::from_secs(60);
     for sleeps in [false, true] {
         let options = options.clone();
         let mut room = TestRoom::new("named", "a", move || WithAuth::new(Named, options.clone()));
-        let socket = room.connect(&path(&token)).await.unwrap();
-        room.send(&socket, "hi").await.unwrap();
-        assert_eq!(socket.received(), ["alice: hi".into()]);
+        let brief = issuer.token().expires_in(5 * minute).sign();
+        let long = issuer.token().subject("bob").expires_in(120 * minute);
+        let socket = room.connect(&path(&brief)).await.unwrap();
+        let watcher = room.connect(&path(&long.sign())).await.unwrap();
         if sleeps {
             room.hibernate();
         }
-        let left = until_end(room.now(), hour);
-        room.advance(left - Duration::from_secs(60)).await.unwrap();
+        room.advance(4 * minute).await.unwrap();
         room.send(&socket, "still me").await.unwrap();
         assert_eq!(socket.received(), ["alice: still me".into()]);
-        room.advance(Duration::from_secs(120)).await.unwrap();
+        if sleeps {
+            room.hibernate();
+        }
+        room.advance(56 * minute).await.unwrap();
         assert_eq!(socket.closed(), Some(Close::new(3000, "token expired")));
+        assert_eq!(watcher.received(), ["alice left".into()]);
         room.send(&socket, "from the grave").await.unwrap();
         assert_eq!(socket.received(), []);
+        // An hour has gone by: the token opens nothing any more.
+        let late = room.connect(&path(&brief)).await.unwrap();
+        assert_eq!(late.closed(), Some(Close::new(3000, "token expired")));
+        room.send(&watcher, "still here").await.unwrap();
+        assert_eq!(watcher.received(), ["bob: still here".into()]);
     }
 }
 

@@ -57,7 +57,7 @@ mod sql;
 mod storage;
 mod stream_end;
 mod tags;
-// pub mod testing;
+pub mod testing;
 
 pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};

@@ -1,5 +1,7 @@
 //! What members of a room are told of each other, and who becomes an owner.
 
+use std::time::SystemTime;
+
 use agents_oauth2_jwt_bearer::{AuthOptions, RoomOwnership, WithAuth, WithOwnership};
 use http::{Method, StatusCode};
 use local_issuer::LocalIssuer;
@@ -15,7 +17,7 @@ struct Fixture<S> {
 }
 
 impl<S: Server> Fixture<S> {
-    async fn new(party: &str, server: impl Fn(AuthOptions) -> S + 'static) -> Self {
+    async fn new(party: &str, server: impl Fn(AuthOptions) -> S + Send + Sync + 'static) -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
         let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
         let options = options.build().unwrap();
@@ -58,6 +60,11 @@ async fn private() -> Fixture<PrivateChat> {
     .await
 }
 
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
+}
+
 /// What a client has received.
 fn received(socket: &TestSocket) -> Vec<Value> {
     let messages = socket.received();
@@ -67,15 +74,15 @@ fn received(socket: &TestSocket) -> Vec<Value> {
         .collect()
 }
 
-fn id(socket: &TestSocket) -> &str {
-    socket.connection().unwrap().id()
+fn id(socket: &TestSocket) -> String {
+    socket.connection().unwrap().id().to_owned()
 }
 
 #[tokio::test]
 async fn members_are_listed_on_arrival_and_told_of_who_comes_and_goes() {
     let mut chat = shared().await;
     let alice = chat.connect("alice", "").await;
-    let since = 1_700_000_000_000_u64;
+    let since = millis(chat.room.now());
     let member =
         |socket: &TestSocket, sub: &str| json!({ "id": id(socket), "sub": sub, "since": since });
     let welcome = received(&alice).remove(0);
@@ -117,7 +124,7 @@ async fn one_of_two_connections_under_an_id_leaves_unnoticed() {
     let bob = chat.connect("bob", "").await;
     let first = chat.connect("alice", "?_pk=both").await;
     let second = chat.connect("alice", "?_pk=both").await;
-    assert_eq!((id(&first), id(&second)), ("both", "both"));
+    assert_eq!((&*id(&first), &*id(&second)), ("both", "both"));
     received(&bob);
     chat.room.close(&first, 1000, "").await.unwrap();
     assert_eq!(received(&bob), Vec::<Value>::new());
@@ -138,7 +145,7 @@ async fn a_message_carries_its_verified_author_whatever_it_says_itself() {
         (&message["from"], &message["text"]),
         (&json!("alice"), &json!(text))
     );
-    assert_eq!(message["at"], 1_700_000_000_000_u64);
+    assert_eq!(message["at"], millis(chat.room.now()));
 }
 
 #[tokio::test]

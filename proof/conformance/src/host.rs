@@ -7,16 +7,15 @@ pub(crate) enum Host {
     Native,
     /// `partyserver-workers`, on workerd.
     Workers,
+    /// `partyserver::testing`, behind `proof/kit-server`.
+    Kit,
 }
 
 impl Host {
     /// Why a case can't hold on this host.
     pub(crate) fn exception(self, case: &str) -> Option<&'static str> {
-        let (_, reason) = EXCEPTIONS
-            .iter()
-            .filter(|(host, _)| *host == self)
-            .map(|(_, exception)| exception)
-            .find(|(name, _)| *name == case)?;
+        let mut own = EXCEPTIONS.iter().filter(|(host, ..)| *host == self);
+        let (_, reason, _) = own.find(|(_, _, cases)| cases.contains(&case))?;
         Some(reason)
     }
 
@@ -24,80 +23,93 @@ impl Host {
     /// to a request; one that waits for another's for a second fetches itself.
     pub(crate) fn most_fetches(self) -> u64 {
         match self {
-            Self::Native => 1,
+            Self::Native | Self::Kit => 1,
             Self::Workers => 3,
         }
     }
 }
 
-/// Cases that can't hold, by host, and the reason of each.
-const EXCEPTIONS: [(Host, (&str, &str)); 11] = [
+/// Cases that can't hold, by host and reason.
+const EXCEPTIONS: [(Host, &str, &[&str]); 14] = [
     (
         Host::Native,
-        (
-            "bad_configuration_answers_500",
-            "such a server does not start",
-        ),
+        "such a server does not start",
+        &["bad_configuration_answers_500"],
     ),
     (
         Host::Workers,
-        (
-            "bad_configuration_stops_the_start",
-            "a Worker can't refuse to start; it answers 500 and its log says why",
-        ),
+        "a Worker can't refuse to start; it answers 500 and its log says why",
+        &["bad_configuration_stops_the_start"],
     ),
     (
         Host::Workers,
-        ("port_in_use", "the platform listens, not the Worker"),
+        "the platform listens, not the Worker",
+        &["port_in_use"],
     ),
     (
         Host::Workers,
-        (
+        "the platform owns the storage and its format, and runs one object of a name",
+        &[
             "second_server_on_the_same_data",
-            "the platform owns the storage, and runs one object of a name",
-        ),
+            "unusable_data_folder",
+            "newer_store",
+        ],
     ),
     (
         Host::Workers,
-        ("unusable_data_folder", "the platform owns the storage"),
+        "the platform ends sockets at a deployment; the Worker is not told",
+        &["graceful_stop"],
     ),
     (
         Host::Workers,
-        ("newer_store", "the platform owns the storage's format"),
+        "nothing is kept of a refused socket, so there is nothing to cap",
+        &["refused_sockets_are_capped"],
     ),
     (
         Host::Workers,
-        (
-            "graceful_stop",
-            "the platform ends sockets at a deployment; the Worker is not told",
-        ),
+        "the platform queues what is sent, and tells nobody how much",
+        &["a_slow_reader_is_closed"],
     ),
     (
         Host::Workers,
-        (
-            "refused_sockets_are_capped",
-            "nothing is kept of a refused socket, so there is nothing to cap",
-        ),
+        "frames are the platform's to parse, and it is lenient",
+        &["protocol_errors_close"],
     ),
     (
         Host::Workers,
-        (
-            "a_slow_reader_is_closed",
-            "the platform queues what is sent, and tells nobody how much",
-        ),
+        "the platform routes by host name: no other reaches the Worker",
+        &["host_names"],
     ),
     (
-        Host::Workers,
-        (
-            "protocol_errors_close",
-            "frames are the platform's to parse, and it is lenient",
-        ),
+        Host::Kit,
+        "such a server does not start",
+        &["bad_configuration_answers_500"],
     ),
     (
-        Host::Workers,
-        (
-            "host_names",
-            "the platform routes by host name: no other reaches the Worker",
-        ),
+        Host::Kit,
+        "the kit has no disk: it ends with its process",
+        &[
+            "ten_thousand_refused_requests_leave_no_trace",
+            "owners_survive_a_restart",
+            "alarms_outlast_a_kill",
+            "second_server_on_the_same_data",
+            "unusable_data_folder",
+            "newer_store",
+        ],
+    ),
+    (
+        Host::Kit,
+        "the kit has no wire: a client has what it was sent, and a refused socket costs nothing",
+        &["a_slow_reader_is_closed", "refused_sockets_are_capped"],
+    ),
+    (
+        Host::Kit,
+        "the kit has no address to guard",
+        &["host_names"],
+    ),
+    (
+        Host::Kit,
+        "the kit is not stopped, it is dropped",
+        &["graceful_stop"],
     ),
 ];

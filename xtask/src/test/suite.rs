@@ -31,6 +31,8 @@ pub(super) enum Host {
     Native,
     /// A Worker on workerd, which comes from npm.
     Workers,
+    /// The test kit, behind a thin wire.
+    Kit,
 }
 
 impl Suite {
@@ -57,6 +59,7 @@ impl Suite {
                 "workers-host-unit",
                 &["--package", "partyserver-workers", "--test", "*"],
             ),
+            Self::Conformance(Host::Kit),
             Self::Conformance(Host::Native),
             Self::Autobahn(Host::Native),
             Self::Faults,
@@ -82,7 +85,8 @@ impl Suite {
             Self::Cargo(name, _) => (*name).into(),
             Self::Conformance(Host::Native) => "conformance".into(),
             Self::Conformance(Host::Workers) => format!("{WORKERS_PREFIX}conformance").into(),
-            Self::Autobahn(Host::Native) => "autobahn".into(),
+            Self::Conformance(Host::Kit) => "kit-conformance".into(),
+            Self::Autobahn(Host::Native | Host::Kit) => "autobahn".into(),
             Self::Autobahn(Host::Workers) => format!("{WORKERS_PREFIX}autobahn").into(),
             Self::Faults => "faults".into(),
             Self::Node(name, Host::Workers) if !name.starts_with(WORKERS_PREFIX) => {
@@ -154,6 +158,7 @@ impl Suite {
                 let name = match host {
                     Host::Native => "native",
                     Host::Workers => "workers",
+                    Host::Kit => "kit",
                 };
                 let mut command = Command::new(workspace.target.join("debug/conformance"));
                 command
@@ -214,6 +219,7 @@ impl Host {
         let (program, arguments) = match self {
             Self::Native => ("release/conformance-server", ""),
             Self::Workers => ("debug/xtask", " workers serve conformance-server"),
+            Self::Kit => ("debug/kit-server", ""),
         };
         let program = workspace.target.join(program);
         format!("{}{arguments}", from_root(workspace, &program).display())

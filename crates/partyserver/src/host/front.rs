@@ -188,6 +188,18 @@ pub async fn answer<H: Site>(
             return site.respond(refusal);
         }
     };
+    enter(site, (party, room), head, client, body).await
+}
+
+/// Answers a request whose room is known: the steps of [`answer`](fn@answer) from there on. For
+/// hosts that have another way to say which room it is.
+pub async fn enter<H: Site>(
+    site: &H,
+    (party, room): (usize, &str),
+    head: Parts,
+    client: H::Client,
+    body: impl FnOnce(usize) -> Body + MaybeSend,
+) -> H::Answer {
     let gate = site.gate(party);
     let headers = gate.answer_headers(&head.uri);
     let visit = Visit {

@@ -108,8 +108,8 @@ impl<S: Server> Instance<S> {
     /// ended by the time that the room has started.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`. The host closes the connection as
-    /// after [`Instance::connected`].
+    /// The hook's own, or that of `on_start`. The host closes the connection
+    /// with 1011 and the id of the log line.
     pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
         let cx = Context::for_connection(self.room.clone(), connection.clone());
         let outcome = match self.start().await {

@@ -97,11 +97,9 @@ impl Life {
         matches!(self.stage, Stage::Open) && self.due(now).is_none()
     }
 
-    /// Ends it if its time is up.
+    /// Ends it if its time is up. Nothing is sent from then on, so that what still waits
+    /// of one that was closed before is thrown away too.
     pub fn look(&mut self, now: SystemTime) -> Change {
-        if !matches!(self.stage, Stage::Open) {
-            return Change::None;
-        }
         match self.due(now).map(|deadline| deadline.close.clone()) {
             Some(close) => self.close(close, Rest::Dropped),
             None => Change::None,
@@ -131,15 +129,15 @@ impl Life {
     }
 
     /// Ends it at a time, at the room's wish. The earliest such time counts. Returns
-    /// whether its end has moved.
+    /// whether it is this one: then it is to be kept with the connection, even while the
+    /// identity ends earlier, because a renewal may move that.
     pub fn close_at(&mut self, at: SystemTime, close: Close) -> bool {
         let deadline = Deadline::new(at, close);
         if self.own.as_ref().is_some_and(|own| own.at <= deadline.at) {
             return false;
         }
-        let before = self.ends_at();
         self.own = Some(deadline);
-        self.ends_at() != before
+        true
     }
 
     /// Its identity is valid until a time, earlier or later than before. Returns whether
@@ -265,9 +263,14 @@ mod tests {
         let own = Close::new(4000, "the game is over");
         assert!(life.close_at(at(100), own.clone()));
         assert!(!life.close_at(at(120), own.clone()));
+        assert!(life.renew(at(50), expired(), at(0)));
+        assert!(
+            life.close_at(at(90), own.clone()),
+            "later than the identity"
+        );
         assert!(life.renew(at(500), expired(), at(0)));
-        assert_eq!(life.ends_at(), Some(at(100)));
-        assert_eq!(life.look(at(100)), Change::Ended);
+        assert_eq!(life.ends_at(), Some(at(90)));
+        assert_eq!(life.look(at(90)), Change::Ended);
         assert_eq!(life.ending().map(|ending| &ending.close), Some(&own));
     }
 
@@ -281,6 +284,21 @@ mod tests {
         assert_eq!(life.close(Close::new(4000, ""), Rest::Sent), Change::None);
         assert_eq!(life.close(Close::new(1008, ""), Rest::Dropped), Change::Cut);
         assert_eq!(life.gone(), Change::None);
+        let ending = life.ending().unwrap();
+        assert_eq!((ending.close.code(), ending.rest), (1000, Rest::Dropped));
+    }
+
+    #[test]
+    fn what_waits_of_a_closed_one_is_not_sent_past_its_deadline() {
+        let mut life = Life::default();
+        assert!(life.renew(at(100), expired(), at(0)));
+        assert_eq!(
+            life.close(Close::new(1000, "bye"), Rest::Sent),
+            Change::Ended
+        );
+        assert_eq!(life.look(at(99)), Change::None);
+        assert_eq!(life.look(at(100)), Change::Cut);
+        assert_eq!(life.look(at(101)), Change::None);
         let ending = life.ending().unwrap();
         assert_eq!((ending.close.code(), ending.rest), (1000, Rest::Dropped));
     }

@@ -15,6 +15,7 @@
 //! | [`alarm`] | when an alarm runs, is tried again, and when a room is woken |
 //! | [`failure`] | what a client and the log are told of a hook that failed |
 //! | [`backlog`] | what waits, and how much may |
+//! | [`idle`] | how long a room without events stays in memory |
 //!
 //! The ports that a host implements for a room and its connections are here.
 
@@ -26,6 +27,7 @@ pub mod failure;
 mod finish;
 pub mod front;
 pub mod gate;
+pub mod idle;
 pub mod inbound;
 pub mod instance;
 pub mod life;

@@ -25,7 +25,7 @@ async fn frames_that_wait_are_limited(world: Shared) {
     }
     match world.start.served.host {
         // The socket is not read while the hook runs.
-        Host::Native => {
+        Host::Native | Host::Kit => {
             let large = LARGE.to_string();
             crate::world::eventually("all of it is handled", || async {
                 let seen = world.get(path).send().await.json();
