@@ -3,7 +3,7 @@
 //!
 //! This crate has no host and no idea of OAuth. A host (`partyserver-native`,
 //! or Durable Objects) runs rooms through [`host`] and [`instance`]; a wrapper
-//! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`].
+//! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`], by [`wrap`].
 //!
 //! **The contract:** a room handles one event at a time, in order, after
 //! `on_start` has ended well; a socket that was refused was never in the room.
@@ -43,6 +43,7 @@ mod context;
 mod cors;
 mod error;
 pub mod host;
+mod hooks;
 mod http_types;
 pub mod instance;
 mod locals;
@@ -59,6 +60,7 @@ mod sql;
 mod storage;
 mod stream_end;
 pub mod testing;
+pub mod wrap;
 
 pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};
@@ -80,3 +82,4 @@ pub use server::{Admission, ConnectGate, RequestGate, Server};
 pub use sql::{Rows, Sql, SqlError, SqlValue};
 pub use storage::{Storage, StorageError, Update};
 pub use stream_end::StreamEnd;
+pub use wrap::IntoServer;

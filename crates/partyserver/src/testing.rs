@@ -56,6 +56,7 @@ use crate::room::Room;
 use crate::server::{ConnectGate, RequestGate, Server};
 use crate::sql::{Rows, SqlError, SqlValue};
 use crate::storage::StorageError;
+use crate::wrap::IntoServer;
 
 /// One room of a server, with its gate.
 pub struct TestRoom<S> {
@@ -82,7 +83,12 @@ struct SocketState {
 impl<S: Server> TestRoom<S> {
     /// A room that has not started. `make` makes the gate, and the server each
     /// time the room wakes.
-    pub fn new(party: &str, room: &str, make: impl Fn() -> S + 'static) -> Self {
+    pub fn new<T: IntoServer<Server = S>>(
+        party: &str,
+        room: &str,
+        make: impl Fn() -> T + 'static,
+    ) -> Self {
+        let make = move || make().into_server();
         let host = Arc::new(MemoryRoom {
             party: party.into(),
             name: room.into(),
