@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, AuthOptions, Claim, Overwrite, OwnershipHooks, OwnershipOptions,
-    RoomOwnership, WithAuth, WithOwnership,
+    AuthContext, AuthOptions, Claim, Overwrite, OwnershipOptions, RoomOwnership, WithAuth,
+    WithOwnership,
 };
 use local_issuer::LocalIssuer;
 use partyserver::testing::TestRoom;
@@ -23,8 +23,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Refuses who comes by `/refused`.
 struct Quiet;
-impl Server for Quiet {}
-impl AuthHooks for Quiet {
+impl Server for Quiet {
     async fn on_authenticated_connect(&mut self, _: &Context, h: &Handshake) -> Result<Admission> {
         if h.uri().path() == "/refused" {
             let answer = answer::text(http::StatusCode::FORBIDDEN, "no");
@@ -33,7 +32,6 @@ impl AuthHooks for Quiet {
         Ok(Admission::Admit)
     }
 }
-impl OwnershipHooks for Quiet {}
 
 /// Says who has come; gives the room to bob at any request.
 struct Talking;
@@ -47,8 +45,6 @@ impl Server for Talking {
         Ok(Response::default())
     }
 }
-impl AuthHooks for Talking {}
-impl OwnershipHooks for Talking {}
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]

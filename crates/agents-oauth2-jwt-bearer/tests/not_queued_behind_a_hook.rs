@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, Claim, Overwrite, OwnershipHooks, OwnershipOptions, RoomOwnership,
-    WithAuth, WithOwnership,
+    AuthContext, Claim, Overwrite, OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
 };
 use futures_util::SinkExt;
 use partyserver::*;
@@ -50,8 +49,6 @@ impl Server for Hanging {
         Ok(())
     }
 }
-impl AuthHooks for Hanging {}
-impl OwnershipHooks for Hanging {}
 
 async fn start(go: &Arc<Semaphore>) -> TestServer {
     let go = Arc::clone(go);

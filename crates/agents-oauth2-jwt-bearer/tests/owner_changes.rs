@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthHooks, AuthOptions, Claim, Overwrite, OwnerError, OwnerStore, OwnershipHooks,
-    OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
+    AuthOptions, Claim, Overwrite, OwnerError, OwnerStore, OwnershipOptions, RoomOwnership,
+    WithAuth, WithOwnership,
 };
 use futures_util::FutureExt;
 use local_issuer::LocalIssuer;
@@ -27,8 +27,6 @@ impl Server for Generous {
         Ok(Response::default())
     }
 }
-impl AuthHooks for Generous {}
-impl OwnershipHooks for Generous {}
 
 type Owned = WithAuth<WithOwnership<Generous>>;
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, AuthHooks, AuthOptions, Claim, Overwrite, OwnershipHooks,
-    OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
+    AuthConnection, AuthContext, AuthOptions, Claim, Overwrite, OwnershipOptions, RoomOwnership,
+    WithAuth, WithOwnership,
 };
 use local_issuer::LocalIssuer;
 use partyserver::testing::TestRoom;
@@ -42,8 +42,6 @@ impl Server for Named {
         Ok(())
     }
 }
-impl AuthHooks for Named {}
-impl OwnershipHooks for Named {}
 
 async fn issuer() -> (LocalIssuer, AuthOptions) {
     let issuer = LocalIssuer::builder().start().await.unwrap();

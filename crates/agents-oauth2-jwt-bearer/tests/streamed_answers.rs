@@ -7,8 +7,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthHooks, Claim, Overwrite, OwnershipHooks, OwnershipOptions, RoomOwnership, WithAuth,
-    WithOwnership,
+    Claim, Overwrite, OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
@@ -58,8 +57,6 @@ impl Server for Streaming {
         Ok(Self::answer(request.uri().path()))
     }
 }
-impl AuthHooks for Streaming {}
-impl OwnershipHooks for Streaming {}
 
 #[tokio::test]
 async fn a_stream_does_not_outlive_its_identity() {

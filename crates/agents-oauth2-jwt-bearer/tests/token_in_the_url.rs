@@ -4,8 +4,7 @@
 mod support;
 
 use agents_oauth2_jwt_bearer::{
-    AuthHooks, AuthOptions, AuthOptionsBuilder, OwnershipHooks, RefusalForm, WithAuth,
-    WithOwnership,
+    AuthOptions, AuthOptionsBuilder, RefusalForm, WithAuth, WithOwnership,
 };
 use http::StatusCode;
 use partyserver::*;
@@ -52,8 +51,6 @@ impl Server for Obedient {
         Ok(answer::text(StatusCode::OK, "from the room"))
     }
 }
-impl AuthHooks for Obedient {}
-impl OwnershipHooks for Obedient {}
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

@@ -171,13 +171,15 @@ impl PartyService {
         answer
     }
 
-    async fn request(&self, party: usize, room: &str, request: Request) -> Response {
+    async fn request(&self, party: usize, room: &str, mut request: Request) -> Response {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
         let max_body = party.options().max_body;
         if content_length(request.headers()).is_some_and(|length| length > max_body as u64) {
             return answer::text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large");
         }
         let lobby = Lobby::new(Arc::clone(name), room, self.0.host.clock.now());
+        let attachments = lobby.attachments().clone();
+        request.extensions_mut().insert(attachments.clone());
         let mut request = match party.before_request(&lobby, request).await {
             Ok(RequestGate::Admit(request)) => request,
             Ok(RequestGate::Answer(response)) => return response,
@@ -188,7 +190,8 @@ impl PartyService {
         {
             return *refusal;
         }
-        let attachments = lobby.attachments().clone();
+        // The gate may have admitted a request of its own making.
+        request.extensions_mut().insert(attachments.clone());
         match party.room_for_client(room) {
             Some(room) => room.request(request, attachments).await,
             None => unavailable(TOO_MANY_ROOMS),
@@ -254,12 +257,14 @@ impl PartyService {
         &self,
         party: usize,
         room: &str,
-        handshake: Handshake,
+        mut handshake: Handshake,
         upgrade: OnUpgrade,
     ) -> Result<(), Refusal> {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
         let lobby = Lobby::new(Arc::clone(name), room, self.0.host.clock.now());
-        let handshake = match party.before_connect(&lobby, handshake).await {
+        let attachments = lobby.attachments().clone();
+        handshake.extensions_mut().insert(attachments.clone());
+        let mut handshake = match party.before_connect(&lobby, handshake).await {
             Ok(ConnectGate::Admit(handshake)) => handshake,
             Ok(ConnectGate::Refuse(refusal)) => return Err(refusal),
             Err(failure) => return Err(failure.to_refusal(name, room)),
@@ -272,7 +277,7 @@ impl PartyService {
             limits: Arc::clone(&self.0.limits),
             place,
         };
-        let attachments = lobby.attachments().clone();
+        handshake.extensions_mut().insert(attachments.clone());
         let room = party.room_for_client(room);
         let room = room.ok_or_else(|| at_capacity(TOO_MANY_ROOMS))?;
         room.connect(handshake, attachments, arrival).await

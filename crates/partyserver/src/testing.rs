@@ -59,10 +59,10 @@ use crate::storage::StorageError;
 use crate::wrap::IntoServer;
 
 /// One room of a server, with its gate.
-pub struct TestRoom<S> {
-    gate: S,
-    make: Box<dyn Fn() -> S>,
-    instance: Option<Instance<S>>,
+pub struct TestRoom<S: IntoServer> {
+    gate: S::Server,
+    make: Box<dyn Fn() -> S::Server>,
+    instance: Option<Instance<S::Server>>,
     host: Arc<MemoryRoom>,
 }
 
@@ -80,14 +80,10 @@ struct SocketState {
     deadline: Option<(SystemTime, Close)>,
 }
 
-impl<S: Server> TestRoom<S> {
+impl<S: IntoServer> TestRoom<S> {
     /// A room that has not started. `make` makes the gate, and the server each
     /// time the room wakes.
-    pub fn new<T: IntoServer<Server = S>>(
-        party: &str,
-        room: &str,
-        make: impl Fn() -> T + 'static,
-    ) -> Self {
+    pub fn new(party: &str, room: &str, make: impl Fn() -> S + 'static) -> Self {
         let make = move || make().into_server();
         let host = Arc::new(MemoryRoom {
             party: party.into(),
@@ -122,12 +118,14 @@ impl<S: Server> TestRoom<S> {
     ///
     /// # Errors
     /// A hook's own.
-    pub async fn request(&mut self, request: Request) -> Result<Response> {
+    pub async fn request(&mut self, mut request: Request) -> Result<Response> {
         let lobby = self.lobby();
+        let attachments = lobby.attachments().clone();
+        request.extensions_mut().insert(attachments.clone());
         let headers = self.gate.answer_headers(request.uri());
         let mut response = match self.gate.on_before_request(&lobby, request).await? {
-            RequestGate::Admit(request) => {
-                let attachments = lobby.attachments().clone();
+            RequestGate::Admit(mut request) => {
+                request.extensions_mut().insert(attachments.clone());
                 self.instance().request(request, attachments).await?
             }
             RequestGate::Answer(response) => response,
@@ -155,13 +153,15 @@ impl<S: Server> TestRoom<S> {
     ///
     /// # Errors
     /// A hook's own.
-    pub async fn connect_with(&mut self, handshake: Handshake) -> Result<TestSocket> {
+    pub async fn connect_with(&mut self, mut handshake: Handshake) -> Result<TestSocket> {
         let lobby = self.lobby();
-        let handshake = match self.gate.on_before_connect(&lobby, handshake).await? {
+        let attachments = lobby.attachments().clone();
+        handshake.extensions_mut().insert(attachments.clone());
+        let mut handshake = match self.gate.on_before_connect(&lobby, handshake).await? {
             ConnectGate::Admit(handshake) => handshake,
             ConnectGate::Refuse(refusal) => return Ok(TestSocket::refused(refusal.close())),
         };
-        let attachments = lobby.attachments().clone();
+        handshake.extensions_mut().insert(attachments.clone());
         let tags = match self
             .instance()
             .connecting(&handshake, attachments.clone())
@@ -265,7 +265,7 @@ impl<S: Server> TestRoom<S> {
         Lobby::new(&*self.host.party, &*self.host.name, self.now())
     }
 
-    fn instance(&mut self) -> &mut Instance<S> {
+    fn instance(&mut self) -> &mut Instance<S::Server> {
         let room = Room::from_port(self.host.clone());
         self.instance
             .get_or_insert_with(|| Instance::new((self.make)(), room))

@@ -5,7 +5,7 @@
 //! browser must be told by a close code why its socket is refused; the other
 //! routes are behind the layer.
 
-use agents_oauth2_jwt_bearer::{AuthContext, AuthHooks, AuthOptions, Claims, WithAuth};
+use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, Claims, WithAuth};
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -94,5 +94,3 @@ impl Server for Chat {
         )
     }
 }
-
-impl AuthHooks for Chat {}

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{AuthHooks, AuthOptions, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{AuthOptions, WithAuth, WithOwnership};
 use partyserver::{Connection, Context, Handshake, Message, PartyOptions, Result, Server};
 use partyserver_native::{Limits, Parties, stop_signal};
 use tokio::net::TcpListener;
@@ -118,7 +118,6 @@ impl Server for Echo {
         Ok(())
     }
 }
-impl AuthHooks for Echo {}
 
 /// The turn limit of the rooms that misbehave.
 pub(crate) const TURN_LIMIT: Duration = Duration::from_secs(3);

@@ -22,8 +22,8 @@ use std::task::{Context as TaskContext, Waker};
 use std::time::{Duration, SystemTime};
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, AuthHooks, AuthOptions, Claim, Identity, Overwrite,
-    OwnershipHooks, OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
+    AuthConnection, AuthContext, AuthOptions, Claim, Identity, Overwrite,
+    OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -336,8 +336,6 @@ impl Server for Probe {
         Ok(())
     }
 }
-impl AuthHooks for Probe {}
-impl OwnershipHooks for Probe {}
 
 /// A token of these claims, signed by the provider.
 fn token(claims: &str) -> String {

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, AuthOptions, Claim, OwnershipHooks, OwnershipOptions, WithAuth,
-    WithOwnership,
+    AuthContext, AuthOptions, Claim, OwnershipOptions, WithAuth, WithOwnership,
 };
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -116,9 +115,6 @@ impl Server for Room {
         Ok(answer)
     }
 }
-
-impl AuthHooks for Room {}
-impl OwnershipHooks for Room {}
 
 /// Gives this many rooms an owner, through the service as any request does it.
 async fn fill(service: &PartyService, rooms: u64, token: &str) -> Result<()> {

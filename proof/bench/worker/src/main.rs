@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, AuthOptions, OwnershipHooks, WithAuth, WithOwnership,
-};
+use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, WithAuth, WithOwnership};
 use partyserver::{
-    Connection, Context, Hibernation, Message, PartyOptions, PartyRegistry, Request, Response,
-    Result, Server, answer,
+    Connection, Context, Hibernation, Message, PartyOptions, Request, Response, Result, Server,
+    answer,
 };
 use partyserver_workers::Parties;
 use serde_json::json as value;
@@ -34,9 +32,6 @@ impl Server for Room {
         answer::json(&value!({ "sub": cx.claims()?.subject() }))
     }
 }
-
-impl AuthHooks for Room {}
-impl OwnershipHooks for Room {}
 
 fn main() {
     partyserver_workers::serve(|env| {
