@@ -5,7 +5,7 @@
 //! while the identity is valid.
 //!
 //! ```
-//! use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, WithAuth};
+//! use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, BearerAuth, WithAuth};
 //! use partyserver::*;
 //!
 //! #[derive(Default)]
@@ -18,7 +18,8 @@
 //!     }
 //! }
 //!
-//! let options = AuthOptions::builder().issuer("https://id.example").audience("api").build()?;
+//! let bearer = BearerAuth::builder().issuer("https://id.example").audience("api").build()?;
+//! let options = AuthOptions::new(bearer);
 //! let factory = move || WithAuth::new(Hello, options.clone());
 //! # drop(factory());
 //! # Ok::<(), oauth2_jwt_bearer::ConfigError>(())
@@ -93,7 +94,7 @@ impl<S: Server> AuthenticatedServer<S> {
         match valid_identity(cx) {
             Ok(identity) => Ok(Some(identity)),
             Err(NotAuthenticated::Expired) => Err(TokenError::Expired),
-            Err(NotAuthenticated::Anonymous) => match self.settings().bearer.anonymous() {
+            Err(NotAuthenticated::Anonymous) => match self.settings().bearer.anonymous {
                 Anonymous::Allowed => Ok(None),
                 Anonymous::Refused => Err(TokenError::Missing),
             },

@@ -19,9 +19,10 @@
 //! # }
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use oauth2_jwt_bearer::{Challenge, Error as TokenError};
+use oauth2_jwt_bearer::{Challenge, DEFAULT_REALM, Error as TokenError};
 use partyserver::wrap::Wrap;
 use partyserver::{
     Admission, Close, Connection, Context, Handshake, Message, Refusal, Request, RequestGate,
@@ -40,15 +41,8 @@ use crate::refusal::{expired, in_form};
 /// what the inner server does.
 pub struct WithOwnership<S> {
     inner: S,
-    options: OwnershipOptions,
-}
-
-/// Options of [`WithOwnership`].
-#[derive(Clone)]
-#[must_use]
-pub struct OwnershipOptions {
     claim: Claim,
-    message: &'static str,
+    message: Cow<'static, str>,
     store: Arc<dyn OwnerStore>,
 }
 
@@ -64,14 +58,36 @@ pub enum Claim {
 }
 
 impl<S: Server> WithOwnership<S> {
-    /// Puts a server behind ownership, with the default options.
+    /// Puts a server behind ownership.
     pub fn new(inner: S) -> Self {
-        Self::with_options(inner, OwnershipOptions::default())
+        Self {
+            inner,
+            claim: Claim::default(),
+            message: NOT_YOURS.into(),
+            store: Arc::new(RoomStorage),
+        }
     }
 
-    /// Puts a server behind ownership.
-    pub fn with_options(inner: S, options: OwnershipOptions) -> Self {
-        Self { inner, options }
+    /// How a room gets its owner. Default: explicitly.
+    #[must_use]
+    pub fn claim(mut self, claim: Claim) -> Self {
+        self.claim = claim;
+        self
+    }
+
+    /// What those who do not own the room are told. Default:
+    /// `This chat is not yours.`
+    #[must_use]
+    pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Where owners are kept, the same for all rooms. Default: in the room's storage.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn OwnerStore>) -> Self {
+        self.store = store;
+        self
     }
 
     /// Whether the caller owns the room.
@@ -92,7 +108,7 @@ impl<S: Server> WithOwnership<S> {
         let subject = identity.claims().subject();
         let ownership = Ownership::of(cx.room());
         let mut owner = ownership.read(cx.room()).await?;
-        if owner.is_none() && self.options.claim == Claim::FirstUser && !subject.is_empty() {
+        if owner.is_none() && self.claim == Claim::FirstUser && !subject.is_empty() {
             owner = Some(ownership.claim(cx.room(), subject, Overwrite::No).await?);
         }
         if is_owner(owner.as_deref(), subject) {
@@ -129,11 +145,11 @@ impl<S: Server> WithOwnership<S> {
         let settings = settings(cx);
         let realm = settings
             .as_ref()
-            .map_or("rooms", |settings| settings.bearer.realm());
+            .map_or(DEFAULT_REALM, |settings| &settings.bearer.realm);
         let challenge = match cause {
             NotOwner::Anonymous => Challenge::new::<&str>(&TokenError::Missing, realm, &[]),
             NotOwner::Expired => Challenge::new::<&str>(&TokenError::Expired, realm, &[]),
-            NotOwner::Other => Challenge::forbidden(realm, self.options.message),
+            NotOwner::Other => Challenge::forbidden(realm, self.message.clone()),
         };
         challenge.to_response()
     }
@@ -152,7 +168,7 @@ impl<S: Server> WithOwnership<S> {
         match cause {
             NotOwner::Anonymous => Close::new(Close::POLICY, "Unauthorized"),
             NotOwner::Expired => expired(),
-            NotOwner::Other => Close::new(Close::POLICY, self.options.message),
+            NotOwner::Other => Close::new(Close::POLICY, self.message.clone()),
         }
     }
 }
@@ -189,9 +205,9 @@ impl<S: Server> Wrap for WithOwnership<S> {
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
         let room = cx.room();
         if room.locals().get::<Ownership>().is_none() {
-            let store = Arc::clone(&self.options.store);
+            let store = Arc::clone(&self.store);
             room.locals()
-                .insert(Ownership::new(store, self.options.message));
+                .insert(Ownership::new(store, self.message.clone()));
         }
         // The room may have changed hands while it slept.
         if !room.connections().is_empty() {
@@ -258,35 +274,4 @@ impl<S: Server> Wrap for WithOwnership<S> {
 
 fn settings(cx: &Context) -> Option<Arc<Settings>> {
     cx.room().locals().get()
-}
-
-impl OwnershipOptions {
-    /// How a room gets its owner. Default: explicitly.
-    pub fn claim(mut self, claim: Claim) -> Self {
-        self.claim = claim;
-        self
-    }
-
-    /// What those who do not own the room are told. Default:
-    /// `This chat is not yours.`
-    pub fn message(mut self, message: &'static str) -> Self {
-        self.message = message;
-        self
-    }
-
-    /// Where owners are kept. Default: in the room's storage.
-    pub fn store(mut self, store: impl OwnerStore) -> Self {
-        self.store = Arc::new(store);
-        self
-    }
-}
-
-impl Default for OwnershipOptions {
-    fn default() -> Self {
-        Self {
-            claim: Claim::Explicit,
-            message: NOT_YOURS,
-            store: Arc::new(RoomStorage),
-        }
-    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use agents_oauth2_jwt_bearer::{AuthOptions, Claim, OwnershipOptions, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth, Claim, WithAuth, WithOwnership};
 use http::{HeaderMap, Uri};
 use local_issuer::LocalIssuer;
 use partyserver::testing::TestRoom;
@@ -226,12 +226,11 @@ impl Stage {
 #[tokio::test]
 async fn through_either_wrapper_and_through_both() {
     let issuer = LocalIssuer::builder().start().await.unwrap();
-    let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-    let options = options.build().unwrap();
+    let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+    let options = AuthOptions::new(options.build().unwrap());
     let seen = Seen::default();
     let recorder = || Recorder(Arc::clone(&seen));
-    let claim = || OwnershipOptions::default().claim(Claim::FirstUser);
-    let owned = || WithOwnership::with_options(recorder(), claim());
+    let owned = || WithOwnership::new(recorder()).claim(Claim::FirstUser);
 
     // A room, a connection in it, and whose event it is, as a gate attaches that.
     let made = options.clone();

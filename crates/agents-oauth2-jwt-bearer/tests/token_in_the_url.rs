@@ -3,9 +3,7 @@
 
 mod support;
 
-use agents_oauth2_jwt_bearer::{
-    AuthOptions, AuthOptionsBuilder, RefusalForm, WithAuth, WithOwnership,
-};
+use agents_oauth2_jwt_bearer::{AuthOptions, RefusalForm, WithAuth, WithOwnership};
 use http::StatusCode;
 use partyserver::*;
 use partyserver_native::Parties;
@@ -67,7 +65,7 @@ async fn whoever_answers_the_url_is_protected() {
             })
     };
     // Refusals of upgrades have headers in HTTP alone.
-    let in_http = |options: AuthOptionsBuilder| options.refusal(RefusalForm::Handshake);
+    let in_http = |options: AuthOptions| options.refusal(RefusalForm::Handshake);
     let server = TestServer::start_with(in_http, parties).await;
     let token = server.issuer.token().sign();
     let bad_upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";

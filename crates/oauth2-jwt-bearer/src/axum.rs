@@ -218,9 +218,9 @@ fn layer_of(extensions: &Extensions) -> Result<&BearerAuth, AuthenticatedRejecti
 /// The challenge names all scopes that a token needs to get to the handler.
 fn refused<R: RequiredScopes>(auth: &BearerAuth, error: Error) -> AuthenticatedRejection {
     tracing::info!(code = error.code(), "refused");
-    let mut scopes: Vec<&str> = auth.required_scopes().iter().map(String::as_str).collect();
+    let mut scopes: Vec<&str> = auth.required_scopes.iter().map(String::as_str).collect();
     scopes.extend(R::SCOPES);
-    let challenge = Challenge::new(&error, auth.realm(), &scopes);
+    let challenge = Challenge::new(&error, &auth.realm, &scopes);
     AuthenticatedRejection::Refused { error, challenge }
 }
 

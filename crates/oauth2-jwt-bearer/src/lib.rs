@@ -46,6 +46,8 @@ mod algorithm;
 pub mod axum;
 #[cfg(feature = "verifier")]
 mod bearer_auth;
+#[cfg(feature = "verifier")]
+mod bearer_auth_builder;
 mod challenge;
 mod claims;
 #[cfg(feature = "verifier")]
@@ -79,7 +81,9 @@ pub mod web;
 
 pub use algorithm::Algorithm;
 #[cfg(feature = "verifier")]
-pub use bearer_auth::BearerAuth;
+pub use bearer_auth::{BearerAuth, DEFAULT_REALM};
+#[cfg(feature = "verifier")]
+pub use bearer_auth_builder::BearerAuthBuilder;
 pub use challenge::Challenge;
 pub use claims::Claims;
 pub use error::{ConfigError, Error, Invalid};

@@ -47,7 +47,7 @@
 //!
 //! let answer = hello.oneshot(Request::get("/").body(())?).await?;
 //! assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(answer.headers()["www-authenticate"], r#"Bearer realm="api""#);
+//! assert_eq!(answer.headers()["www-authenticate"], r#"Bearer realm="rooms""#);
 //! # Ok(()) }
 //! # #[cfg(not(feature = "native"))] fn main() {}
 //! ```
@@ -98,7 +98,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
     S::Future: Send,
     RequestBody: Send + 'static,
-    ResponseBody: From<&'static str>,
+    ResponseBody: From<&'static str> + From<String>,
 {
     type Response = S::Response;
     type Error = S::Error;

@@ -28,7 +28,7 @@ pub fn app(
     let chat = move || WithAuth::new(Chat, options.clone());
     let rooms = parties.party("chat", chat).build()?;
 
-    let optional = auth.clone().with_anonymous(Anonymous::Allowed);
+    let optional = auth.clone().anonymous(Anonymous::Allowed);
     let private = Router::new()
         .route("/me", get(me))
         .route("/rooms", get(room_count))

@@ -1,6 +1,6 @@
 //! What members of a room are told of each other, and who becomes an owner.
 
-use agents_oauth2_jwt_bearer::{AuthOptions, RoomOwnership, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth, RoomOwnership, WithAuth, WithOwnership};
 use http::{Method, StatusCode};
 use local_issuer::LocalIssuer;
 use partyserver::testing::{TestRoom, TestSocket};
@@ -17,8 +17,8 @@ struct Fixture<S: IntoServer> {
 impl<S: IntoServer + 'static> Fixture<S> {
     async fn new(party: &str, server: impl Fn(AuthOptions) -> S + 'static) -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
-        let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-        let options = options.build().unwrap();
+        let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+        let options = AuthOptions::new(options.build().unwrap());
         let room = TestRoom::new(party, "room", move || server(options.clone()));
         Self { issuer, room }
     }

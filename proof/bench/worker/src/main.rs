@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, BearerAuth, WithAuth, WithOwnership};
 use partyserver::{
     Connection, Context, Hibernation, Message, PartyOptions, Request, Response, Result, Server,
     answer,
@@ -35,9 +35,10 @@ impl Server for Room {
 
 fn main() {
     partyserver_workers::serve(|env| {
-        let options = AuthOptions::builder()
+        let bearer = BearerAuth::builder()
             .variables(|name| env.var(name))
             .build_on_web(partyserver_workers::spawn)?;
+        let options = AuthOptions::new(bearer);
         let hibernating =
             || PartyOptions::new().hibernation(Hibernation::After(Duration::from_secs(10)));
         let (secured, owned) = (options.clone(), options);
