@@ -27,7 +27,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Uri};
 use oauth2_jwt_bearer::{
     AccessToken, Anonymous, Error as TokenError, IdToken, Readiness as ProviderReadiness,
     RequestKind, VerifiedToken, has_query_token, protect_query_token,
@@ -36,8 +36,8 @@ use partyserver::host::requested_id;
 use partyserver::wrap::Wrap;
 use partyserver::{
     Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Handshake,
-    IntoServer, Lobby, Message, Principal, Readiness, Request, RequestGate, Response, Result,
-    Server, StreamEnd,
+    IntoServer, Lobby, Message, PeerAddress, Principal, Readiness, Request, RequestGate, Response,
+    Result, Server, StreamEnd,
 };
 
 use crate::context::{NotAuthenticated, valid_identity};
@@ -297,6 +297,7 @@ async fn authenticate<B>(
 ) -> Result<(), Refused> {
     let bearer = &settings.bearer;
     let taken = bearer.take(request, kind);
+    isolate(request.extensions_mut());
     let secret = |headers: &mut HeaderMap, name: &HeaderName| {
         let value = headers.remove(name)?;
         AccessToken::new(value.to_str().ok()?).ok()
@@ -337,13 +338,28 @@ async fn authenticate<B>(
     };
     log::admitted(lobby, Some(verified.claims()));
     let identity = Identity::new(&verified);
-    request.extensions_mut().insert(identity.clone());
     attach(
         lobby.attachments(),
         identity,
         Credentials::new(token, id_token.as_ref(), refresh_token),
     );
     Ok(())
+}
+
+/// Drops what the server around the rooms keeps with a request. A framework keeps the URL
+/// as it came there, with the token in it, and no hook behind the gate is to see that.
+fn isolate(extensions: &mut Extensions) {
+    let attachments = extensions.remove::<Attachments>();
+    let peer = extensions.remove::<PeerAddress>();
+    if !extensions.is_empty() {
+        extensions.clear();
+    }
+    if let Some(attachments) = attachments {
+        extensions.insert(attachments);
+    }
+    if let Some(peer) = peer {
+        extensions.insert(peer);
+    }
 }
 
 fn attach(attachments: &Attachments, identity: Identity, credentials: Credentials) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oauth2_jwt_bearer::{BearerAuth, ConfigError};
+use oauth2_jwt_bearer::BearerAuth;
 
 use crate::loop_guard::LoopGuard;
 use crate::user_info::UserInfoCache;
@@ -64,7 +64,7 @@ impl AuthOptions {
     /// # Errors
     /// When a variable is missing or malformed; the error names it.
     #[cfg(feature = "native")]
-    pub fn from_env() -> Result<Self, ConfigError> {
+    pub fn from_env() -> Result<Self, oauth2_jwt_bearer::ConfigError> {
         let bearer = BearerAuth::builder().variables(|name| std::env::var(name).ok());
         bearer.build().map(Self::new)
     }

@@ -49,18 +49,17 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Extensions, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::bearer_auth::BearerAuth;
 use crate::challenge::Challenge;
 use crate::claims::Claims;
 use crate::error::{Error, Invalid};
-use crate::token::without_query_token;
 use crate::tower::Passed;
+use crate::verifier::bearer_auth::BearerAuth;
 use crate::verify::VerifiedToken;
 
 /// Whom a request is from: a token that the layer around the route verified,
@@ -222,11 +221,4 @@ fn refused<R: RequiredScopes>(auth: &BearerAuth, error: Error) -> AuthenticatedR
     scopes.extend(R::SCOPES);
     let challenge = Challenge::new(&error, &auth.realm, &scopes);
     AuthenticatedRejection::Refused { error, challenge }
-}
-
-/// Takes a query token out of the URL that axum keeps as it came.
-pub(crate) fn redact_original_uri(extensions: &mut Extensions) {
-    if let Some(OriginalUri(uri)) = extensions.get_mut() {
-        *uri = without_query_token(uri);
-    }
 }

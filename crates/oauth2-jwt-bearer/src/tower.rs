@@ -59,10 +59,10 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::bearer_auth::BearerAuth;
 use crate::error::Error;
-use crate::port::BoxFuture;
 use crate::token::{RequestKind, has_query_token, protect_query_token};
+use crate::verifier::bearer_auth::BearerAuth;
+use crate::verifier::port::BoxFuture;
 
 /// A service behind a [`BearerAuth`] layer.
 ///

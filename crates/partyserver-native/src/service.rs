@@ -1,7 +1,7 @@
 //! The service: from a request to its room's answer.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,8 +19,8 @@ use partyserver::host::upgrade::is_upgrade;
 use partyserver::host::{ending, misrouted, own};
 use partyserver::router::{Route, Router};
 use partyserver::{
-    Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
-    RequestGate, Response, answer,
+    Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, PeerAddress, Refusal,
+    Request, RequestGate, Response, answer,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -53,12 +53,6 @@ use crate::{health, upgrade};
 /// * [`shutdown`](Self::shutdown), once it has stopped.
 #[derive(Clone)]
 pub struct PartyService(pub(crate) Arc<Inner>);
-
-/// The address of a request's TCP peer, among the request's extensions: for a
-/// handler of the application to read, and for another server than this crate's
-/// to put there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
 
 /// The request came by a listener on loopback.
 #[derive(Clone, Copy)]

@@ -69,7 +69,7 @@ pub use connection::{Connection, SendError, StateError};
 pub use context::{Context, Lobby};
 pub use cors::{Cors, Origins};
 pub use error::{Error, Result};
-pub use http_types::{Handshake, Refusal, Request, Response};
+pub use http_types::{Handshake, PeerAddress, Refusal, Request, Response};
 pub use locals::Locals;
 pub use loggable::loggable;
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};

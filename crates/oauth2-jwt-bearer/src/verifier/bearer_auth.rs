@@ -5,14 +5,14 @@ use std::sync::Arc;
 use http::Request;
 use http::header::AUTHORIZATION;
 
-use crate::bearer_auth_builder::BearerAuthBuilder;
 use crate::challenge::Challenge;
 use crate::error::Error;
 use crate::policy::Anonymous;
 use crate::token::{
     AccessToken, QueryToken, RequestKind, extract, has_query_token, without_query_token,
 };
-use crate::verifier::Verifier;
+use crate::verifier::bearer_auth_builder::BearerAuthBuilder;
+use crate::verifier::driver::Verifier;
 use crate::verify::VerifiedToken;
 
 /// How the requests of a server are authenticated: a [`Verifier`], and what is
@@ -112,7 +112,7 @@ impl BearerAuth {
             *request.uri_mut() = without_query_token(request.uri());
         }
         #[cfg(feature = "axum")]
-        crate::axum::redact_original_uri(request.extensions_mut());
+        redact_original_uri(request.extensions_mut());
         match found? {
             None if self.anonymous == Anonymous::Refused => Err(Error::Missing),
             token => Ok(token),
@@ -156,3 +156,11 @@ impl BearerAuth {
 
 /// The realm of challenges that name no other.
 pub const DEFAULT_REALM: &str = "rooms";
+
+/// Takes a query token out of the URL that axum keeps as it came.
+#[cfg(feature = "axum")]
+fn redact_original_uri(extensions: &mut http::Extensions) {
+    if let Some(axum::extract::OriginalUri(uri)) = extensions.get_mut() {
+        *uri = without_query_token(uri);
+    }
+}

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use crate::algorithm::Algorithm;
-use crate::bearer_auth::BearerAuth;
 use crate::error::ConfigError;
 use crate::policy::{Audience, Policy, Profile, TokenMark};
-use crate::verifier::{Verifier, VerifierBuilder};
+use crate::verifier::bearer_auth::BearerAuth;
+use crate::verifier::driver::{Verifier, VerifierBuilder};
 
 /// Makes a [`BearerAuth`]. What is asked of a request beside a good token is set on the
 /// `BearerAuth` itself.
@@ -95,26 +95,6 @@ impl BearerAuthBuilder {
     pub fn token_mark(mut self, token_mark: TokenMark) -> Self {
         self.token_mark = token_mark;
         self
-    }
-
-    /// Checks the options, and makes the verifier on tokio.
-    ///
-    /// # Errors
-    /// When one is missing or can't work. The error names the variable.
-    #[cfg(feature = "native")]
-    pub fn build(self) -> Result<BearerAuth, ConfigError> {
-        self.build_with(VerifierBuilder::build)
-    }
-
-    /// Checks the options, and makes the verifier on a web runtime. `spawn` runs a
-    /// task beside the present request: `partyserver_workers::spawn` on Workers.
-    /// All of one issuer share its keys.
-    ///
-    /// # Errors
-    /// When one is missing or can't work; the error names it.
-    #[cfg(feature = "web")]
-    pub fn build_on_web(self, spawn: crate::web::Spawn) -> Result<BearerAuth, ConfigError> {
-        self.build_with(|verifier| verifier.build_on_web(spawn))
     }
 
     /// Checks the options, and makes the verifier by `build`.
