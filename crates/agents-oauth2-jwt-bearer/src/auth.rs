@@ -5,7 +5,7 @@
 //! while the identity is valid.
 //!
 //! ```
-//! use agents_oauth2_jwt_bearer::{AuthContext, AuthHooks, AuthOptions, WithAuth};
+//! use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, BearerAuth, WithAuth};
 //! use partyserver::*;
 //!
 //! #[derive(Default)]
@@ -17,9 +17,9 @@
 //!         Ok(answer::text(http::StatusCode::OK, format!("hello {}", cx.claims()?.subject())))
 //!     }
 //! }
-//! impl AuthHooks for Hello {}
 //!
-//! let options = AuthOptions::builder().issuer("https://id.example").audience("api").build()?;
+//! let bearer = BearerAuth::builder().issuer("https://id.example").audience("api").build()?;
+//! let options = AuthOptions::new(bearer);
 //! let factory = move || WithAuth::new(Hello, options.clone());
 //! # drop(factory());
 //! # Ok::<(), oauth2_jwt_bearer::ConfigError>(())
@@ -27,18 +27,18 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Uri};
+use http::{Extensions, HeaderMap, HeaderName, Uri};
 use oauth2_jwt_bearer::{
     AccessToken, Anonymous, Error as TokenError, IdToken, Readiness as ProviderReadiness,
     RequestKind, VerifiedToken, has_query_token, protect_query_token,
 };
 use partyserver::host::admission::requested_id;
+use partyserver::wrap::Wrap;
 use partyserver::{
-    Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake,
-    Lobby, MaybeSend, Message, Principal, Readiness, Request, RequestGate, Response, Result,
-    Server, StreamEnd,
+    Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Handshake,
+    IntoServer, Lobby, Message, PeerAddress, Principal, Readiness, Request, RequestGate, Response,
+    Result, Server, StreamEnd,
 };
-use serde_json::Value;
 
 use crate::context::{NotAuthenticated, valid_identity};
 use crate::identity::{Credentials, Identity};
@@ -48,46 +48,42 @@ use crate::refusal::{TOKEN_EXPIRED, expired, refusal, response};
 
 /// A server whose every request, connection and message carries a verified
 /// identity. It can't be switched off by what the inner server does.
-#[derive(Debug)]
+///
+/// It is the outermost wrapper, and no [`Server`] itself but what a party is made
+/// of ([`IntoServer`]): nothing can be put around it that would see a request
+/// before its token is verified.
+#[derive(Clone, Debug)]
 pub struct WithAuth<S> {
     inner: S,
     options: AuthOptions,
 }
 
-/// What a server may say once a caller is authenticated. Both hooks have
-/// defaults: `impl AuthHooks for MyServer {}`.
-pub trait AuthHooks: Server {
-    /// Runs in the room for each request with an identity, before ownership is
-    /// checked. `Answer` ends it there. Not for anonymous requests. Default:
-    /// admits.
-    fn on_authenticated_request(
-        &mut self,
-        cx: &Context,
-        request: Request,
-    ) -> impl Future<Output = Result<RequestGate>> + MaybeSend {
-        let _ = cx;
-        async { Ok(RequestGate::Admit(request)) }
-    }
-
-    /// Runs in the room for each upgrade with an identity, before ownership is
-    /// checked and before there is a connection. `Refuse` ends it there. Not
-    /// for anonymous upgrades; not again after a hibernation. Default: admits.
-    fn on_authenticated_connect(
-        &mut self,
-        cx: &Context,
-        handshake: &Handshake,
-    ) -> impl Future<Output = Result<Admission>> + MaybeSend {
-        let _ = (cx, handshake);
-        async { Ok(Admission::Admit) }
-    }
+/// The server that a [`WithAuth`] becomes.
+#[derive(Debug)]
+pub struct AuthenticatedServer<S> {
+    inner: S,
+    options: AuthOptions,
 }
 
-impl<S: AuthHooks> WithAuth<S> {
+impl<S: Server> WithAuth<S> {
     /// Puts a server behind authentication.
     pub fn new(inner: S, options: AuthOptions) -> Self {
         Self { inner, options }
     }
+}
 
+impl<S: Server> IntoServer for WithAuth<S> {
+    type Server = AuthenticatedServer<S>;
+
+    fn into_server(self) -> AuthenticatedServer<S> {
+        AuthenticatedServer {
+            inner: self.inner,
+            options: self.options,
+        }
+    }
+}
+
+impl<S: Server> AuthenticatedServer<S> {
     fn settings(&self) -> &Arc<Settings> {
         &self.options.0
     }
@@ -95,15 +91,10 @@ impl<S: AuthHooks> WithAuth<S> {
     /// Whether the caller of an event may be served now, and who it is; `None` for an
     /// anonymous one.
     fn check(&self, cx: &Context) -> Result<Option<Arc<Identity>>, TokenError> {
-        if let Some(attachments) = cx.attachments()
-            && attachments.get::<Settings>().is_none()
-        {
-            attachments.share(Arc::clone(self.settings()));
-        }
         match valid_identity(cx) {
             Ok(identity) => Ok(Some(identity)),
             Err(NotAuthenticated::Expired) => Err(TokenError::Expired),
-            Err(NotAuthenticated::Anonymous) => match self.settings().bearer.anonymous() {
+            Err(NotAuthenticated::Anonymous) => match self.settings().bearer.anonymous {
                 Anonymous::Allowed => Ok(None),
                 Anonymous::Refused => Err(TokenError::Missing),
             },
@@ -111,7 +102,17 @@ impl<S: AuthHooks> WithAuth<S> {
     }
 }
 
-impl<S: AuthHooks> Server for WithAuth<S> {
+impl<S: Server> Wrap for AuthenticatedServer<S> {
+    type Inner = S;
+
+    fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
     fn on_party_start(&self) {
         self.settings().bearer.verifier().start();
         self.inner.on_party_start();
@@ -180,6 +181,8 @@ impl<S: AuthHooks> Server for WithAuth<S> {
     }
 
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
+        // Where hooks and other wrappers look for them.
+        cx.room().locals().share(Arc::clone(self.settings()));
         self.inner.on_start(cx).await
     }
 
@@ -200,14 +203,6 @@ impl<S: AuthHooks> Server for WithAuth<S> {
             return Ok(refused);
         }
         self.inner.on_admit(cx, handshake).await
-    }
-
-    async fn connection_tags(
-        &mut self,
-        cx: &Context,
-        handshake: &Handshake,
-    ) -> Result<Vec<String>> {
-        self.inner.connection_tags(cx, handshake).await
     }
 
     async fn on_connect(
@@ -256,10 +251,6 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         self.inner.on_close(cx, connection, event).await
     }
 
-    async fn on_error(&mut self, cx: &Context, connection: &Connection, error: &Error) {
-        self.inner.on_error(cx, connection, error).await;
-    }
-
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         let request = match self.check(cx) {
             Ok(Some(_)) => match self.inner.on_authenticated_request(cx, request).await? {
@@ -276,18 +267,6 @@ impl<S: AuthHooks> Server for WithAuth<S> {
         };
         let answer = self.inner.on_request(cx, request).await?;
         Ok(end_with_identity(answer, cx.attachments()))
-    }
-
-    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
-        self.inner.on_alarm(cx).await
-    }
-
-    async fn on_event(&mut self, cx: &Context, event: Value) -> Result<()> {
-        self.inner.on_event(cx, event).await
-    }
-
-    async fn on_exception(&mut self, cx: &Context, error: &Error) {
-        self.inner.on_exception(cx, error).await;
     }
 }
 
@@ -318,6 +297,7 @@ async fn authenticate<B>(
 ) -> Result<(), Refused> {
     let bearer = &settings.bearer;
     let taken = bearer.take(request, kind);
+    isolate(request.extensions_mut());
     let secret = |headers: &mut HeaderMap, name: &HeaderName| {
         let value = headers.remove(name)?;
         AccessToken::new(value.to_str().ok()?).ok()
@@ -326,7 +306,6 @@ async fn authenticate<B>(
     let id_token = secret(headers, &X_ID_TOKEN);
     let refresh_token = secret(headers, &X_REFRESH_TOKEN)
         .filter(|_| settings.refresh_token == RefreshToken::Accepted);
-    lobby.attachments().share(Arc::clone(settings));
     let refused = |error: TokenError, token| {
         log::refused_at_gate(lobby, None, error.code());
         Refused { error, token }
@@ -359,13 +338,28 @@ async fn authenticate<B>(
     };
     log::admitted(lobby, Some(verified.claims()));
     let identity = Identity::new(&verified);
-    request.extensions_mut().insert(identity.clone());
     attach(
         lobby.attachments(),
         identity,
         Credentials::new(token, id_token.as_ref(), refresh_token),
     );
     Ok(())
+}
+
+/// Drops what the server around the rooms keeps with a request. A framework keeps the URL
+/// as it came there, with the token in it, and no hook behind the gate is to see that.
+fn isolate(extensions: &mut Extensions) {
+    let attachments = extensions.remove::<Attachments>();
+    let peer = extensions.remove::<PeerAddress>();
+    if !extensions.is_empty() {
+        extensions.clear();
+    }
+    if let Some(attachments) = attachments {
+        extensions.insert(attachments);
+    }
+    if let Some(peer) = peer {
+        extensions.insert(peer);
+    }
 }
 
 fn attach(attachments: &Attachments, identity: Identity, credentials: Credentials) {

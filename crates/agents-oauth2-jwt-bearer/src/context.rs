@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use oauth2_jwt_bearer::{Claims, UserInfo, UserInfoError};
-use partyserver::{
-    Attachment, Attachments, Connection, Context, Decoder, Encoded, Encoder, Lifetime, MaybeSend,
-};
-use serde::de::{DeserializeOwned, Error as _};
+use partyserver::{Attachments, Connection, Context, MaybeSend};
+use serde::de::DeserializeOwned;
 
 use crate::identity::{Credentials, Identity};
 use crate::options::Settings;
@@ -87,8 +85,8 @@ impl AuthContext for Context {
         let identity = valid_identity(self)?;
         let gone = || UserInfoError::Unavailable("the access token is no longer in memory".into());
         let credentials = self.credentials().ok_or_else(gone)?;
-        let settings = self.attachments().and_then(Attachments::get::<Settings>);
-        let settings = settings.ok_or_else(gone)?;
+        let settings = self.room().locals().get::<Settings>();
+        let settings = settings.ok_or(NotAuthenticated::Anonymous)?;
         Ok(user_info(&settings, credentials.access_token(), &identity, refresh).await?)
     }
 }
@@ -105,7 +103,8 @@ impl AuthConnection for Connection {
 
 impl<B> AuthRequest for http::Request<B> {
     fn claims(&self) -> Option<Claims> {
-        Some(self.extensions().get::<Identity>()?.claims().clone())
+        let attachments = self.extensions().get::<Attachments>()?;
+        Some(attachments.get::<Identity>()?.claims().clone())
     }
 }
 
@@ -117,20 +116,5 @@ pub(crate) fn valid_identity(cx: &Context) -> Result<Arc<Identity>, NotAuthentic
         Ok(identity)
     } else {
         Err(NotAuthenticated::Expired)
-    }
-}
-
-/// The way from an event to the options of its `WithAuth`. They stay in their
-/// process; `WithAuth` puts them back where they are missing.
-impl Attachment for Settings {
-    const NAME: &'static str = "oauth2.options";
-    const LIFETIME: Lifetime = Lifetime::Memory;
-
-    fn encode(&self, encoder: Encoder) -> serde_json::Result<Encoded> {
-        encoder.write(&())
-    }
-
-    fn decode(_: Decoder<'_>) -> serde_json::Result<Self> {
-        Err(serde_json::Error::custom("options stay in their process"))
     }
 }

@@ -23,8 +23,6 @@
 //!         Ok(())
 //!     }
 //! }
-//! impl AuthHooks for Chat {}
-//! impl OwnershipHooks for Chat {}
 //!
 //! type PrivateChat = WithAuth<WithOwnership<Chat>>;
 //!
@@ -64,19 +62,19 @@ mod ownership;
 mod refusal;
 mod user_info;
 
-pub use auth::{AuthHooks, WithAuth};
+pub use auth::{AuthenticatedServer, WithAuth};
 pub use context::{AuthConnection, AuthContext, AuthRequest, NotAuthenticated};
 pub use identity::{Credentials, Identity};
-pub use options::{AuthOptions, AuthOptionsBuilder, RefreshToken, RefusalForm};
+pub use options::{AuthOptions, RefreshToken, RefusalForm};
 pub use owner::{OwnerError, RoomOwnership};
 pub use owner_store::{Overwrite, OwnerStore, RoomStorage};
-pub use ownership::{Claim, OwnershipHooks, OwnershipOptions, WithOwnership};
+pub use ownership::{Claim, WithOwnership};
 pub use refusal::TOKEN_EXPIRED;
 pub use user_info::Refresh;
 
 pub use oauth2_jwt_bearer::{
-    AccessToken, Algorithm, Anonymous, Audience, BearerAuth, Claims, ConfigError, Profile,
-    QueryToken, TokenMark, UserInfo, UserInfoError,
+    AccessToken, Algorithm, Anonymous, Audience, BearerAuth, BearerAuthBuilder, Claims,
+    ConfigError, Profile, QueryToken, TokenMark, UserInfo, UserInfoError,
 };
 
 /// A server behind authentication: the npm package's `AuthAgent`.

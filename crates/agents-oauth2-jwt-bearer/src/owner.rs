@@ -1,5 +1,6 @@
 //! The owner of a room: who it is, and who is closed when that changes.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
@@ -71,7 +72,7 @@ impl RoomOwnership for Room {
 pub(crate) struct Ownership {
     store: Arc<dyn OwnerStore>,
     /// What those who do not own the room are told.
-    message: &'static str,
+    message: Cow<'static, str>,
     seen: Mutex<Seen>,
     /// Answers that are being streamed, and to whom.
     streams: Mutex<Vec<(String, StreamEnd)>>,
@@ -85,7 +86,7 @@ struct Seen {
 }
 
 impl Ownership {
-    pub(crate) fn new(store: Arc<dyn OwnerStore>, message: &'static str) -> Self {
+    pub(crate) fn new(store: Arc<dyn OwnerStore>, message: Cow<'static, str>) -> Self {
         Self {
             store,
             message,
@@ -96,7 +97,7 @@ impl Ownership {
 
     /// The ownership of a room: that of its `WithOwnership`, once it started.
     pub(crate) fn of(room: &Room) -> Arc<Self> {
-        let default = || Arc::new(Self::new(Arc::new(RoomStorage), NOT_YOURS));
+        let default = || Arc::new(Self::new(Arc::new(RoomStorage), NOT_YOURS.into()));
         room.locals().get().unwrap_or_else(default)
     }
 
@@ -201,7 +202,7 @@ impl Ownership {
                 .map_or("", |identity| identity.claims().subject());
             if !is_owner(owner, subject) {
                 log::sent_away(&connection, NOT_OWNER);
-                connection.revoke(Close::new(Close::POLICY, self.message));
+                connection.revoke(Close::new(Close::POLICY, self.message.clone()));
             }
         }
     }

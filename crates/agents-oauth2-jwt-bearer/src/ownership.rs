@@ -3,34 +3,33 @@
 //! It stands inside [`WithAuth`](crate::WithAuth), which gives it identities.
 //! Alone it admits nobody, and the other way round it does not compile:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0277
 //! # use agents_oauth2_jwt_bearer::*; use partyserver::Server;
-//! # struct Chat; impl Server for Chat {} impl AuthHooks for Chat {} impl OwnershipHooks for Chat {}
+//! # struct Chat; impl Server for Chat {}
 //! # fn wrong(options: AuthOptions) {
 //! WithOwnership::new(WithAuth::new(Chat, options));
 //! # }
 //! ```
 //! ```
 //! # use agents_oauth2_jwt_bearer::*; use partyserver::Server;
-//! # struct Chat; impl Server for Chat {} impl AuthHooks for Chat {} impl OwnershipHooks for Chat {}
+//! # struct Chat; impl Server for Chat {}
 //! # fn right(options: AuthOptions) {
 //! // The owner: 200. Another user: 403 `This chat is not yours.`
 //! WithAuth::new(WithOwnership::new(Chat), options);
 //! # }
 //! ```
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, Uri};
-use oauth2_jwt_bearer::{Challenge, Error as TokenError};
+use oauth2_jwt_bearer::{Challenge, DEFAULT_REALM, Error as TokenError};
+use partyserver::wrap::Wrap;
 use partyserver::{
-    Admission, Close, CloseEvent, ConnectGate, Connection, Context, Cors, Error, Handshake, Lobby,
-    MaybeSend, Message, Readiness, Refusal, Request, RequestGate, Response, Result, Server,
-    StreamEnd,
+    Admission, Close, Connection, Context, Handshake, Message, Refusal, Request, RequestGate,
+    Response, Result, Server, StreamEnd,
 };
-use serde_json::Value;
 
-use crate::auth::{AuthHooks, BY_HOOK};
+use crate::auth::BY_HOOK;
 use crate::context::{NotAuthenticated, valid_identity};
 use crate::log;
 use crate::options::{RefusalForm, Settings};
@@ -42,15 +41,8 @@ use crate::refusal::{expired, in_form};
 /// what the inner server does.
 pub struct WithOwnership<S> {
     inner: S,
-    options: OwnershipOptions,
-}
-
-/// Options of [`WithOwnership`].
-#[derive(Clone)]
-#[must_use]
-pub struct OwnershipOptions {
     claim: Claim,
-    message: &'static str,
+    message: Cow<'static, str>,
     store: Arc<dyn OwnerStore>,
 }
 
@@ -65,41 +57,37 @@ pub enum Claim {
     FirstUser,
 }
 
-/// What a server may say once its caller is known to be the owner. Both hooks
-/// have defaults: `impl OwnershipHooks for MyServer {}`.
-pub trait OwnershipHooks: Server {
-    /// Runs for each request of the owner, before `on_request`. `Answer` ends
-    /// it there. Default: admits.
-    fn on_authorized_request(
-        &mut self,
-        cx: &Context,
-        request: Request,
-    ) -> impl Future<Output = Result<RequestGate>> + MaybeSend {
-        let _ = cx;
-        async { Ok(RequestGate::Admit(request)) }
-    }
-
-    /// Runs for each upgrade of the owner, before there is a connection.
-    /// `Refuse` ends it there. Not again after a hibernation. Default: admits.
-    fn on_authorized_connect(
-        &mut self,
-        cx: &Context,
-        handshake: &Handshake,
-    ) -> impl Future<Output = Result<Admission>> + MaybeSend {
-        let _ = (cx, handshake);
-        async { Ok(Admission::Admit) }
-    }
-}
-
-impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
-    /// Puts a server behind ownership, with the default options.
-    pub fn new(inner: S) -> Self {
-        Self::with_options(inner, OwnershipOptions::default())
-    }
-
+impl<S: Server> WithOwnership<S> {
     /// Puts a server behind ownership.
-    pub fn with_options(inner: S, options: OwnershipOptions) -> Self {
-        Self { inner, options }
+    pub fn new(inner: S) -> Self {
+        Self {
+            inner,
+            claim: Claim::default(),
+            message: NOT_YOURS.into(),
+            store: Arc::new(RoomStorage),
+        }
+    }
+
+    /// How a room gets its owner. Default: explicitly.
+    #[must_use]
+    pub fn claim(mut self, claim: Claim) -> Self {
+        self.claim = claim;
+        self
+    }
+
+    /// What those who do not own the room are told. Default:
+    /// `This chat is not yours.`
+    #[must_use]
+    pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// Where owners are kept, the same for all rooms. Default: in the room's storage.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn OwnerStore>) -> Self {
+        self.store = store;
+        self
     }
 
     /// Whether the caller owns the room.
@@ -120,7 +108,7 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         let subject = identity.claims().subject();
         let ownership = Ownership::of(cx.room());
         let mut owner = ownership.read(cx.room()).await?;
-        if owner.is_none() && self.options.claim == Claim::FirstUser && !subject.is_empty() {
+        if owner.is_none() && self.claim == Claim::FirstUser && !subject.is_empty() {
             owner = Some(ownership.claim(cx.room(), subject, Overwrite::No).await?);
         }
         if is_owner(owner.as_deref(), subject) {
@@ -157,11 +145,11 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         let settings = settings(cx);
         let realm = settings
             .as_ref()
-            .map_or("rooms", |settings| settings.bearer.realm());
+            .map_or(DEFAULT_REALM, |settings| &settings.bearer.realm);
         let challenge = match cause {
             NotOwner::Anonymous => Challenge::new::<&str>(&TokenError::Missing, realm, &[]),
             NotOwner::Expired => Challenge::new::<&str>(&TokenError::Expired, realm, &[]),
-            NotOwner::Other => Challenge::forbidden(realm, self.options.message),
+            NotOwner::Other => Challenge::forbidden(realm, self.message.clone()),
         };
         challenge.to_response()
     }
@@ -180,7 +168,7 @@ impl<S: AuthHooks + OwnershipHooks> WithOwnership<S> {
         match cause {
             NotOwner::Anonymous => Close::new(Close::POLICY, "Unauthorized"),
             NotOwner::Expired => expired(),
-            NotOwner::Other => Close::new(Close::POLICY, self.options.message),
+            NotOwner::Other => Close::new(Close::POLICY, self.message.clone()),
         }
     }
 }
@@ -203,55 +191,23 @@ impl NotOwner {
     }
 }
 
-impl<S: AuthHooks + OwnershipHooks> AuthHooks for WithOwnership<S> {
-    async fn on_authenticated_request(
-        &mut self,
-        cx: &Context,
-        request: Request,
-    ) -> Result<RequestGate> {
-        self.inner.on_authenticated_request(cx, request).await
+impl<S: Server> Wrap for WithOwnership<S> {
+    type Inner = S;
+
+    fn inner(&self) -> &S {
+        &self.inner
     }
 
-    async fn on_authenticated_connect(
-        &mut self,
-        cx: &Context,
-        handshake: &Handshake,
-    ) -> Result<Admission> {
-        self.inner.on_authenticated_connect(cx, handshake).await
-    }
-}
-
-impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
-    fn on_party_start(&self) {
-        self.inner.on_party_start();
-    }
-
-    fn readiness(&self) -> Readiness {
-        self.inner.readiness()
-    }
-
-    fn cors(&self) -> Cors {
-        self.inner.cors()
-    }
-
-    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
-        self.inner.answer_headers(uri)
-    }
-
-    async fn on_before_request(&self, lobby: &Lobby, request: Request) -> Result<RequestGate> {
-        self.inner.on_before_request(lobby, request).await
-    }
-
-    async fn on_before_connect(&self, lobby: &Lobby, handshake: Handshake) -> Result<ConnectGate> {
-        self.inner.on_before_connect(lobby, handshake).await
+    fn inner_mut(&mut self) -> &mut S {
+        &mut self.inner
     }
 
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
         let room = cx.room();
         if room.locals().get::<Ownership>().is_none() {
-            let store = Arc::clone(&self.options.store);
+            let store = Arc::clone(&self.store);
             room.locals()
-                .insert(Ownership::new(store, self.options.message));
+                .insert(Ownership::new(store, self.message.clone()));
         }
         // The room may have changed hands while it slept.
         if !room.connections().is_empty() {
@@ -271,14 +227,6 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
                 Ok(refused)
             }
         }
-    }
-
-    async fn connection_tags(
-        &mut self,
-        cx: &Context,
-        handshake: &Handshake,
-    ) -> Result<Vec<String>> {
-        self.inner.connection_tags(cx, handshake).await
     }
 
     async fn on_connect(
@@ -309,19 +257,6 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         self.inner.on_message(cx, connection, message).await
     }
 
-    async fn on_close(
-        &mut self,
-        cx: &Context,
-        connection: &Connection,
-        event: CloseEvent,
-    ) -> Result<()> {
-        self.inner.on_close(cx, connection, event).await
-    }
-
-    async fn on_error(&mut self, cx: &Context, connection: &Connection, error: &Error) {
-        self.inner.on_error(cx, connection, error).await;
-    }
-
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         if let Err(cause) = self.check(cx).await? {
             return Ok(self.response(cx, cause));
@@ -335,51 +270,8 @@ impl<S: AuthHooks + OwnershipHooks> Server for WithOwnership<S> {
         }
         Ok(answer)
     }
-
-    async fn on_alarm(&mut self, cx: &Context) -> Result<()> {
-        self.inner.on_alarm(cx).await
-    }
-
-    async fn on_event(&mut self, cx: &Context, event: Value) -> Result<()> {
-        self.inner.on_event(cx, event).await
-    }
-
-    async fn on_exception(&mut self, cx: &Context, error: &Error) {
-        self.inner.on_exception(cx, error).await;
-    }
 }
 
 fn settings(cx: &Context) -> Option<Arc<Settings>> {
-    cx.attachments()?.get()
-}
-
-impl OwnershipOptions {
-    /// How a room gets its owner. Default: explicitly.
-    pub fn claim(mut self, claim: Claim) -> Self {
-        self.claim = claim;
-        self
-    }
-
-    /// What those who do not own the room are told. Default:
-    /// `This chat is not yours.`
-    pub fn message(mut self, message: &'static str) -> Self {
-        self.message = message;
-        self
-    }
-
-    /// Where owners are kept. Default: in the room's storage.
-    pub fn store(mut self, store: impl OwnerStore) -> Self {
-        self.store = Arc::new(store);
-        self
-    }
-}
-
-impl Default for OwnershipOptions {
-    fn default() -> Self {
-        Self {
-            claim: Claim::Explicit,
-            message: NOT_YOURS,
-            store: Arc::new(RoomStorage),
-        }
-    }
+    cx.room().locals().get()
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use agents_oauth2_jwt_bearer::{AuthHooks, OwnershipHooks, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{WithAuth, WithOwnership};
 use futures_util::SinkExt;
 use http::StatusCode;
 use partyserver::*;
@@ -39,9 +39,7 @@ impl Server for OpenDoor {
     async fn on_request(&mut self, _: &Context, _: Request) -> Result<Response> {
         Ok(answer::text(StatusCode::OK, "welcome"))
     }
-}
 
-impl AuthHooks for OpenDoor {
     async fn on_authenticated_request(
         &mut self,
         _: &Context,
@@ -52,9 +50,7 @@ impl AuthHooks for OpenDoor {
     async fn on_authenticated_connect(&mut self, _: &Context, _: &Handshake) -> Result<Admission> {
         Ok(Admission::Admit)
     }
-}
 
-impl OwnershipHooks for OpenDoor {
     async fn on_authorized_request(
         &mut self,
         _: &Context,

@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, AuthOptions, Claim, Overwrite, OwnershipHooks, OwnershipOptions,
-    RoomOwnership, WithAuth, WithOwnership,
+    AuthContext, AuthOptions, BearerAuth, Claim, Overwrite, RoomOwnership, WithAuth, WithOwnership,
 };
 use local_issuer::LocalIssuer;
 use partyserver::testing::TestRoom;
@@ -23,8 +22,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Refuses who comes by `/refused`.
 struct Quiet;
-impl Server for Quiet {}
-impl AuthHooks for Quiet {
+impl Server for Quiet {
     async fn on_authenticated_connect(&mut self, _: &Context, h: &Handshake) -> Result<Admission> {
         if h.uri().path() == "/refused" {
             let answer = answer::text(http::StatusCode::FORBIDDEN, "no");
@@ -33,7 +31,6 @@ impl AuthHooks for Quiet {
         Ok(Admission::Admit)
     }
 }
-impl OwnershipHooks for Quiet {}
 
 /// Says who has come; gives the room to bob at any request.
 struct Talking;
@@ -47,8 +44,6 @@ impl Server for Talking {
         Ok(Response::default())
     }
 }
-impl AuthHooks for Talking {}
-impl OwnershipHooks for Talking {}
 
 /// Keeps what is logged.
 #[derive(Clone, Default)]
@@ -105,8 +100,8 @@ impl<'w> MakeWriter<'w> for Log {
 
 async fn issuer() -> (LocalIssuer, AuthOptions) {
     let issuer = LocalIssuer::builder().start().await.unwrap();
-    let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-    let options = options.leeway(Duration::ZERO).build().unwrap();
+    let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+    let options = AuthOptions::new(options.leeway(Duration::ZERO).build().unwrap());
     (issuer, options)
 }
 
@@ -166,8 +161,9 @@ async fn admissions_and_refusals_are_logged_without_tokens() {
 async fn a_refusal_of_someone_known_says_who() {
     let (log, _guard) = Log::begin();
     let (issuer, options) = issuer().await;
-    let scoped = AuthOptions::builder().issuer(issuer.url()).audience("api");
-    let scoped = scoped.required_scopes(["admin"]).build().unwrap();
+    let scoped = BearerAuth::builder().issuer(issuer.url()).audience("api");
+    let scoped = scoped.build().unwrap().required_scopes(["admin"]);
+    let scoped = AuthOptions::new(scoped);
     let mut admins = TestRoom::new("chat", "a", move || WithAuth::new(Quiet, scoped.clone()));
     let mut room = TestRoom::new("chat", "a", move || {
         WithAuth::new(WithOwnership::new(Quiet), options.clone())
@@ -206,8 +202,7 @@ async fn who_is_sent_away_is_logged() {
     let (log, _guard) = Log::begin();
     let server = TestServer::start(|options| {
         Parties::new().party("chat", move || {
-            let claim = OwnershipOptions::default().claim(Claim::FirstUser);
-            let owned = WithOwnership::with_options(Talking, claim);
+            let owned = WithOwnership::new(Talking).claim(Claim::FirstUser);
             WithAuth::new(owned, options.clone())
         })
     })

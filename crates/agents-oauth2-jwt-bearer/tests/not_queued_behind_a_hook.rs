@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, Claim, Overwrite, OwnershipHooks, OwnershipOptions, RoomOwnership,
-    WithAuth, WithOwnership,
+    AuthContext, Claim, Overwrite, RoomOwnership, WithAuth, WithOwnership,
 };
 use futures_util::SinkExt;
 use partyserver::*;
@@ -50,15 +49,12 @@ impl Server for Hanging {
         Ok(())
     }
 }
-impl AuthHooks for Hanging {}
-impl OwnershipHooks for Hanging {}
 
 async fn start(go: &Arc<Semaphore>) -> TestServer {
     let go = Arc::clone(go);
     TestServer::start(move |options| {
         Parties::new().party("hanging", move || {
-            let claim = OwnershipOptions::default().claim(Claim::FirstUser);
-            let owned = WithOwnership::with_options(Hanging(Arc::clone(&go)), claim);
+            let owned = WithOwnership::new(Hanging(Arc::clone(&go))).claim(Claim::FirstUser);
             WithAuth::new(owned, options.clone())
         })
     })

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthHooks, AuthOptions, Claim, Overwrite, OwnerError, OwnerStore, OwnershipHooks,
-    OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
+    AuthOptions, BearerAuth, Claim, Overwrite, OwnerError, OwnerStore, RoomOwnership, WithAuth,
+    WithOwnership,
 };
 use futures_util::FutureExt;
 use local_issuer::LocalIssuer;
@@ -27,19 +27,14 @@ impl Server for Generous {
         Ok(Response::default())
     }
 }
-impl AuthHooks for Generous {}
-impl OwnershipHooks for Generous {}
 
 type Owned = WithAuth<WithOwnership<Generous>>;
 
 fn generous(options: &AuthOptions, owners: &Elsewhere) -> Owned {
-    let ownership = OwnershipOptions::default()
+    let owned = WithOwnership::new(Generous)
         .claim(Claim::FirstUser)
-        .store(owners.clone());
-    WithAuth::new(
-        WithOwnership::with_options(Generous, ownership),
-        options.clone(),
-    )
+        .store(Arc::new(owners.clone()));
+    WithAuth::new(owned, options.clone())
 }
 
 /// Owners outside of the room, with failures on demand.
@@ -120,8 +115,8 @@ struct Stage {
 impl Stage {
     async fn new() -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
-        let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-        let options = options.leeway(Duration::ZERO).build().unwrap();
+        let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+        let options = AuthOptions::new(options.leeway(Duration::ZERO).build().unwrap());
         let store = Elsewhere::default();
         let owners = store.clone();
         let mut room = TestRoom::new("owned", "a", move || generous(&options, &owners));

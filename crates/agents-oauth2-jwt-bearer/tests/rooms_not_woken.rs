@@ -2,15 +2,13 @@
 
 mod support;
 
-use agents_oauth2_jwt_bearer::{AuthHooks, OwnershipHooks, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{WithAuth, WithOwnership};
 use partyserver::Server;
 use partyserver_native::Parties;
 use support::TestServer;
 
 struct Quiet;
 impl Server for Quiet {}
-impl AuthHooks for Quiet {}
-impl OwnershipHooks for Quiet {}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_refused_requests_start_no_room() {

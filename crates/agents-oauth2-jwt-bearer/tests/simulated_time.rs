@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, AuthHooks, AuthOptions, Claim, Overwrite, OwnershipHooks,
-    OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
+    AuthConnection, AuthContext, AuthOptions, BearerAuth, Claim, Overwrite, RoomOwnership,
+    WithAuth, WithOwnership,
 };
 use local_issuer::LocalIssuer;
 use partyserver::testing::TestRoom;
@@ -42,13 +42,11 @@ impl Server for Named {
         Ok(())
     }
 }
-impl AuthHooks for Named {}
-impl OwnershipHooks for Named {}
 
 async fn issuer() -> (LocalIssuer, AuthOptions) {
     let issuer = LocalIssuer::builder().start().await.unwrap();
-    let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-    let options = options.leeway(Duration::ZERO).build().unwrap();
+    let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+    let options = AuthOptions::new(options.leeway(Duration::ZERO).build().unwrap());
     (issuer, options)
 }
 
@@ -125,8 +123,10 @@ async fn the_url_of_a_connection_has_no_token() {
 async fn a_room_that_is_given_away_closes_the_former_owner() {
     let (issuer, options) = issuer().await;
     let mut room = TestRoom::new("named", "a", move || {
-        let claim = OwnershipOptions::default().claim(Claim::FirstUser);
-        WithAuth::new(WithOwnership::with_options(Named, claim), options.clone())
+        WithAuth::new(
+            WithOwnership::new(Named).claim(Claim::FirstUser),
+            options.clone(),
+        )
     });
     let (alice, bob) = (issuer.token().sign(), issuer.token().subject("bob").sign());
     let socket = room.connect(&path(&alice)).await.unwrap();

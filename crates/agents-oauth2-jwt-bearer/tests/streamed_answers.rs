@@ -6,10 +6,7 @@ mod support;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{
-    AuthHooks, Claim, Overwrite, OwnershipHooks, OwnershipOptions, RoomOwnership, WithAuth,
-    WithOwnership,
-};
+use agents_oauth2_jwt_bearer::{Claim, Overwrite, RoomOwnership, WithAuth, WithOwnership};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body::Frame;
@@ -58,8 +55,6 @@ impl Server for Streaming {
         Ok(Self::answer(request.uri().path()))
     }
 }
-impl AuthHooks for Streaming {}
-impl OwnershipHooks for Streaming {}
 
 #[tokio::test]
 async fn a_stream_does_not_outlive_its_identity() {
@@ -87,8 +82,7 @@ async fn a_stream_does_not_outlive_its_identity() {
 async fn a_stream_does_not_outlive_a_change_of_owner() {
     let server = TestServer::start(|options| {
         Parties::new().party("streaming", move || {
-            let claim = OwnershipOptions::default().claim(Claim::FirstUser);
-            let owned = WithOwnership::with_options(Streaming, claim);
+            let owned = WithOwnership::new(Streaming).claim(Claim::FirstUser);
             WithAuth::new(owned, options.clone())
         })
     })

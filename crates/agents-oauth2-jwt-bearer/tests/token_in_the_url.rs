@@ -3,10 +3,7 @@
 
 mod support;
 
-use agents_oauth2_jwt_bearer::{
-    AuthHooks, AuthOptions, AuthOptionsBuilder, OwnershipHooks, RefusalForm, WithAuth,
-    WithOwnership,
-};
+use agents_oauth2_jwt_bearer::{AuthOptions, RefusalForm, WithAuth, WithOwnership};
 use http::StatusCode;
 use partyserver::*;
 use partyserver_native::Parties;
@@ -52,8 +49,6 @@ impl Server for Obedient {
         Ok(answer::text(StatusCode::OK, "from the room"))
     }
 }
-impl AuthHooks for Obedient {}
-impl OwnershipHooks for Obedient {}
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -70,7 +65,7 @@ async fn whoever_answers_the_url_is_protected() {
             })
     };
     // Refusals of upgrades have headers in HTTP alone.
-    let in_http = |options: AuthOptionsBuilder| options.refusal(RefusalForm::Handshake);
+    let in_http = |options: AuthOptions| options.refusal(RefusalForm::Handshake);
     let server = TestServer::start_with(in_http, parties).await;
     let token = server.issuer.token().sign();
     let bad_upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";

@@ -49,18 +49,17 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, OptionalFromRequestParts, OriginalUri};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{Extensions, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::bearer_auth::BearerAuth;
 use crate::challenge::Challenge;
 use crate::claims::Claims;
 use crate::error::{Error, Invalid};
-use crate::token::without_query_token;
 use crate::tower::Passed;
+use crate::verifier::bearer_auth::BearerAuth;
 use crate::verify::VerifiedToken;
 
 /// Whom a request is from: a token that the layer around the route verified,
@@ -218,15 +217,8 @@ fn layer_of(extensions: &Extensions) -> Result<&BearerAuth, AuthenticatedRejecti
 /// The challenge names all scopes that a token needs to get to the handler.
 fn refused<R: RequiredScopes>(auth: &BearerAuth, error: Error) -> AuthenticatedRejection {
     tracing::info!(code = error.code(), "refused");
-    let mut scopes: Vec<&str> = auth.required_scopes().iter().map(String::as_str).collect();
+    let mut scopes: Vec<&str> = auth.required_scopes.iter().map(String::as_str).collect();
     scopes.extend(R::SCOPES);
-    let challenge = Challenge::new(&error, auth.realm(), &scopes);
+    let challenge = Challenge::new(&error, &auth.realm, &scopes);
     AuthenticatedRejection::Refused { error, challenge }
-}
-
-/// Takes a query token out of the URL that axum keeps as it came.
-pub(crate) fn redact_original_uri(extensions: &mut Extensions) {
-    if let Some(OriginalUri(uri)) = extensions.get_mut() {
-        *uri = without_query_token(uri);
-    }
 }

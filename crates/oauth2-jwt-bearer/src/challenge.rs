@@ -1,5 +1,6 @@
 //! From an error to its wire form (RFC 6750 section 3): the one place.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -31,7 +32,7 @@ pub struct Challenge {
     status: StatusCode,
     www_authenticate: Option<HeaderValue>,
     retry_after: Option<Duration>,
-    text: &'static str,
+    text: Cow<'static, str>,
 }
 
 impl Challenge {
@@ -66,7 +67,7 @@ impl Challenge {
                     status: StatusCode::SERVICE_UNAVAILABLE,
                     www_authenticate: None,
                     retry_after: Some(*retry_after),
-                    text: "try again later",
+                    text: "try again later".into(),
                 };
             }
         };
@@ -86,16 +87,16 @@ impl Challenge {
             status,
             www_authenticate: HeaderValue::try_from(header).ok(),
             retry_after: None,
-            text,
+            text: text.into(),
         }
     }
 
     /// A 403 of the application's own, for a token that is valid and not
     /// enough: the challenge has the realm alone.
-    pub fn forbidden(realm: &str, text: &'static str) -> Self {
+    pub fn forbidden(realm: &str, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status: StatusCode::FORBIDDEN,
-            text,
+            text: text.into(),
             ..Self::new::<&str>(&Error::Missing, realm, &[])
         }
     }
@@ -119,13 +120,16 @@ impl Challenge {
     }
 
     /// A short text for the body.
-    pub fn text(&self) -> &'static str {
-        self.text
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The whole answer, for any type of body that a text can become.
-    pub fn to_response<B: From<&'static str>>(&self) -> Response<B> {
-        let mut response = Response::new(B::from(self.text));
+    pub fn to_response<B: From<&'static str> + From<String>>(&self) -> Response<B> {
+        let mut response = Response::new(match &self.text {
+            Cow::Borrowed(text) => B::from(*text),
+            Cow::Owned(text) => B::from(text.clone()),
+        });
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(

@@ -44,33 +44,19 @@
 mod algorithm;
 #[cfg(feature = "axum")]
 pub mod axum;
-#[cfg(feature = "verifier")]
-mod bearer_auth;
 mod challenge;
 mod claims;
-#[cfg(feature = "verifier")]
-pub mod discovery;
 mod error;
 mod id_token;
 mod json;
 pub mod jwks;
 pub mod jws;
-#[cfg(feature = "verifier")]
-mod maybe_send;
 #[cfg(feature = "native")]
 pub mod native;
 mod policy;
-#[cfg(feature = "verifier")]
-pub mod port;
-#[cfg(feature = "verifier")]
-mod provider;
 mod token;
 #[cfg(feature = "tower")]
 pub mod tower;
-#[cfg(feature = "verifier")]
-mod user_info;
-#[cfg(feature = "verifier")]
-mod verified_cache;
 #[cfg(feature = "verifier")]
 mod verifier;
 mod verify;
@@ -78,21 +64,23 @@ mod verify;
 pub mod web;
 
 pub use algorithm::Algorithm;
-#[cfg(feature = "verifier")]
-pub use bearer_auth::BearerAuth;
 pub use challenge::Challenge;
 pub use claims::Claims;
 pub use error::{ConfigError, Error, Invalid};
 pub use id_token::{IdToken, UnverifiedIdToken};
 pub use policy::{Anonymous, Audience, Policy, Profile, TokenMark};
-#[cfg(feature = "verifier")]
-pub use provider::Readiness;
 pub use token::{
     AccessToken, MAX_TOKEN_BYTES, QueryToken, RequestKind, extract, has_query_token,
     protect_query_token, without_query_token,
 };
 #[cfg(feature = "verifier")]
-pub use user_info::{UserInfo, UserInfoError};
-#[cfg(feature = "verifier")]
-pub use verifier::{Verifier, VerifierBuilder};
+pub use verifier::{
+    bearer_auth::{BearerAuth, DEFAULT_REALM},
+    bearer_auth_builder::BearerAuthBuilder,
+    discovery,
+    driver::{Verifier, VerifierBuilder},
+    port,
+    provider::Readiness,
+    user_info::{UserInfo, UserInfoError},
+};
 pub use verify::{SignatureValid, UnverifiedToken, VerifiedToken};

@@ -110,7 +110,7 @@ impl Policy {
     /// # Errors
     /// [`Profile::Rfc9068`] can't go with [`Audience::Client`]: RFC 9068
     /// section 4 requires `aud`.
-    pub fn with_profile(mut self, profile: Profile) -> Result<Self, ConfigError> {
+    pub fn profile(mut self, profile: Profile) -> Result<Self, ConfigError> {
         if profile == Profile::Rfc9068 && matches!(self.audience, Audience::Client(_)) {
             return Err(ConfigError::new(
                 "profile",
@@ -125,7 +125,7 @@ impl Policy {
     ///
     /// # Errors
     /// When the list is empty.
-    pub fn with_algorithms(
+    pub fn algorithms(
         mut self,
         algorithms: impl IntoIterator<Item = Algorithm>,
     ) -> Result<Self, ConfigError> {
@@ -141,7 +141,7 @@ impl Policy {
     ///
     /// # Errors
     /// Over 60 s.
-    pub fn with_leeway(mut self, leeway: Duration) -> Result<Self, ConfigError> {
+    pub fn leeway(mut self, leeway: Duration) -> Result<Self, ConfigError> {
         if leeway > Duration::from_secs(60) {
             return Err(ConfigError::new("leeway", "must be at most 60 s"));
         }
@@ -151,7 +151,7 @@ impl Policy {
 
     /// Whether a token must be marked as an access token. Default: required.
     #[must_use]
-    pub fn with_token_mark(mut self, token_mark: TokenMark) -> Self {
+    pub fn token_mark(mut self, token_mark: TokenMark) -> Self {
         self.token_mark = token_mark;
         self
     }
@@ -235,11 +235,11 @@ mod tests {
     fn contradictions_are_refused() {
         let client = Audience::Client(vec!["app".into()]);
         let policy = Policy::new("https://id.example", client).unwrap();
-        assert!(policy.with_profile(Profile::Rfc9068).is_err());
+        assert!(policy.profile(Profile::Rfc9068).is_err());
         assert!(Policy::new("https://id.example", "").is_err());
         assert!(Policy::new("https://id.example", Audience::AnyOf(vec![])).is_err());
         let policy = Policy::new("https://id.example", "api").unwrap();
-        assert!(policy.clone().with_leeway(Duration::from_secs(61)).is_err());
-        assert!(policy.with_algorithms([]).is_err());
+        assert!(policy.clone().leeway(Duration::from_secs(61)).is_err());
+        assert!(policy.algorithms([]).is_err());
     }
 }

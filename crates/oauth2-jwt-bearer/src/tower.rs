@@ -47,7 +47,7 @@
 //!
 //! let answer = hello.oneshot(Request::get("/").body(())?).await?;
 //! assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-//! assert_eq!(answer.headers()["www-authenticate"], r#"Bearer realm="api""#);
+//! assert_eq!(answer.headers()["www-authenticate"], r#"Bearer realm="rooms""#);
 //! # Ok(()) }
 //! # #[cfg(not(feature = "native"))] fn main() {}
 //! ```
@@ -59,10 +59,10 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::bearer_auth::BearerAuth;
 use crate::error::Error;
-use crate::port::BoxFuture;
 use crate::token::{RequestKind, has_query_token, protect_query_token};
+use crate::verifier::bearer_auth::BearerAuth;
+use crate::verifier::port::BoxFuture;
 
 /// A service behind a [`BearerAuth`] layer.
 ///
@@ -98,7 +98,7 @@ where
     S: Service<Request<RequestBody>, Response = Response<ResponseBody>> + Clone + Send + 'static,
     S::Future: Send,
     RequestBody: Send + 'static,
-    ResponseBody: From<&'static str>,
+    ResponseBody: From<&'static str> + From<String>,
 {
     type Response = S::Response;
     type Error = S::Error;

@@ -104,7 +104,7 @@ async fn claims_that_do_not_fit_the_type_are_refused_as_a_bad_token() {
     assert_eq!(answer.status(), 401);
     assert_eq!(
         challenge(&answer),
-        r#"Bearer realm="api", error="invalid_token", error_description="the token has a missing or malformed claim""#
+        r#"Bearer realm="rooms", error="invalid_token", error_description="the token has a missing or malformed claim""#
     );
     assert_eq!(body(answer).await, "Unauthorized");
 }
@@ -112,7 +112,7 @@ async fn claims_that_do_not_fit_the_type_are_refused_as_a_bad_token() {
 #[tokio::test(start_paused = true)]
 async fn a_missing_scope_is_refused_with_all_that_the_route_needs() {
     let world = World::new(&[("a", 1)]);
-    let app = app().route_layer(BearerAuth::new(world.verifier()).with_required_scopes(["api"]));
+    let app = app().route_layer(BearerAuth::new(world.verifier()).required_scopes(["api"]));
     let token = |scope| world.token_with(Some("a"), 1, json!({"scope": scope}));
     let all = token("read api write");
     assert_eq!(
@@ -131,13 +131,13 @@ async fn a_missing_scope_is_refused_with_all_that_the_route_needs() {
 #[tokio::test(start_paused = true)]
 async fn an_anonymous_request_reaches_only_handlers_that_say_so() {
     let world = World::new(&[("a", 1)]);
-    let open = BearerAuth::new(world.verifier()).with_anonymous(Anonymous::Allowed);
+    let open = BearerAuth::new(world.verifier()).anonymous(Anonymous::Allowed);
     let app = app().route_layer(open);
     assert_eq!(body(ask(&app, "GET", "/maybe", None).await).await, "nobody");
     let answer = ask(&app, "GET", "/me", None).await;
     assert_eq!(
         (answer.status().as_u16(), challenge(&answer)),
-        (401, r#"Bearer realm="api""#)
+        (401, r#"Bearer realm="rooms""#)
     );
     let forged = world.token("a", 2);
     assert_eq!(
@@ -195,7 +195,7 @@ async fn head_is_answered_as_get_and_options_needs_a_token_too() {
     let head = ask(&app, "HEAD", "/me", None).await;
     assert_eq!(
         (head.status().as_u16(), challenge(&head)),
-        (401, r#"Bearer realm="api""#)
+        (401, r#"Bearer realm="rooms""#)
     );
     assert_eq!(body(head).await, "");
     assert_eq!(ask(&app, "OPTIONS", "/me", None).await.status(), 401);

@@ -110,14 +110,14 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[tokio::test(start_paused = true)]
 async fn each_refusal_is_its_challenge_and_nothing_gets_behind_it() {
     let world = World::new(&[("a", 1)]);
-    let auth = BearerAuth::new(world.verifier()).with_required_scopes(["read"]);
+    let auth = BearerAuth::new(world.verifier()).required_scopes(["read"]);
     let token = |claims| bearer(&world.token_with(Some("a"), 1, claims));
     let good = token(json!({"scope": "read"}));
     let forged = bearer(&world.token_with(Some("a"), 2, json!({"scope": "read"})));
     let long = format!("Bearer {}", "a".repeat(20_000));
     let rows: [(&[&str], &str, u16, &str); 10] = [
-        (&[], "/", 401, r#"Bearer realm="api""#),
-        (&["Basic Zm9v"], "/", 401, r#"Bearer realm="api""#),
+        (&[], "/", 401, r#"Bearer realm="rooms""#),
+        (&["Basic Zm9v"], "/", 401, r#"Bearer realm="rooms""#),
         (&["Bearer"], "/", 400, "invalid_request"),
         (&[&good, &good], "/", 400, "invalid_request"),
         (&[&good], "/?access_token=x", 400, "invalid_request"),
@@ -147,7 +147,7 @@ async fn each_refusal_is_its_challenge_and_nothing_gets_behind_it() {
         let sent = header(answer.headers(), "www-authenticate").unwrap_or_default();
         assert_eq!(answer.status(), status, "{sent}");
         assert!(
-            sent.starts_with(r#"Bearer realm="api""#) && sent.contains(challenge),
+            sent.starts_with(r#"Bearer realm="rooms""#) && sent.contains(challenge),
             "{sent}"
         );
         assert_eq!(
@@ -199,7 +199,7 @@ async fn behind_it_there_is_an_identity_and_no_token_in_url_or_header() {
 #[tokio::test(start_paused = true)]
 async fn only_no_token_becomes_anonymous() {
     let world = World::new(&[("a", 1)]);
-    let auth = BearerAuth::new(world.verifier()).with_anonymous(Anonymous::Allowed);
+    let auth = BearerAuth::new(world.verifier()).anonymous(Anonymous::Allowed);
     let inner = Inner::default();
     for (uri, authorization) in [
         ("/", None),
@@ -232,7 +232,7 @@ async fn only_no_token_becomes_anonymous() {
 async fn answers_to_a_url_with_a_token_are_kept_out_of_caches_and_referrers() {
     let world = World::new(&[("a", 1)]);
     let auth = BearerAuth::new(world.verifier());
-    let off = auth.clone().with_query_token(QueryToken::Off);
+    let off = auth.clone().query_token(QueryToken::Off);
     let inner = Inner::default();
     let uri = format!("/?access_token={}", world.token("a", 1).expose());
     for (auth, uri, status) in [
@@ -252,7 +252,7 @@ async fn answers_to_a_url_with_a_token_are_kept_out_of_caches_and_referrers() {
 #[tokio::test(start_paused = true)]
 async fn a_query_token_for_upgrades_only_is_read_on_upgrades_only() {
     let world = World::new(&[("a", 1)]);
-    let auth = BearerAuth::new(world.verifier()).with_query_token(QueryToken::UpgradesOnly);
+    let auth = BearerAuth::new(world.verifier()).query_token(QueryToken::UpgradesOnly);
     let inner = Inner::default();
     let uri = format!("/?access_token={}", world.token("a", 1).expose());
     let upgrade = [("upgrade", "websocket")];
@@ -265,7 +265,7 @@ async fn a_query_token_for_upgrades_only_is_read_on_upgrades_only() {
 async fn a_layer_inside_another_verifies_the_same_token_by_its_own_rules() {
     let world = World::new(&[("a", 1)]);
     let outside = BearerAuth::new(world.verifier());
-    let same = outside.clone().with_required_scopes(["read"]);
+    let same = outside.clone().required_scopes(["read"]);
     let policy = Policy::new(ISSUER, "other").unwrap();
     let other = BearerAuth::new(Verifier::builder(policy).build_with(world.ports()).unwrap());
     let inner = Inner::default();
@@ -281,6 +281,6 @@ async fn a_layer_inside_another_verifies_the_same_token_by_its_own_rules() {
         assert_eq!(answer.status(), status, "{scope}");
     }
     // One that lets everyone in is not the way around the one inside it.
-    let open = outside.with_anonymous(Anonymous::Allowed);
+    let open = outside.anonymous(Anonymous::Allowed);
     assert_eq!(ask(&inner, &[&same, &open], "/", &[]).await.status(), 401);
 }

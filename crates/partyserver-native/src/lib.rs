@@ -57,6 +57,7 @@ mod upgrade;
 pub use clock::{Clock, SystemClock};
 pub use inbound::AllowedHosts;
 pub use limits::Limits;
+pub use partyserver::PeerAddress;
 pub use serve::{Parties, ServeError, stop_signal};
-pub use service::{PartyService, PeerAddress};
+pub use service::PartyService;
 pub use store::StoreError;

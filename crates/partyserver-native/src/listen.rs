@@ -17,8 +17,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tower_service::Service;
 
-use crate::service::{Inner, OnLoopback, PartyService, PeerAddress};
+use crate::service::{Inner, OnLoopback, PartyService};
 use crate::tcp::{ConnectionPlace, Tcp};
+use partyserver::PeerAddress;
 
 /// What the body of an answer may fail with.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use partyserver::router::Router;
-use partyserver::{PartyOptions, PartyRegistry, Request, Response, Server, answer};
+use partyserver::{IntoServer, PartyOptions, PartyRegistry, Request, Response, answer};
 use tokio::net::{TcpListener, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 
@@ -87,7 +87,7 @@ impl Parties {
     /// Registers a party with the default options. `factory` makes the server
     /// of a room; it is called once more for the party's gate.
     #[must_use]
-    pub fn party<S: Server>(
+    pub fn party<S: IntoServer>(
         self,
         name: &str,
         factory: impl Fn() -> S + Send + Sync + 'static,
@@ -97,16 +97,16 @@ impl Parties {
 
     /// Registers a party.
     #[must_use]
-    pub fn party_with<S: Server>(
+    pub fn party_with<S: IntoServer>(
         mut self,
         name: &str,
         options: PartyOptions,
         factory: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
         let (_, name) = self.router.register(name);
-        let make: Register = Box::new(move |name, host| {
-            Box::new(Party::new(name, options, Box::new(factory), host))
-        });
+        let factory = Box::new(move || factory().into_server());
+        let make: Register =
+            Box::new(move |name, host| Box::new(Party::new(name, options, factory, host)));
         self.registered.push((name, make));
         self
     }
@@ -261,7 +261,7 @@ impl Parties {
 
 /// For functions that register the same parties with every host.
 impl PartyRegistry for Parties {
-    fn party_with<S: Server>(
+    fn party_with<S: IntoServer>(
         self,
         name: &str,
         options: PartyOptions,

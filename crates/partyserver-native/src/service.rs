@@ -1,7 +1,7 @@
 //! The service: from a request to its room's answer.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,8 +19,8 @@ use partyserver::host::upgrade::is_upgrade;
 use partyserver::host::{ending, misrouted, own};
 use partyserver::router::{Route, Router};
 use partyserver::{
-    Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, Refusal, Request,
-    RequestGate, Response, answer,
+    Body, BodyError, BoxFuture, Close, ConnectGate, Cors, Handshake, Lobby, PeerAddress, Refusal,
+    Request, RequestGate, Response, answer,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -53,12 +53,6 @@ use crate::{health, upgrade};
 /// * [`shutdown`](Self::shutdown), once it has stopped.
 #[derive(Clone)]
 pub struct PartyService(pub(crate) Arc<Inner>);
-
-/// The address of a request's TCP peer, among the request's extensions: for a
-/// handler of the application to read, and for another server than this crate's
-/// to put there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
 
 /// The request came by a listener on loopback.
 #[derive(Clone, Copy)]
@@ -171,13 +165,15 @@ impl PartyService {
         answer
     }
 
-    async fn request(&self, party: usize, room: &str, request: Request) -> Response {
+    async fn request(&self, party: usize, room: &str, mut request: Request) -> Response {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
         let max_body = party.options().max_body;
         if content_length(request.headers()).is_some_and(|length| length > max_body as u64) {
             return answer::text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large");
         }
         let lobby = Lobby::new(Arc::clone(name), room, self.0.host.clock.now());
+        let attachments = lobby.attachments().clone();
+        request.extensions_mut().insert(attachments.clone());
         let mut request = match party.before_request(&lobby, request).await {
             Ok(RequestGate::Admit(request)) => request,
             Ok(RequestGate::Answer(response)) => return response,
@@ -188,7 +184,8 @@ impl PartyService {
         {
             return *refusal;
         }
-        let attachments = lobby.attachments().clone();
+        // The gate may have admitted a request of its own making.
+        request.extensions_mut().insert(attachments.clone());
         match party.room_for_client(room) {
             Some(room) => room.request(request, attachments).await,
             None => unavailable(TOO_MANY_ROOMS),
@@ -254,12 +251,14 @@ impl PartyService {
         &self,
         party: usize,
         room: &str,
-        handshake: Handshake,
+        mut handshake: Handshake,
         upgrade: OnUpgrade,
     ) -> Result<(), Refusal> {
         let (name, party) = (&self.0.names[party], &self.0.parties[party]);
         let lobby = Lobby::new(Arc::clone(name), room, self.0.host.clock.now());
-        let handshake = match party.before_connect(&lobby, handshake).await {
+        let attachments = lobby.attachments().clone();
+        handshake.extensions_mut().insert(attachments.clone());
+        let mut handshake = match party.before_connect(&lobby, handshake).await {
             Ok(ConnectGate::Admit(handshake)) => handshake,
             Ok(ConnectGate::Refuse(refusal)) => return Err(refusal),
             Err(failure) => return Err(failure.to_refusal(name, room)),
@@ -272,7 +271,7 @@ impl PartyService {
             limits: Arc::clone(&self.0.limits),
             place,
         };
-        let attachments = lobby.attachments().clone();
+        handshake.extensions_mut().insert(attachments.clone());
         let room = party.room_for_client(room);
         let room = room.ok_or_else(|| at_capacity(TOO_MANY_ROOMS))?;
         room.connect(handshake, attachments, arrival).await

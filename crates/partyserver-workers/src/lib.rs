@@ -24,8 +24,8 @@
 //! ```ignore
 //! fn main() {
 //!     partyserver_workers::serve(|env| {
-//!         let options = AuthOptions::builder().variables(|name| env.var(name));
-//!         let options = options.build_on_web(partyserver_workers::spawn)?;
+//!         let bearer = BearerAuth::builder().variables(|name| env.var(name));
+//!         let options = AuthOptions::new(bearer.build_on_web(partyserver_workers::spawn)?);
 //!         Ok(my_parties(Parties::new(), options))
 //!     });
 //! }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use http::StatusCode;
 use http::request::Parts;
 use partyserver::router::{Router, kebab_case};
-use partyserver::{BoxFuture, PartyOptions, PartyRegistry, Request, Response, Server, answer};
+use partyserver::{BoxFuture, IntoServer, PartyOptions, PartyRegistry, Request, Response, answer};
 
 use crate::party::{AnyParty, Party};
 
@@ -50,6 +50,47 @@ impl Parties {
         }
     }
 
+    /// Registers a party with the default options. `factory` makes the server
+    /// of a room; it is called once more for the party's gate.
+    #[must_use]
+    pub fn party<S: IntoServer>(self, name: &str, factory: impl Fn() -> S + 'static) -> Self {
+        self.party_with(name, PartyOptions::new(), factory)
+    }
+
+    /// Registers a party.
+    #[must_use]
+    pub fn party_with<S: IntoServer>(
+        mut self,
+        name: &str,
+        options: PartyOptions,
+        factory: impl Fn() -> S + 'static,
+    ) -> Self {
+        let (_, name) = self.router.register(name);
+        let factory = Box::new(move || factory().into_server());
+        self.parties
+            .push(Rc::new(Party::new(name, options, factory)));
+        self
+    }
+
+    /// The application's own answers: to paths that are no room's. Default: 404.
+    #[must_use]
+    pub fn fallback<F, R>(mut self, answer: F) -> Self
+    where
+        F: Fn(Request) -> R + 'static,
+        R: Future<Output = Response> + 'static,
+    {
+        self.fallback = Box::new(move |request| Box::pin(answer(request)));
+        self
+    }
+
+    /// Changes the head of each request before anything looks at it: for rooms
+    /// at paths of your own (PartySocket's `basePath`), by changing the URI.
+    #[must_use]
+    pub fn rewrite(mut self, rewrite: impl Fn(&mut Parts) + 'static) -> Self {
+        self.rewrite = Box::new(rewrite);
+        self
+    }
+
     /// What is served, or what is wrong with it.
     pub(crate) fn build(self, namespaces: &[String]) -> Result<Site, String> {
         let mut bindings = Vec::new();
@@ -79,31 +120,27 @@ impl Parties {
     }
 }
 
+/// For functions that register the same parties with every host.
 impl PartyRegistry for Parties {
-    fn party_with<S: Server>(
-        mut self,
+    fn party_with<S: IntoServer>(
+        self,
         name: &str,
         options: PartyOptions,
         factory: impl Fn() -> S + 'static,
     ) -> Self {
-        let (_, name) = self.router.register(name);
-        let party = Party::new(name, options, Box::new(factory));
-        self.parties.push(Rc::new(party));
-        self
+        self.party_with(name, options, factory)
     }
 
-    fn fallback<F, R>(mut self, answer: F) -> Self
+    fn fallback<F, R>(self, answer: F) -> Self
     where
         F: Fn(Request) -> R + 'static,
         R: Future<Output = Response> + 'static,
     {
-        self.fallback = Box::new(move |request| Box::pin(answer(request)));
-        self
+        self.fallback(answer)
     }
 
-    fn rewrite(mut self, rewrite: impl Fn(&mut Parts) + 'static) -> Self {
-        self.rewrite = Box::new(rewrite);
-        self
+    fn rewrite(self, rewrite: impl Fn(&mut Parts) + 'static) -> Self {
+        self.rewrite(rewrite)
     }
 }
 

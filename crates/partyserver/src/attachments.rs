@@ -270,8 +270,8 @@ impl Attachment for Principal {
 }
 
 /// For how many values there is a place at first. Whose event it is, with all that
-/// comes with a token, takes four.
-const PLACES: usize = 4;
+/// comes with a token, takes three.
+const PLACES: usize = 3;
 
 #[cfg(test)]
 mod tests {

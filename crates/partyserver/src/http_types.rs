@@ -1,5 +1,7 @@
 //! The HTTP types of hooks.
 
+use std::net::SocketAddr;
+
 use crate::body::Body;
 use crate::close::Close;
 
@@ -12,6 +14,12 @@ pub type Handshake = http::Request<()>;
 
 /// An answer.
 pub type Response = http::Response<Body>;
+
+/// The address of a request's TCP peer, where the host knows it: among the request's
+/// extensions, for a handler of the application to read. A server that rooms are mounted
+/// in puts it there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
 
 /// A "no" to an upgrade, in both forms that a client can be told it.
 ///

@@ -3,7 +3,7 @@
 //!
 //! This crate has no host and no idea of OAuth. A host (`partyserver-native`,
 //! or Durable Objects) runs rooms through [`host`]; a wrapper
-//! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`].
+//! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`], by [`wrap`].
 //!
 //! **The contract:** a room handles one event at a time, in order, after
 //! `on_start` has ended well; a socket that was refused was never in the room.
@@ -41,6 +41,7 @@ mod connection;
 mod context;
 mod cors;
 mod error;
+mod hooks;
 pub mod host;
 mod http_types;
 mod locals;
@@ -58,6 +59,7 @@ mod storage;
 mod stream_end;
 mod tags;
 pub mod testing;
+pub mod wrap;
 
 pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};
@@ -66,7 +68,7 @@ pub use connection::{Connection, SendError, StateError};
 pub use context::{Context, Lobby};
 pub use cors::{Cors, Origins};
 pub use error::{Error, Result};
-pub use http_types::{Handshake, Refusal, Request, Response};
+pub use http_types::{Handshake, PeerAddress, Refusal, Request, Response};
 pub use locals::Locals;
 pub use loggable::loggable;
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
@@ -80,3 +82,4 @@ pub use sql::{Rows, Sql, SqlError, SqlValue};
 pub use storage::{Storage, StorageError, Update};
 pub use stream_end::StreamEnd;
 pub use tags::TagError;
+pub use wrap::IntoServer;

@@ -1,31 +1,62 @@
 //! A room's values in memory, by type.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Values of a room by their type, for wrappers: what one hook puts here, every
 /// task with a handle to the room finds. In memory only.
 #[derive(Default)]
-pub struct Locals(Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+pub struct Locals(Mutex<Vec<Value>>);
+
+/// A value of a type that it knows itself: there are few, so they are looked through.
+type Value = Arc<dyn Any + Send + Sync>;
 
 impl Locals {
     /// Keeps a value, in place of an earlier one of its type.
     pub fn insert<T: Any + Send + Sync>(&self, value: T) {
+        self.share(Arc::new(value));
+    }
+
+    /// Keeps a value that others hold too, like [`Locals::insert`].
+    pub fn share<T: Any + Send + Sync>(&self, value: Arc<T>) {
         let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        values.insert(TypeId::of::<T>(), Arc::new(value));
+        match values.iter_mut().find(|earlier| (***earlier).is::<T>()) {
+            Some(earlier) => *earlier = value,
+            None => {
+                // Most rooms have one or two, and there are many rooms.
+                values.reserve_exact(1);
+                values.push(value);
+            }
+        }
     }
 
     /// The value of this type.
     pub fn get<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(values.get(&TypeId::of::<T>())?).downcast().ok()
+        let value = values.iter().find(|value| (***value).is::<T>())?;
+        Arc::clone(value).downcast().ok()
     }
 }
 
 impl fmt::Debug for Locals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Locals")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_of_a_type() {
+        let locals = Locals::default();
+        assert_eq!(locals.get::<u8>(), None);
+        locals.insert(1_u8);
+        locals.insert("text");
+        locals.share(Arc::new(2_u8));
+        assert_eq!(locals.get::<u8>().as_deref(), Some(&2));
+        assert_eq!(locals.get::<&str>().as_deref(), Some(&"text"));
     }
 }

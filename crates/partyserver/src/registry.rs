@@ -5,7 +5,7 @@ use http::request::Parts;
 use crate::http_types::{Request, Response};
 use crate::maybe_send::{MaybeSend, MaybeSync};
 use crate::options::PartyOptions;
-use crate::server::Server;
+use crate::wrap::IntoServer;
 
 /// The parties of an application on some host. Every host's `Parties` is one, so
 /// a function can register the same parties with each of them.
@@ -22,9 +22,9 @@ use crate::server::Server;
 /// }
 /// ```
 pub trait PartyRegistry: Sized {
-    /// Registers a party with the default options.
+    /// Registers a party with the default options: see [`party_with`](Self::party_with).
     #[must_use]
-    fn party<S: Server>(
+    fn party<S: IntoServer>(
         self,
         name: &str,
         factory: impl Fn() -> S + MaybeSend + MaybeSync + 'static,
@@ -35,7 +35,7 @@ pub trait PartyRegistry: Sized {
     /// Registers a party. `factory` makes the server of a room; it is called once
     /// more for the party's gate.
     #[must_use]
-    fn party_with<S: Server>(
+    fn party_with<S: IntoServer>(
         self,
         name: &str,
         options: PartyOptions,

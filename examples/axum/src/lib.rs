@@ -5,7 +5,7 @@
 //! browser must be told by a close code why its socket is refused; the other
 //! routes are behind the layer.
 
-use agents_oauth2_jwt_bearer::{AuthContext, AuthHooks, AuthOptions, Claims, WithAuth};
+use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, Claims, WithAuth};
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -28,7 +28,7 @@ pub fn app(
     let chat = move || WithAuth::new(Chat, options.clone());
     let rooms = parties.party("chat", chat).build()?;
 
-    let optional = auth.clone().with_anonymous(Anonymous::Allowed);
+    let optional = auth.clone().anonymous(Anonymous::Allowed);
     let private = Router::new()
         .route("/me", get(me))
         .route("/rooms", get(room_count))
@@ -94,5 +94,3 @@ impl Server for Chat {
         )
     }
 }
-
-impl AuthHooks for Chat {}

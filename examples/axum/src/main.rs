@@ -5,7 +5,7 @@
 
 use std::io::IsTerminal;
 
-use agents_oauth2_jwt_bearer::AuthOptions;
+use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth};
 use local_issuer::LocalIssuer;
 use partyserver_native::{Parties, stop_signal};
 use tokio::net::TcpListener;
@@ -22,11 +22,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let issuer = LocalIssuer::builder().audience(LOCAL_AUDIENCE);
     let issuer = issuer.start_unless_configured().await?;
-    let options = match &issuer {
-        Some(issuer) => AuthOptions::builder()
+    let options: AuthOptions = match &issuer {
+        Some(issuer) => BearerAuth::builder()
             .issuer(issuer.url())
             .audience(LOCAL_AUDIENCE)
-            .build()?,
+            .build()?
+            .into(),
         None => AuthOptions::from_env()?,
     };
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agents_oauth2_jwt_bearer::AuthOptionsBuilder;
+use agents_oauth2_jwt_bearer::BearerAuthBuilder;
 use clap::Parser;
 use partyserver_native::{Parties, stop_signal};
 use tokio::net::TcpListener;
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let variable = |name: &str| std::env::var(name).ok();
-    let parties = conformance_server::parties(Parties::new(), variable, AuthOptionsBuilder::build)?;
+    let parties = conformance_server::parties(Parties::new(), variable, BearerAuthBuilder::build)?;
     let parties = parties.data(&arguments.data);
     let listener = TcpListener::bind(arguments.listen)
         .await

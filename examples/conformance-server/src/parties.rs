@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use agents_oauth2_jwt_bearer::{
-    Anonymous, AuthOptions, AuthOptionsBuilder, Claim, ConfigError, OwnershipOptions, Profile,
+    Anonymous, AuthOptions, BearerAuth, BearerAuthBuilder, Claim, ConfigError, Profile,
     RefreshToken, RefusalForm, WithAuth, WithOwnership,
 };
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, UPGRADE};
@@ -26,37 +26,36 @@ use crate::{
 pub fn parties<R: PartyRegistry>(
     registry: R,
     variable: impl Fn(&str) -> Option<String>,
-    build: impl Fn(AuthOptionsBuilder) -> Result<AuthOptions, ConfigError>,
+    build: impl Fn(BearerAuthBuilder) -> Result<BearerAuth, ConfigError>,
 ) -> Result<R, Box<dyn std::error::Error>> {
-    let auth = |change: fn(AuthOptionsBuilder) -> AuthOptionsBuilder| {
-        let options = AuthOptions::builder()
+    let tokens = || {
+        BearerAuth::builder()
             .variables(&variable)
-            .leeway(Duration::ZERO);
-        build(change(options))
+            .leeway(Duration::ZERO)
     };
-    let default = auth(|options| options)?;
-    let anonymous = auth(|options| options.anonymous(Anonymous::Allowed))?;
-    let strict = auth(|options| options.profile(Profile::Rfc9068))?;
-    let scoped = auth(|options| options.required_scopes(["rooms:write"]))?;
-    let handshake = auth(|options| options.refusal(RefusalForm::Handshake))?;
-    let refreshing = auth(|options| options.refresh_token(RefreshToken::Accepted))?;
+    let bearer = build(tokens())?;
+    let default = AuthOptions::new(bearer.clone());
+    let anonymous = AuthOptions::new(bearer.clone().anonymous(Anonymous::Allowed));
+    let strict = AuthOptions::new(build(tokens().profile(Profile::Rfc9068))?);
+    let scoped = AuthOptions::new(bearer.required_scopes(["rooms:write"]));
+    let handshake = default.clone().refusal(RefusalForm::Handshake);
+    let refreshing = default.clone().refresh_token(RefreshToken::Accepted);
 
     let chat = |options: AuthOptions| move || WithAuth::new(Probe::default(), options.clone());
     let private = |options: AuthOptions| {
         move || WithAuth::new(WithOwnership::new(PrivateProbe::default()), options.clone())
     };
-    let claimed = || OwnershipOptions::default().claim(Claim::FirstUser);
     let first_user = {
         let options = default.clone();
         move || {
-            let owned = WithOwnership::with_options(PrivateProbe::default(), claimed());
+            let owned = WithOwnership::new(PrivateProbe::default()).claim(Claim::FirstUser);
             WithAuth::new(owned, options.clone())
         }
     };
     let streams = {
         let options = default.clone();
         move || {
-            let owned = WithOwnership::with_options(Streams::default(), claimed());
+            let owned = WithOwnership::new(Streams::default()).claim(Claim::FirstUser);
             WithAuth::new(owned, options.clone())
         }
     };

@@ -1,10 +1,10 @@
 //! The server of most parties: it shows what it knows of its caller.
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, AuthHooks, Overwrite, OwnerError, OwnershipHooks, Refresh,
-    RoomOwnership,
+    AuthConnection, AuthContext, Overwrite, OwnerError, Refresh, RoomOwnership,
 };
 use http::{Method, StatusCode};
+use partyserver::wrap::Wrap;
 use partyserver::{
     Connection, Context, Handshake, Message, Request, RequestGate, Response, Result, Server, answer,
 };
@@ -87,37 +87,21 @@ impl Server for Probe {
     }
 }
 
-impl AuthHooks for Probe {}
-
 /// The same, in rooms that have an owner.
 #[derive(Debug, Default)]
 pub struct PrivateProbe(Probe);
 
-impl Server for PrivateProbe {
-    async fn on_connect(
-        &mut self,
-        cx: &Context,
-        connection: &Connection,
-        handshake: &Handshake,
-    ) -> Result<()> {
-        self.0.on_connect(cx, connection, handshake).await
+impl Wrap for PrivateProbe {
+    type Inner = Probe;
+
+    fn inner(&self) -> &Probe {
+        &self.0
     }
 
-    async fn on_message(
-        &mut self,
-        cx: &Context,
-        from: &Connection,
-        message: Message,
-    ) -> Result<()> {
-        self.0.on_message(cx, from, message).await
+    fn inner_mut(&mut self) -> &mut Probe {
+        &mut self.0
     }
 
-    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        self.0.on_request(cx, request).await
-    }
-}
-
-impl AuthHooks for PrivateProbe {
     /// `POST …/claim` is answered before ownership is checked.
     async fn on_authenticated_request(
         &mut self,
@@ -147,8 +131,6 @@ impl AuthHooks for PrivateProbe {
         Ok(RequestGate::Answer(answer))
     }
 }
-
-impl OwnershipHooks for PrivateProbe {}
 
 fn subject(connection: &Connection) -> Option<String> {
     connection

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Poller, Poll};
 
-use agents_oauth2_jwt_bearer::{AuthHooks, Overwrite, OwnershipHooks, RoomOwnership};
+use agents_oauth2_jwt_bearer::{Overwrite, RoomOwnership};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
 use partyserver::{Body, Context, Error, Request, Response, Result, Server, answer};
@@ -33,8 +33,6 @@ impl Server for Streams {
         })))
     }
 }
-impl AuthHooks for Streams {}
-impl OwnershipHooks for Streams {}
 
 struct OneWord {
     word: Option<&'static str>,

@@ -5,8 +5,8 @@ mod page;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, AuthHooks, AuthOptions, Identity, Overwrite, OwnerError,
-    OwnershipHooks, RoomOwnership, WithAuth, WithOwnership,
+    AuthConnection, AuthContext, AuthOptions, Identity, Overwrite, OwnerError, RoomOwnership,
+    WithAuth, WithOwnership,
 };
 use http::{Method, StatusCode};
 use partyserver::{
@@ -116,9 +116,7 @@ impl Server for Chat {
             "connections": cx.room().connections().len(),
         }))
     }
-}
 
-impl AuthHooks for Chat {
     /// `POST …/claim` makes the caller the owner of a private room that has none.
     /// It is answered before ownership is checked.
     async fn on_authenticated_request(
@@ -141,8 +139,6 @@ impl AuthHooks for Chat {
         Ok(RequestGate::Answer(answer))
     }
 }
-
-impl OwnershipHooks for Chat {}
 
 /// What everyone in a room is told of a connection: whose it is, and since when.
 fn member(connection: &Connection) -> Value {

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use agents_oauth2_jwt_bearer::AuthOptions;
+use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth};
 use clap::Parser;
 use local_issuer::LocalIssuer;
 use partyserver_native::{AllowedHosts, Parties, stop_signal};
@@ -70,11 +70,12 @@ async fn run(mut arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
     let address = listener.local_addr()?;
 
     let issuer = local_issuer(address.port()).await?;
-    let options = match &issuer {
-        Some(issuer) => AuthOptions::builder()
+    let options: AuthOptions = match &issuer {
+        Some(issuer) => BearerAuth::builder()
             .issuer(issuer.url())
             .audience(LOCAL_AUDIENCE)
-            .build()?,
+            .build()?
+            .into(),
         // One of the two variables alone is an error, which the options name.
         None => AuthOptions::from_env()?,
     };

@@ -2,25 +2,25 @@
 
 use std::time::SystemTime;
 
-use agents_oauth2_jwt_bearer::{AuthOptions, RoomOwnership, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth, RoomOwnership, WithAuth, WithOwnership};
 use http::{Method, StatusCode};
 use local_issuer::LocalIssuer;
 use partyserver::testing::{TestRoom, TestSocket};
-use partyserver::{Body, Close, Handshake, Request, Response, Server};
+use partyserver::{Body, Close, Handshake, IntoServer, Request, Response};
 use private_chat::{Chat, PrivateChat, SharedChat};
 use serde_json::{Value, json};
 
 /// A room behind an issuer of its own.
-struct Fixture<S> {
+struct Fixture<S: IntoServer> {
     issuer: LocalIssuer,
     room: TestRoom<S>,
 }
 
-impl<S: Server> Fixture<S> {
+impl<S: IntoServer + 'static> Fixture<S> {
     async fn new(party: &str, server: impl Fn(AuthOptions) -> S + Send + Sync + 'static) -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
-        let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-        let options = options.build().unwrap();
+        let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+        let options = AuthOptions::new(options.build().unwrap());
         let room = TestRoom::new(party, "room", move || server(options.clone()));
         Self { issuer, room }
     }

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{AuthHooks, AuthOptions, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{
+    AuthOptions, BearerAuth, BearerAuthBuilder, WithAuth, WithOwnership,
+};
 use partyserver::{Connection, Context, Handshake, Message, PartyOptions, Result, Server};
 use partyserver_native::{Limits, Parties, stop_signal};
 use tokio::net::TcpListener;
@@ -56,7 +58,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
             Misbehaving::default,
         );
     if let Some(issuer) = options.issuer {
-        parties = authenticated(parties, auth(issuer).build()?);
+        parties = authenticated(parties, auth(issuer).build()?.into());
     }
     if let Some(data) = options.data {
         parties = parties.data(data);
@@ -71,8 +73,8 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The options of the parties behind authentication.
-pub(crate) fn auth(issuer: String) -> agents_oauth2_jwt_bearer::AuthOptionsBuilder {
-    AuthOptions::builder()
+pub(crate) fn auth(issuer: String) -> BearerAuthBuilder {
+    BearerAuth::builder()
         .issuer(issuer)
         .audience("api")
         .leeway(Duration::ZERO)
@@ -118,7 +120,6 @@ impl Server for Echo {
         Ok(())
     }
 }
-impl AuthHooks for Echo {}
 
 /// The turn limit of the rooms that misbehave.
 pub(crate) const TURN_LIMIT: Duration = Duration::from_secs(3);

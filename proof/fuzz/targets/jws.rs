@@ -188,9 +188,9 @@ static POLICIES: LazyLock<[Policy; 4]> = LazyLock::new(|| {
     [
         policy(),
         policy()
-            .with_profile(Profile::Rfc9068)
+            .profile(Profile::Rfc9068)
             .expect("it goes with an audience"),
-        policy().with_token_mark(TokenMark::NotRequired),
+        policy().token_mark(TokenMark::NotRequired),
         client.expect("the policy is right"),
     ]
 });

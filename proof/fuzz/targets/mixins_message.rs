@@ -22,8 +22,8 @@ use std::task::{Context as TaskContext, Waker};
 use std::time::{Duration, SystemTime};
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, AuthHooks, AuthOptions, Claim, Identity, Overwrite,
-    OwnershipHooks, OwnershipOptions, RoomOwnership, WithAuth, WithOwnership,
+    AuthConnection, AuthContext, AuthOptions, BearerAuth, Claim, Identity, Overwrite,
+    RoomOwnership, WithAuth, WithOwnership,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -86,16 +86,16 @@ impl World {
             fetch: Arc::new(Provider),
             runtime: clock.clone(),
         };
-        let options = AuthOptions::builder()
+        let bearer = BearerAuth::builder()
             .issuer(ISSUER)
             .audience("api")
             .leeway(Duration::ZERO)
             .build_with(|verifier| verifier.cached_tokens(16).build_with(ports))
             .expect("the options are right");
+        let options = AuthOptions::new(bearer);
         let probe = Probe(heard.clone());
         let room = TestRoom::new("named", "a", move || {
-            let claim = OwnershipOptions::default().claim(Claim::FirstUser);
-            let inner = WithOwnership::with_options(probe.clone(), claim);
+            let inner = WithOwnership::new(probe.clone()).claim(Claim::FirstUser);
             WithAuth::new(inner, options.clone())
         });
         Self {
@@ -336,8 +336,6 @@ impl Server for Probe {
         Ok(())
     }
 }
-impl AuthHooks for Probe {}
-impl OwnershipHooks for Probe {}
 
 /// A token of these claims, signed by the provider.
 fn token(claims: &str) -> String {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{AuthOptions, AuthOptionsBuilder};
+use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth};
 use futures_util::StreamExt;
 use local_issuer::LocalIssuer;
 use partyserver_native::{Parties, PartyService};
@@ -28,12 +28,13 @@ impl TestServer {
 
     /// The same with further options.
     pub(crate) async fn start_with(
-        further: impl FnOnce(AuthOptionsBuilder) -> AuthOptionsBuilder,
+        further: impl FnOnce(AuthOptions) -> AuthOptions,
         parties: impl FnOnce(AuthOptions) -> Parties,
     ) -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
-        let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-        let options = further(options.leeway(Duration::ZERO)).build().unwrap();
+        let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+        let bearer = options.leeway(Duration::ZERO).build().unwrap();
+        let options = further(AuthOptions::new(bearer));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let service = parties(options).build().unwrap();

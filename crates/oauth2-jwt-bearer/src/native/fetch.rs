@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::policy::is_secure_url;
-use crate::port::{BoxFuture, Fetch, FetchError, FetchRequest, FetchResponse};
+use crate::verifier::port::{BoxFuture, Fetch, FetchError, FetchRequest, FetchResponse};
 
 /// A hyper client.
 pub(super) struct Hyper(Client<HttpsConnector<HttpConnector>, Empty<Bytes>>);

@@ -6,7 +6,12 @@ mod signature;
 
 use std::sync::{Arc, LazyLock};
 
-use crate::port::Ports;
+use crate::error::ConfigError;
+use crate::verifier::bearer_auth::BearerAuth;
+use crate::verifier::bearer_auth_builder::BearerAuthBuilder;
+use crate::verifier::driver::{Verifier, VerifierBuilder};
+use crate::verifier::port::Ports;
+use crate::verifier::provider::Providers;
 
 /// The native ports. All callers share one HTTP client.
 pub fn ports() -> Ports {
@@ -16,4 +21,27 @@ pub fn ports() -> Ports {
         runtime: Arc::new(runtime::Tokio),
     });
     PORTS.clone()
+}
+
+impl VerifierBuilder {
+    /// The verifier on the native ports. Its provider is shared by all such
+    /// verifiers of the process with the same issuer and `jwks_uri`. It must be
+    /// used inside a tokio runtime with its timer and I/O enabled.
+    ///
+    /// # Errors
+    /// When `jwks_uri` is not https (http is allowed on loopback).
+    pub fn build(self) -> Result<Verifier, ConfigError> {
+        static PROVIDERS: Providers = Providers::new();
+        self.finish(|config| PROVIDERS.provider(config, ports))
+    }
+}
+
+impl BearerAuthBuilder {
+    /// Checks the options, and makes the verifier on tokio.
+    ///
+    /// # Errors
+    /// When one is missing or can't work. The error names the variable.
+    pub fn build(self) -> Result<BearerAuth, ConfigError> {
+        self.build_with(VerifierBuilder::build)
+    }
 }

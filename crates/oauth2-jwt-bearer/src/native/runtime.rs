@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::port::{BoxFuture, Runtime};
+use crate::verifier::port::{BoxFuture, Runtime};
 
 /// The runtime that the caller is in.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
 
 use crate::algorithm::Algorithm;
 use crate::jwks::key::{Key, KeyMaterial};
-use crate::port::{BoxFuture, PreparedKey, SignatureCheck};
+use crate::verifier::port::{BoxFuture, PreparedKey, SignatureCheck};
 use crate::verify::SignatureValid;
 
 /// Checks by aws-lc-rs.

@@ -117,7 +117,7 @@ fn payloads_are_strict() {
 
 #[test]
 fn types() {
-    let rfc9068 = policy().with_profile(Profile::Rfc9068).unwrap();
+    let rfc9068 = policy().profile(Profile::Rfc9068).unwrap();
     for (typ, interoperable, strict) in [
         (json!("at+jwt"), true, true),
         (json!("AT+JWT"), true, true),
@@ -189,7 +189,7 @@ fn an_id_token_never_passes() {
 #[test]
 fn unmarked_tokens_pass_by_option_alone_and_never_with_a_nonce() {
     let header = json!({"alg": "ES256", "typ": "JWT"});
-    let lenient = policy().with_token_mark(TokenMark::NotRequired);
+    let lenient = policy().token_mark(TokenMark::NotRequired);
     let mut unmarked = without("scope");
     assert_eq!(verify(&header, &unmarked, &lenient), Ok(()));
     unmarked["nonce"] = json!("n");
@@ -205,7 +205,7 @@ fn clients_as_audience() {
     let audience = Audience::Client(vec!["app".into()]);
     let policy = Policy::new("https://id.example", audience)
         .unwrap()
-        .with_token_mark(TokenMark::NotRequired);
+        .token_mark(TokenMark::NotRequired);
     for (claim, is_accepted) in [
         (json!({"client_id": "app"}), true),
         (json!({"client_id": "app", "token_use": "access"}), true),
@@ -232,7 +232,7 @@ fn clients_as_audience() {
 
 #[test]
 fn algorithms_are_the_operators_choice() {
-    let only_rs256 = policy().with_algorithms([crate::Algorithm::Rs256]).unwrap();
+    let only_rs256 = policy().algorithms([crate::Algorithm::Rs256]).unwrap();
     let header = json!({"alg": "ES256", "typ": "at+jwt"});
     assert_eq!(
         verify(&header, &claims(), &only_rs256),

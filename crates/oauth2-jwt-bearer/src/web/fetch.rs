@@ -9,7 +9,7 @@ use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::policy::is_secure_url;
-use crate::port::{BoxFuture, Fetch, FetchError, FetchRequest, FetchResponse};
+use crate::verifier::port::{BoxFuture, Fetch, FetchError, FetchRequest, FetchResponse};
 
 /// The runtime's own client.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use super::Spawn;
-use crate::port::{BoxFuture, Runtime};
+use crate::verifier::port::{BoxFuture, Runtime};
 
 /// The runtime that the program is in.
 pub(super) struct Web {

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
 
 use crate::algorithm::Algorithm;
 use crate::jwks::key::{Curve, Key, KeyMaterial};
-use crate::port::{BoxFuture, PreparedKey, SignatureCheck};
+use crate::verifier::port::{BoxFuture, PreparedKey, SignatureCheck};
 use crate::verify::SignatureValid;
 
 /// Checks by `crypto.subtle`.

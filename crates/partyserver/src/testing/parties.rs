@@ -21,7 +21,7 @@ use crate::message::Message;
 use crate::options::PartyOptions;
 use crate::registry::PartyRegistry;
 use crate::room::Room;
-use crate::server::Server;
+use crate::wrap::IntoServer;
 
 /// The parties of an application, in memory and on a clock of their own: from a request's
 /// head to its answer as on real hosts.
@@ -176,14 +176,15 @@ impl TestParties {
 }
 
 impl PartyRegistry for TestParties {
-    fn party_with<S: Server>(
+    fn party_with<S: IntoServer>(
         mut self,
         name: &str,
         options: PartyOptions,
         factory: impl Fn() -> S + MaybeSend + MaybeSync + 'static,
     ) -> Self {
         let name = self.site.routes.register(name);
-        let party = Party::new(self.site.kit.clone(), name, options, factory);
+        let make = move || factory().into_server();
+        let party = Party::new(self.site.kit.clone(), name, options, make);
         self.site.parties.push(Box::new(party));
         self
     }

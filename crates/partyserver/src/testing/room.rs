@@ -16,7 +16,7 @@ use crate::message::Message;
 use crate::options::PartyOptions;
 use crate::registry::PartyRegistry;
 use crate::room::Room;
-use crate::server::Server;
+use crate::wrap::IntoServer;
 
 /// One room of a server, with its gate: a view of [`TestParties`] with one party, for unit
 /// tests. Whatever the path, it leads here.
@@ -33,7 +33,7 @@ pub struct TestRoom<S> {
     server: PhantomData<fn() -> S>,
 }
 
-impl<S: Server> TestRoom<S> {
+impl<S: IntoServer> TestRoom<S> {
     /// A room that has not started. `make` makes the gate, and the server each
     /// time the room wakes. The clock stands at the present.
     pub fn new(

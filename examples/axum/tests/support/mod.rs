@@ -8,7 +8,7 @@
 
 use std::net::SocketAddr;
 
-use agents_oauth2_jwt_bearer::{AuthOptions, AuthOptionsBuilder, BearerAuth};
+use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth};
 use axum::Router;
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -51,12 +51,9 @@ impl World {
         Self::with(issuer, |options| options).await
     }
 
-    pub async fn with(
-        issuer: LocalIssuer,
-        change: impl FnOnce(AuthOptionsBuilder) -> AuthOptionsBuilder,
-    ) -> Self {
-        let options = AuthOptions::builder().issuer(issuer.url()).audience("api");
-        let options = change(options).build().unwrap();
+    pub async fn with(issuer: LocalIssuer, change: impl FnOnce(BearerAuth) -> BearerAuth) -> Self {
+        let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
+        let options = AuthOptions::new(change(options.build().unwrap()));
         let auth = options.bearer_auth().clone();
         let (app, rooms) = axum_example::app(Parties::new(), options).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

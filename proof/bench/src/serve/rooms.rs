@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, AuthOptions, Claim, OwnershipHooks, OwnershipOptions, WithAuth,
-    WithOwnership,
-};
+use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, Claim, WithAuth, WithOwnership};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
@@ -54,8 +51,10 @@ pub(super) async fn run(
     let owned = {
         let auth = auth.clone();
         move || {
-            let first = OwnershipOptions::default().claim(Claim::FirstUser);
-            WithAuth::new(WithOwnership::with_options(Room, first), auth.clone())
+            WithAuth::new(
+                WithOwnership::new(Room).claim(Claim::FirstUser),
+                auth.clone(),
+            )
         }
     };
     let sleeping = Hibernation::After(Duration::from_secs(1));
@@ -116,9 +115,6 @@ impl Server for Room {
         Ok(answer)
     }
 }
-
-impl AuthHooks for Room {}
-impl OwnershipHooks for Room {}
 
 /// Gives this many rooms an owner, through the service as any request does it.
 async fn fill(service: &PartyService, rooms: u64, token: &str) -> Result<()> {

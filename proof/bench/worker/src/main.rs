@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, AuthOptions, OwnershipHooks, WithAuth, WithOwnership,
-};
+use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, BearerAuth, WithAuth, WithOwnership};
 use partyserver::{
-    Connection, Context, Hibernation, Message, PartyOptions, PartyRegistry, Request, Response,
-    Result, Server, answer,
+    Connection, Context, Hibernation, Message, PartyOptions, Request, Response, Result, Server,
+    answer,
 };
 use partyserver_workers::Parties;
 use serde_json::json as value;
@@ -35,14 +33,12 @@ impl Server for Room {
     }
 }
 
-impl AuthHooks for Room {}
-impl OwnershipHooks for Room {}
-
 fn main() {
     partyserver_workers::serve(|env| {
-        let options = AuthOptions::builder()
+        let bearer = BearerAuth::builder()
             .variables(|name| env.var(name))
             .build_on_web(partyserver_workers::spawn)?;
+        let options = AuthOptions::new(bearer);
         let hibernating =
             || PartyOptions::new().hibernation(Hibernation::After(Duration::from_secs(10)));
         let (secured, owned) = (options.clone(), options);

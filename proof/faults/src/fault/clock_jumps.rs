@@ -70,7 +70,7 @@ pub(super) async fn a_clock_that_jumps_extends_nothing() -> Done {
     // A jump is noticed at the next frame, and at the next ping.
     let limits = Limits::new().ping(Duration::from_millis(200), Duration::from_secs(60));
     let parties = Parties::new().limits(limits).clock(clock.clone());
-    let parties = authenticated(parties, options.expect("the options are whole"));
+    let parties = authenticated(parties, options.expect("the options are whole").into());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("it is bound").to_string();
     let service = parties.build().expect("it can be served");

@@ -1,8 +1,6 @@
 //! A room with an owner, whose storage its owner writes and reads over HTTP.
 
-use agents_oauth2_jwt_bearer::{
-    AuthContext, AuthHooks, Overwrite, OwnerError, OwnershipHooks, RoomOwnership,
-};
+use agents_oauth2_jwt_bearer::{AuthContext, Overwrite, OwnerError, RoomOwnership};
 use http::{Method, StatusCode};
 use partyserver::{
     Context, Request, RequestGate, Response, Result, Server, SqlError, StorageError, answer,
@@ -36,6 +34,24 @@ impl Server for Vault {
             }
             Err(error) => return Err(error.into()),
         })
+    }
+
+    async fn on_authenticated_request(
+        &mut self,
+        cx: &Context,
+        request: Request,
+    ) -> Result<RequestGate> {
+        if request.method() != Method::POST {
+            return Ok(RequestGate::Admit(request));
+        }
+        let subject = cx.claims()?.subject().to_owned();
+        let claimed = cx.room().set_owner(&subject, Overwrite::No).await;
+        Ok(RequestGate::Answer(match claimed {
+            Ok(()) => answer::text(StatusCode::OK, subject),
+            Err(OwnerError::AlreadyOwned) => answer::text(StatusCode::CONFLICT, "It has an owner."),
+            // What the store says, so that a test can tell a full disk from other trouble.
+            Err(error) => answer::text(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
+        }))
     }
 }
 
@@ -80,25 +96,3 @@ fn storage(error: SqlError) -> StorageError {
         error => StorageError::Unavailable(error.to_string()),
     }
 }
-
-impl AuthHooks for Vault {
-    async fn on_authenticated_request(
-        &mut self,
-        cx: &Context,
-        request: Request,
-    ) -> Result<RequestGate> {
-        if request.method() != Method::POST {
-            return Ok(RequestGate::Admit(request));
-        }
-        let subject = cx.claims()?.subject().to_owned();
-        let claimed = cx.room().set_owner(&subject, Overwrite::No).await;
-        Ok(RequestGate::Answer(match claimed {
-            Ok(()) => answer::text(StatusCode::OK, subject),
-            Err(OwnerError::AlreadyOwned) => answer::text(StatusCode::CONFLICT, "It has an owner."),
-            // What the store says, so that a test can tell a full disk from other trouble.
-            Err(error) => answer::text(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
-        }))
-    }
-}
-
-impl OwnershipHooks for Vault {}

@@ -21,8 +21,8 @@ impl Verifiers {
     pub(crate) fn new(configuration: &Value) -> Result<Self, Box<dyn StdError>> {
         let text = |name: &str| configuration[name].as_str().ok_or(name.to_owned());
         let leeway = configuration["leeway"].as_u64().ok_or("leeway")?;
-        let policy = Policy::new(text("issuer")?, text("audience")?)?
-            .with_leeway(Duration::from_secs(leeway))?;
+        let policy =
+            Policy::new(text("issuer")?, text("audience")?)?.leeway(Duration::from_secs(leeway))?;
         let verifier = |policy| {
             Verifier::builder(policy)
                 .jwks_uri("https://keys.example")
@@ -33,7 +33,7 @@ impl Verifiers {
         };
         Ok(Self {
             interoperable: verifier(policy.clone())?,
-            rfc9068: verifier(policy.with_profile(Profile::Rfc9068)?)?,
+            rfc9068: verifier(policy.profile(Profile::Rfc9068)?)?,
         })
     }
 

@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use quick_cache::sync::Cache;
 
 use crate::jwks::key::Key;
-use crate::provider::Witness;
 use crate::token::AccessToken;
+use crate::verifier::provider::Witness;
 use crate::verify::VerifiedToken;
 
 /// The SHA-256 of a raw token: what may be kept in its place.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::algorithm::Algorithm;
 use crate::jwks::key::Key;
-pub use crate::maybe_send::BoxFuture;
 use crate::token::AccessToken;
+pub use crate::verifier::maybe_send::BoxFuture;
 use crate::verify::SignatureValid;
 
 /// The ports of a verifier. Cheap to clone.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use super::{Provider, ProviderConfig};
-use crate::port::Ports;
+use crate::verifier::port::Ports;
 
 /// Providers on the same ports.
 pub(crate) struct Providers(LazyLock<Mutex<HashMap<ProviderConfig, Weak<Provider>>>>);

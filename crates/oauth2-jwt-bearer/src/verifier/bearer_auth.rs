@@ -11,40 +11,53 @@ use crate::policy::Anonymous;
 use crate::token::{
     AccessToken, QueryToken, RequestKind, extract, has_query_token, without_query_token,
 };
-use crate::verifier::Verifier;
+use crate::verifier::bearer_auth_builder::BearerAuthBuilder;
+use crate::verifier::driver::Verifier;
 use crate::verify::VerifiedToken;
 
 /// How the requests of a server are authenticated: a [`Verifier`], and what is
-/// asked of a request beside a good token. Cheap to clone.
+/// asked of a request beside a good token. Cheap to clone. A setter has the name of
+/// its option, which is read as a field.
 ///
 /// [`take`](Self::take) a request's token, [`verify`](Self::verify) it, and
 /// answer an error by its [`challenge`](Self::challenge). With feature `tower`
 /// it is a layer that does so.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct BearerAuth {
     verifier: Verifier,
-    anonymous: Anonymous,
-    query_token: QueryToken,
-    realm: Arc<str>,
-    required_scopes: Arc<[String]>,
+    /// What a request without a token is.
+    pub anonymous: Anonymous,
+    /// Where a token may stand in the query.
+    pub query_token: QueryToken,
+    /// The realm of challenges.
+    pub realm: Arc<str>,
+    /// The scopes that every token must have.
+    pub required_scopes: Arc<[String]>,
 }
 
 impl BearerAuth {
+    /// A verifier from the names of its options, or from variables.
+    pub fn builder() -> BearerAuthBuilder {
+        BearerAuthBuilder::default()
+    }
+
     /// The defaults: anonymous requests are refused, a token may stand in the
-    /// query ([`QueryToken::default`]), the realm is `api`, no scope is required.
+    /// query ([`QueryToken::default`]), the realm is [`DEFAULT_REALM`], no scope is
+    /// required.
     pub fn new(verifier: Verifier) -> Self {
         Self {
             verifier,
             anonymous: Anonymous::default(),
             query_token: QueryToken::default(),
-            realm: "api".into(),
+            realm: DEFAULT_REALM.into(),
             required_scopes: [].into(),
         }
     }
 
     /// What a request without a token is. Default: refused.
     #[must_use]
-    pub fn with_anonymous(mut self, anonymous: Anonymous) -> Self {
+    pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.anonymous = anonymous;
         self
     }
@@ -53,24 +66,21 @@ impl BearerAuth {
     /// in histories and in the logs of proxies: servers without WebSockets do
     /// well to choose [`QueryToken::Off`].
     #[must_use]
-    pub fn with_query_token(mut self, query_token: QueryToken) -> Self {
+    pub fn query_token(mut self, query_token: QueryToken) -> Self {
         self.query_token = query_token;
         self
     }
 
-    /// The realm of challenges. Default: `api`.
+    /// The realm of challenges. Default: [`DEFAULT_REALM`].
     #[must_use]
-    pub fn with_realm(mut self, realm: impl Into<Arc<str>>) -> Self {
+    pub fn realm(mut self, realm: impl Into<Arc<str>>) -> Self {
         self.realm = realm.into();
         self
     }
 
     /// The scopes that every token must have. Default: none.
     #[must_use]
-    pub fn with_required_scopes<T: Into<String>>(
-        mut self,
-        scopes: impl IntoIterator<Item = T>,
-    ) -> Self {
+    pub fn required_scopes<T: Into<String>>(mut self, scopes: impl IntoIterator<Item = T>) -> Self {
         self.required_scopes = scopes.into_iter().map(Into::into).collect();
         self
     }
@@ -102,7 +112,7 @@ impl BearerAuth {
             *request.uri_mut() = without_query_token(request.uri());
         }
         #[cfg(feature = "axum")]
-        crate::axum::redact_original_uri(request.extensions_mut());
+        redact_original_uri(request.extensions_mut());
         match found? {
             None if self.anonymous == Anonymous::Refused => Err(Error::Missing),
             token => Ok(token),
@@ -120,8 +130,8 @@ impl BearerAuth {
     }
 
     /// Whether a verified token has the scopes that every token must have: the
-    /// last step of [`verify`](Self::verify), for who must know whose token it is
-    /// that lacks one.
+    /// last step of [`verify`](Self::verify), by itself. A caller that takes it apart
+    /// knows whose token it was that lacked one.
     ///
     /// # Errors
     /// [`Error::InsufficientScope`].
@@ -142,19 +152,15 @@ impl BearerAuth {
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
+}
 
-    /// What a request without a token is.
-    pub fn anonymous(&self) -> Anonymous {
-        self.anonymous
-    }
+/// The realm of challenges that name no other.
+pub const DEFAULT_REALM: &str = "rooms";
 
-    /// The realm of challenges.
-    pub fn realm(&self) -> &str {
-        &self.realm
-    }
-
-    /// The scopes that every token must have.
-    pub fn required_scopes(&self) -> &[String] {
-        &self.required_scopes
+/// Takes a query token out of the URL that axum keeps as it came.
+#[cfg(feature = "axum")]
+fn redact_original_uri(extensions: &mut http::Extensions) {
+    if let Some(axum::extract::OriginalUri(uri)) = extensions.get_mut() {
+        *uri = without_query_token(uri);
     }
 }

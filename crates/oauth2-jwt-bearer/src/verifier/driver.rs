@@ -10,13 +10,11 @@ use crate::algorithm::Algorithm;
 use crate::error::{ConfigError, Error};
 use crate::id_token::{IdToken, UnverifiedIdToken};
 use crate::policy::{Policy, is_secure_url};
-use crate::port::Ports;
-#[cfg(any(feature = "native", feature = "web"))]
-use crate::provider::Providers;
-use crate::provider::{Provider, ProviderConfig, Readiness};
 use crate::token::AccessToken;
-use crate::user_info::{self, UserInfo, UserInfoError};
-use crate::verified_cache::{TokenHash, VerifiedCache, token_hash};
+use crate::verifier::port::Ports;
+use crate::verifier::provider::{Provider, ProviderConfig, Readiness};
+use crate::verifier::user_info::{self, UserInfo, UserInfoError};
+use crate::verifier::verified_cache::{TokenHash, VerifiedCache, token_hash};
 use crate::verify::{UnverifiedToken, VerifiedToken};
 
 /// Verifies access tokens. Cheap to clone; clones share their caches, and all
@@ -190,37 +188,11 @@ impl VerifierBuilder {
         self
     }
 
-    /// The verifier on the native ports. Its provider is shared by all such
-    /// verifiers of the process with the same issuer and `jwks_uri`. It must be
-    /// used inside a tokio runtime with its timer and I/O enabled.
-    ///
-    /// # Errors
-    /// When `jwks_uri` is not https (http is allowed on loopback).
-    #[cfg(feature = "native")]
-    pub fn build(self) -> Result<Verifier, ConfigError> {
-        static PROVIDERS: Providers = Providers::new();
-        self.finish(|config| PROVIDERS.provider(config, crate::native::ports))
-    }
-
-    /// The verifier on the ports of a web runtime ([`web::ports`]). Its provider
-    /// is shared by all such verifiers of the isolate with the same issuer and
-    /// `jwks_uri`: the keys of one are there for all, and `spawn` is the first
-    /// one's.
-    ///
-    /// Building fetches nothing. A token that needs keys does, or
-    /// [`Verifier::start`], called in a request: `spawn` is given the fetch. Keys
-    /// that are no more fresh go on serving while the request that noticed it
-    /// fetches others beside its own work.
-    ///
-    /// # Errors
-    /// When `jwks_uri` is not https (http is allowed on loopback).
-    ///
-    /// [`web::ports`]: crate::web::ports
+    /// The same, unless [`VerifierBuilder::cached_tokens`] was called.
     #[cfg(feature = "web")]
-    pub fn build_on_web(mut self, spawn: crate::web::Spawn) -> Result<Verifier, ConfigError> {
-        static PROVIDERS: Providers = Providers::new();
-        self.cached_tokens.get_or_insert(1_000);
-        self.finish(|config| PROVIDERS.provider(config, || crate::web::ports(spawn)))
+    pub(crate) fn cached_tokens_by_default(mut self, count: usize) -> Self {
+        self.cached_tokens.get_or_insert(count);
+        self
     }
 
     /// The verifier on ports of your own. It shares its provider with nobody.
@@ -231,7 +203,8 @@ impl VerifierBuilder {
         self.finish(|config| Provider::new(config, ports))
     }
 
-    fn finish(
+    /// The verifier, its provider made or found by `provider`.
+    pub(crate) fn finish(
         self,
         provider: impl FnOnce(ProviderConfig) -> Arc<Provider>,
     ) -> Result<Verifier, ConfigError> {

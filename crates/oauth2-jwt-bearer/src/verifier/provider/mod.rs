@@ -13,13 +13,13 @@ use std::time::{Duration, SystemTime};
 
 use event_listener::Event;
 
-use crate::discovery::Metadata;
 use crate::error::{Error, Invalid};
 use crate::jwks::cache::KeyCache;
 use crate::jwks::key::Key;
 use crate::jwks::select::Selection;
 use crate::jws::Header;
-use crate::port::Ports;
+use crate::verifier::discovery::Metadata;
+use crate::verifier::port::Ports;
 use crate::verify::SignatureValid;
 
 mod documents;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 
 use super::Provider;
-use crate::discovery::{Metadata, metadata_urls};
 use crate::jwks::key::KeySet;
-use crate::port::{FetchError, FetchRequest, FetchResponse};
+use crate::verifier::discovery::{Metadata, metadata_urls};
+use crate::verifier::port::{FetchError, FetchRequest, FetchResponse};
 
 /// What a fetch brings, or what failed.
 pub(super) type Fetched<K> = Result<Documents<K>, String>;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::jwks::key::{Key, KeySet};
-use crate::port::{PreparedKey, SignatureCheck};
+use crate::verifier::port::{PreparedKey, SignatureCheck};
 
 /// A key set and its keys made ready for use. Clones share them.
 #[derive(Clone)]

@@ -6,8 +6,8 @@ use futures_util::future::{Either, select};
 use serde_json::{Map, Value};
 
 use crate::error::Error;
-use crate::port::{FetchError, FetchRequest, Ports};
 use crate::token::AccessToken;
+use crate::verifier::port::{FetchError, FetchRequest, Ports};
 
 /// What the provider says of the user: every member, known or not.
 pub type UserInfo = Map<String, Value>;

@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 use super::{Provider, State};
 use crate::error::{Error, Invalid};
 use crate::jwks::cache::Need;
-use crate::port::BoxFuture;
+use crate::verifier::port::BoxFuture;
 
 impl Provider {
     /// Asks `attempt` now and after each fetch, until it has an answer, the
