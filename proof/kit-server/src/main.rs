@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use agents_oauth2_jwt_bearer::AuthOptionsBuilder;
+use agents_oauth2_jwt_bearer::BearerAuthBuilder;
 use clap::Parser;
 use partyserver::testing::TestParties;
 use tokio::net::TcpListener;
@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
     let variable = |name: &str| std::env::var(name).ok();
     let kit = TestParties::new().time_passes();
-    let parties = conformance_server::parties(kit, variable, AuthOptionsBuilder::build)?;
+    let parties = conformance_server::parties(kit, variable, BearerAuthBuilder::build)?;
     let parties = Arc::new(parties);
     let listener = TcpListener::bind(arguments.listen)
         .await

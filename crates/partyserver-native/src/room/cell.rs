@@ -1,0 +1,307 @@
+//! One room in memory: its server, one turn at a time.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use partyserver::host::RoomPort;
+use partyserver::host::admission::{Entry, Newcomer};
+use partyserver::host::alarm::Next;
+use partyserver::host::failure::{Failure, Place};
+use partyserver::host::instance::Instance;
+use partyserver::{
+    Attachments, BoxFuture, CloseEvent, Error, Handshake, Hibernation, Message, PartyOptions,
+    Refusal, Request, Response, Result, Room, Server,
+};
+use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::AnyRoom;
+use super::port::{EventHandler, Ground, NativeRoom};
+use super::to_the_end::to_the_end;
+use crate::failure::{self, random_id};
+use crate::socket::connection::Conn;
+use crate::socket::connections::Connections;
+use crate::socket::{Inbox, Start};
+use crate::store::RoomName;
+use crate::turn_limit;
+
+/// The right to a turn, and what it is run on.
+type Slot<S> = OwnedMutexGuard<Option<Instance<S>>>;
+
+/// A room: a fair lock around its server. Turns run in the task that brings
+/// the event, in the order in which the events arrived.
+pub(super) struct RoomCell<S> {
+    party: Arc<Shared<S>>,
+    room: Arc<NativeRoom>,
+    instance: Arc<Mutex<Option<Instance<S>>>>,
+    /// When the last turn ended, in milliseconds since the server began.
+    last_turn: AtomicU64,
+}
+
+/// What the rooms of a party share.
+pub(super) struct Shared<S> {
+    pub(super) factory: Box<dyn Fn() -> S + Send + Sync>,
+    pub(super) options: PartyOptions,
+    /// How many servers were made.
+    pub(super) started: AtomicU64,
+    /// To count milliseconds from.
+    pub(super) began: Instant,
+}
+
+impl<S> Shared<S> {
+    pub(super) fn millis(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What a look at a room found.
+pub(super) enum Sleep {
+    Stays,
+    /// It stays without its server, which the caller drops: that can take its
+    /// time, ask for anything, or panic.
+    Asleep(Box<dyn Any + Send>),
+    /// It may be forgotten.
+    Leaves,
+}
+
+impl<S: Server> RoomCell<S> {
+    pub(super) fn new(party: Arc<Shared<S>>, name: RoomName, ground: &Ground) -> Arc<Self> {
+        let last_turn = AtomicU64::new(party.millis());
+        Arc::new_cyclic(|cell: &Weak<Self>| {
+            let handler = Weak::<Self>::clone(cell);
+            Self {
+                party,
+                room: Arc::new(NativeRoom::new(name, ground, handler)),
+                instance: Arc::default(),
+                last_turn,
+            }
+        })
+    }
+
+    /// Takes the server out of a room that is idle. One that had none may leave
+    /// memory altogether.
+    pub(super) fn fall_asleep(&self, now: u64) -> Sleep {
+        let idle =
+            Duration::from_millis(now.saturating_sub(self.last_turn.load(Ordering::Relaxed)));
+        let has_connections = self.room.open_connections().len() > 0;
+        let is_due = match self.options().hibernation {
+            Hibernation::After(time) => idle >= time,
+            Hibernation::Off => !has_connections && idle >= self.options().idle_time,
+        };
+        if !is_due {
+            return Sleep::Stays;
+        }
+        // A room in the middle of a turn is not idle.
+        let Ok(mut slot) = self.instance.try_lock() else {
+            return Sleep::Stays;
+        };
+        if let Some(instance) = slot.take() {
+            return Sleep::Asleep(Box::new(instance));
+        }
+        // What the room's code has spawned may still hold the room.
+        if !has_connections && Arc::strong_count(&self.room) == 1 {
+            Sleep::Leaves
+        } else {
+            Sleep::Stays
+        }
+    }
+
+    /// Waits for a turn, in the order of the calls. One who stops waiting is no
+    /// longer in the queue.
+    async fn wait(&self) -> Slot<S> {
+        Arc::clone(&self.instance).lock_owned().await
+    }
+
+    /// Runs one turn. A panic or a turn past its limit ends the server's value;
+    /// so does dropping this future, which nobody here does.
+    async fn turn<R, F>(&self, mut slot: Slot<S>, body: F) -> Result<R, Failure>
+    where
+        F: for<'i> FnOnce(&'i mut Instance<S>) -> BoxFuture<'i, R> + Send,
+        R: Send,
+    {
+        let turn = async {
+            let mut instance = slot.take().unwrap_or_else(|| {
+                self.party.started.fetch_add(1, Ordering::Relaxed);
+                Instance::new((self.party.factory)(), Room::from_port(self.room.clone()))
+            });
+            let outcome = body(&mut instance).await;
+            (instance, outcome)
+        };
+        // A turn that is cut off is dropped in there too: what it drops can panic.
+        let turn = AssertUnwindSafe(turn_limit::within(self.options().turn_limit, turn));
+        let outcome = turn.catch_unwind().await;
+        self.last_turn.store(self.party.millis(), Ordering::Relaxed);
+        match outcome {
+            Ok(Ok((instance, outcome))) => {
+                *slot = Some(instance);
+                Ok(outcome)
+            }
+            Ok(Err(_)) => Err(Failure::TimedOut),
+            Err(panic) => Err(failure::of_panic(&*panic)),
+        }
+    }
+
+    /// The turn of an upgrade, from the room's decision to `on_connect`.
+    async fn enter(
+        self: &Arc<Self>,
+        slot: Slot<S>,
+        handshake: Handshake,
+        attachments: Attachments,
+    ) -> Result<Arc<Conn>, Box<Refusal>> {
+        // A panic takes the turn with it, and must not take who has joined.
+        let newcomer = Arc::new(Newcomer::new());
+        let (cell, entering) = (Arc::clone(self), Arc::clone(&newcomer));
+        let turn = self.turn(slot, move |instance| {
+            Box::pin(async move {
+                let most = cell.options().max_connections_per_room;
+                let entry: Result<Entry> = entering
+                    .enter(instance, &*cell.room, most, &handshake, attachments)
+                    .await;
+                entry
+            })
+        });
+        let outcome = turn.await;
+        newcomer.conclude::<NativeRoom>(outcome, random_id, self.place())
+    }
+
+    fn options(&self) -> &PartyOptions {
+        &self.party.options
+    }
+
+    fn place(&self) -> Place<'_> {
+        let name = self.room.name();
+        Place {
+            party: &name.party,
+            room: &name.room,
+        }
+    }
+}
+
+impl<S: Server> Inbox for RoomCell<S> {
+    fn max_message(&self) -> usize {
+        self.options().max_message
+    }
+
+    fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let connection = conn.handle();
+            let slot = self.wait().await;
+            // It may have been closed while it waited: then it wakes nobody.
+            if !conn.is_admitted(conn.now()) {
+                return;
+            }
+            let from = connection.clone();
+            let turn = self.turn(slot, move |instance| {
+                Box::pin(async move { instance.message(&from, message).await })
+            });
+            if let Err(failure) = Failure::of(turn.await) {
+                failure.close(&random_id(), self.place(), &connection);
+            }
+        })
+    }
+
+    fn closed(
+        self: Arc<Self>,
+        conn: Arc<Conn>,
+        event: CloseEvent,
+        error: Option<Error>,
+    ) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let slot = self.wait().await;
+            if !conn.tell() {
+                return;
+            }
+            let connection = conn.handle();
+            let closed = connection.clone();
+            let turn = self.turn(slot, |instance| {
+                Box::pin(async move { instance.closed(&closed, event, error.as_ref()).await })
+            });
+            // Nobody is left to be told of a failure; it is in the log.
+            if let Err(failure) = Failure::of(turn.await) {
+                failure.log(&random_id(), self.place(), Some(&connection));
+            }
+        })
+    }
+}
+
+impl<S: Server> AnyRoom for RoomCell<S> {
+    fn connections(&self) -> &Connections {
+        self.room.open_connections()
+    }
+
+    fn request(
+        self: Arc<Self>,
+        request: Request,
+        attachments: Attachments,
+    ) -> BoxFuture<'static, Response> {
+        // Boxed, because each layer of a turn copies what it is given.
+        let request = Box::new(request);
+        Box::pin(async move {
+            let slot = self.wait().await;
+            to_the_end(Box::pin(async move {
+                let turn = self.turn(slot, |instance| {
+                    Box::pin(instance.request(*request, attachments))
+                });
+                Failure::of(turn.await)
+                    .unwrap_or_else(|failure| failure.to_response(&random_id(), self.place()))
+            }))
+            .await
+        })
+    }
+
+    fn connect(
+        self: Arc<Self>,
+        handshake: Handshake,
+        attachments: Attachments,
+        start: Start,
+    ) -> BoxFuture<'static, Result<(), Box<Refusal>>> {
+        Box::pin(async move {
+            let slot = self.wait().await;
+            to_the_end(Box::pin(async move {
+                let conn = self.enter(slot, handshake, attachments).await?;
+                // A connection that has joined is ended by its socket's task,
+                // even when the client is gone before the handshake is answered.
+                start(conn, self);
+                Ok(())
+            }))
+            .await
+        })
+    }
+
+    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Option<Next>> {
+        Box::pin(async move {
+            let slot = self.wait().await;
+            let (alarms, name) = (self.room.alarms(), self.room.name());
+            if !alarms.begin(name) {
+                return None;
+            }
+            let turn = self.turn(slot, |instance| Box::pin(instance.alarm()));
+            let outcome = Failure::of(turn.await);
+            if let Err(failure) = &outcome {
+                failure.log(&random_id(), self.place(), None);
+            }
+            Some(alarms.end(name, outcome.is_ok(), self.room.now()))
+        })
+    }
+
+    fn settle(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move { drop(self.wait().await) })
+    }
+}
+
+impl<S: Server> EventHandler for RoomCell<S> {
+    fn event(&self, event: Value) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let slot = self.wait().await;
+            let turn = self.turn(slot, |instance| Box::pin(instance.event(event)));
+            // Nobody is left to be told of a failure; it is in the log.
+            if let Err(failure) = Failure::of(turn.await) {
+                failure.log(&random_id(), self.place(), None);
+            }
+        })
+    }
+}

@@ -1,0 +1,338 @@
+//! The host's side of a connection: its queue, and its life.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::SystemTime;
+
+use futures_util::task::AtomicWaker;
+use partyserver::host::ConnectionPort;
+use partyserver::host::backlog::{Capacity, Waiting};
+use partyserver::host::life::{Change, Life, Rest};
+use partyserver::host::record::ConnectionRecord;
+use partyserver::{Close, Connection, Message, PartyOptions, SendError};
+
+use super::connections::Connections;
+use super::sending::Sending;
+use crate::clock::Clock;
+use crate::turn_limit;
+
+/// One connection. Its socket's task takes from the queue what the room puts
+/// in; no lock is held longer than it takes to move a message.
+pub(crate) struct Conn {
+    this: Weak<Self>,
+    record: ConnectionRecord,
+    connections: Arc<Connections>,
+    clock: Arc<dyn Clock>,
+    limits: QueueLimits,
+    outbound: Mutex<Outbound>,
+    waker: AtomicWaker,
+}
+
+/// How much may wait in a connection's queue.
+#[derive(Clone, Copy)]
+pub(crate) struct QueueLimits {
+    /// Until the first can be sent: what `on_connect` replays.
+    at_first: Capacity,
+    /// From then on, beside what is left of those.
+    later: Capacity,
+}
+
+impl QueueLimits {
+    /// Those of a party.
+    pub(crate) fn of(options: &PartyOptions) -> Self {
+        Self {
+            at_first: Capacity {
+                messages: MAX_FIRST_MESSAGES,
+                bytes: options.max_replay_bytes,
+            },
+            later: Capacity {
+                messages: MAX_QUEUED_MESSAGES,
+                bytes: options.max_queued_bytes,
+            },
+        }
+    }
+}
+
+/// The life and the queue are behind one lock: what is queued or sent is judged by the
+/// life in the same moment.
+#[derive(Default)]
+struct Outbound {
+    life: Life,
+    messages: VecDeque<Message>,
+    /// What is left of the messages that were queued before any could be sent.
+    /// They are the first in the queue.
+    first: Waiting,
+    later: Waiting,
+    is_sending: bool,
+    /// Whether the socket's task is at work and will look into the queue before
+    /// it waits: then it need not be woken.
+    is_attended: bool,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Queued {
+    Yes,
+    Ended,
+    /// The client reads too slowly: [`Conn::close_slow`] is due.
+    Full,
+}
+
+/// What the socket's task finds when it looks into the queue.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    /// The close frame, once it is its turn.
+    pub(crate) close: Option<Close>,
+    /// Whether the connection has ended. What is sent now is its last.
+    pub(crate) has_ended: bool,
+    /// When the connection ends by itself. A change wakes the task.
+    pub(crate) ends_at: Option<SystemTime>,
+}
+
+impl Conn {
+    pub(crate) fn new(
+        record: ConnectionRecord,
+        connections: Arc<Connections>,
+        clock: Arc<dyn Clock>,
+        limits: QueueLimits,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
+            record,
+            connections,
+            clock,
+            limits,
+            outbound: Mutex::default(),
+            waker: AtomicWaker::new(),
+        })
+    }
+
+    pub(crate) fn as_record(&self) -> &ConnectionRecord {
+        &self.record
+    }
+
+    pub(crate) fn handle(&self) -> Connection {
+        match self.this.upgrade() {
+            Some(this) => Connection::from_port(this),
+            None => unreachable!("a method runs, so the connection is alive"),
+        }
+    }
+
+    /// The socket's task is woken when there is something to write.
+    pub(crate) fn register(&self, waker: &std::task::Waker) {
+        self.waker.register(waker);
+    }
+
+    /// The socket's task is about to run a turn, and calls [`Conn::fill`] after
+    /// it.
+    pub(crate) fn attend(&self) {
+        self.lock().is_attended = true;
+    }
+
+    /// The wall clock that its life is judged by. What is done at one moment
+    /// asks once.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
+    }
+
+    /// Whether a frame of this socket may still be handled.
+    pub(crate) fn is_admitted(&self, now: SystemTime) -> bool {
+        let mut is_open = true;
+        self.step(|life| {
+            let change = life.look(now);
+            is_open = life.ending().is_none();
+            change
+        });
+        is_open
+    }
+
+    /// Gives what is queued to be sent, or takes back what must not be sent any
+    /// more.
+    pub(crate) fn fill(&self, sending: &mut Sending, now: SystemTime) -> Filled {
+        let mut outbound = self.lock();
+        outbound.is_sending = true;
+        // What is queued from here on wakes the task to look again.
+        outbound.is_attended = false;
+        let change = outbound.life.look(now);
+        outbound.follow(change);
+        let filled = outbound.fill(sending);
+        drop(outbound);
+        if change == Change::Ended {
+            self.connections.leave(self);
+        }
+        filled
+    }
+
+    pub(crate) fn queue(&self, message: &Message, now: SystemTime) -> Queued {
+        let mut outbound = self.lock();
+        if !outbound.life.is_open(now) {
+            return Queued::Ended;
+        }
+        if !outbound.push(message, &self.limits) {
+            return Queued::Full;
+        }
+        let is_attended = outbound.is_attended;
+        drop(outbound);
+        if !is_attended {
+            self.waker.wake();
+        }
+        Queued::Yes
+    }
+
+    /// Ends a connection whose client does not keep up, or could not yet.
+    pub(crate) fn close_slow(&self) {
+        let reason = if self.lock().is_sending {
+            "the client reads too slowly"
+        } else {
+            "too much was sent to a new client"
+        };
+        self.close(Close::new(Close::TRY_AGAIN_LATER, reason), Rest::Dropped);
+    }
+
+    /// Ends the connection without a frame, because its stream has ended.
+    pub(crate) fn gone(&self) {
+        self.step(Life::gone);
+    }
+
+    /// Whether the caller is to tell the room of the end.
+    pub(crate) fn tell(&self) -> bool {
+        self.lock().life.tell()
+    }
+
+    /// A step that may end the connection, and what follows from it.
+    fn step(&self, step: impl FnOnce(&mut Life) -> Change) {
+        let change = {
+            let mut outbound = self.lock();
+            let change = step(&mut outbound.life);
+            outbound.follow(change);
+            change
+        };
+        // Without the lock, because a broadcast takes it while it holds the table's.
+        if change == Change::Ended {
+            self.connections.leave(self);
+        }
+        if change != Change::None {
+            self.waker.wake();
+        }
+    }
+
+    /// A step that may move the end.
+    fn reschedule<T>(&self, step: impl FnOnce(&mut Life) -> T) -> T {
+        let mut outbound = self.lock();
+        let before = outbound.life.ends_at();
+        let outcome = step(&mut outbound.life);
+        let is_unseen = outbound.life.ends_at() != before && !outbound.is_attended;
+        drop(outbound);
+        if is_unseen {
+            self.waker.wake();
+        }
+        outcome
+    }
+
+    /// What is behind the lock is changed by single moves.
+    fn lock(&self) -> MutexGuard<'_, Outbound> {
+        self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Outbound {
+    /// Adds a message, as far as there is room for it.
+    fn push(&mut self, message: &Message, limits: &QueueLimits) -> bool {
+        let (waiting, capacity) = if self.is_sending {
+            (&mut self.later, limits.later)
+        } else {
+            (&mut self.first, limits.at_first)
+        };
+        let Some(more) = waiting.with(message.as_bytes().len(), capacity) else {
+            return false;
+        };
+        *waiting = more;
+        self.messages.push_back(message.clone());
+        true
+    }
+
+    /// What has to be thrown away after a step.
+    fn follow(&mut self, change: Change) {
+        let is_cut = |life: &Life| {
+            let ending = life.ending();
+            ending.is_some_and(|ending| ending.rest == Rest::Dropped)
+        };
+        if change != Change::None && is_cut(&self.life) {
+            self.messages = VecDeque::new();
+            self.first = Waiting::default();
+            self.later = Waiting::default();
+        }
+    }
+
+    fn fill(&mut self, sending: &mut Sending) -> Filled {
+        let ending = self.life.ending();
+        let is_cut = ending.is_some_and(|ending| ending.rest == Rest::Dropped);
+        if is_cut {
+            sending.cut();
+        }
+        while !sending.is_full()
+            && let Some(message) = self.messages.pop_front()
+        {
+            let of = if self.first.is_empty() {
+                &mut self.later
+            } else {
+                &mut self.first
+            };
+            of.remove(message.as_bytes().len());
+            sending.push(message);
+        }
+        if self.messages.is_empty() && self.messages.capacity() > KEPT_PLACES {
+            self.messages = VecDeque::new();
+        }
+        // Of a frame that was begun the rest goes out, before the close frame.
+        let is_last = is_cut || (self.messages.is_empty() && sending.is_empty());
+        Filled {
+            close: ending
+                .filter(|_| is_last)
+                .map(|ending| ending.close.clone()),
+            has_ended: ending.is_some(),
+            ends_at: self.life.ends_at(),
+        }
+    }
+}
+
+impl ConnectionPort for Conn {
+    fn record(&self) -> &ConnectionRecord {
+        &self.record
+    }
+
+    fn is_admitted(&self) -> bool {
+        self.is_admitted(self.now())
+    }
+
+    fn send(&self, message: &Message) -> Result<(), SendError> {
+        match self.queue(message, self.now()) {
+            Queued::Yes => return Ok(()),
+            Queued::Ended => {}
+            Queued::Full => self.close_slow(),
+        }
+        // A hook that sends on and on ends up here, unless its client keeps up.
+        turn_limit::check();
+        Err(SendError)
+    }
+
+    fn close(&self, close: Close, rest: Rest) {
+        self.step(|life| life.close(close, rest));
+    }
+
+    fn close_at(&self, deadline: SystemTime, close: Close) {
+        self.reschedule(|life| life.close_at(deadline, close));
+    }
+
+    fn renew(&self, until: SystemTime, close: Close) -> bool {
+        let now = self.now();
+        self.reschedule(|life| life.renew(until, close, now))
+    }
+}
+
+/// How many places a queue keeps when it is empty: idle connections hold no
+/// large one.
+pub(super) const KEPT_PLACES: usize = 4;
+/// Many small messages cost more than their bytes.
+const MAX_QUEUED_MESSAGES: usize = 16 * 1024;
+const MAX_FIRST_MESSAGES: usize = 64 * 1024;
