@@ -131,15 +131,15 @@ impl Life {
     }
 
     /// Ends it at a time, at the room's wish. The earliest such time counts. Returns
-    /// whether its end has moved.
+    /// whether it is this one: then it is to be kept with the connection, even while the
+    /// identity ends earlier, because a renewal may move that.
     pub fn close_at(&mut self, at: SystemTime, close: Close) -> bool {
         let deadline = Deadline::new(at, close);
         if self.own.as_ref().is_some_and(|own| own.at <= deadline.at) {
             return false;
         }
-        let before = self.ends_at();
         self.own = Some(deadline);
-        self.ends_at() != before
+        true
     }
 
     /// Its identity is valid until a time, earlier or later than before. Returns whether
@@ -265,9 +265,11 @@ mod tests {
         let own = Close::new(4000, "the game is over");
         assert!(life.close_at(at(100), own.clone()));
         assert!(!life.close_at(at(120), own.clone()));
+        assert!(life.renew(at(50), expired(), at(0)));
+        assert!(life.close_at(at(90), own.clone()), "later than the identity");
         assert!(life.renew(at(500), expired(), at(0)));
-        assert_eq!(life.ends_at(), Some(at(100)));
-        assert_eq!(life.look(at(100)), Change::Ended);
+        assert_eq!(life.ends_at(), Some(at(90)));
+        assert_eq!(life.look(at(90)), Change::Ended);
         assert_eq!(life.ending().map(|ending| &ending.close), Some(&own));
     }
 
