@@ -8,7 +8,7 @@ pub fn loggable(value: &str) -> String {
 
 /// An application's text on one line, escaped and cut at 1,024 characters: an error or a
 /// panic may quote what a client sent.
-pub(crate) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     cut(text, MAX_TEXT_CHARS)
 }
 

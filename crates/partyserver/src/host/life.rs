@@ -97,11 +97,9 @@ impl Life {
         matches!(self.stage, Stage::Open) && self.due(now).is_none()
     }
 
-    /// Ends it if its time is up.
+    /// Ends it if its time is up. From then on nothing is sent either of what still waits
+    /// after a close by the room.
     pub fn look(&mut self, now: SystemTime) -> Change {
-        if !matches!(self.stage, Stage::Open) {
-            return Change::None;
-        }
         match self.due(now).map(|deadline| deadline.close.clone()) {
             Some(close) => self.close(close, Rest::Dropped),
             None => Change::None,
@@ -283,6 +281,19 @@ mod tests {
         assert_eq!(life.close(Close::new(4000, ""), Rest::Sent), Change::None);
         assert_eq!(life.close(Close::new(1008, ""), Rest::Dropped), Change::Cut);
         assert_eq!(life.gone(), Change::None);
+        let ending = life.ending().unwrap();
+        assert_eq!((ending.close.code(), ending.rest), (1000, Rest::Dropped));
+    }
+
+    #[test]
+    fn what_waits_after_a_close_is_not_sent_past_the_deadline() {
+        let mut life = Life::default();
+        assert!(life.renew(at(100), expired(), at(0)));
+        assert_eq!(life.close(Close::new(1000, ""), Rest::Sent), Change::Ended);
+        assert!(life.tell());
+        assert_eq!(life.look(at(99)), Change::None);
+        assert_eq!(life.look(at(100)), Change::Cut);
+        assert_eq!(life.look(at(101)), Change::None);
         let ending = life.ending().unwrap();
         assert_eq!((ending.close.code(), ending.rest), (1000, Rest::Dropped));
     }

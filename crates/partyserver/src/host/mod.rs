@@ -37,6 +37,7 @@ pub mod upgrade;
 pub use self::answer::{at_capacity, own, unavailable};
 pub use self::finish::Finish;
 pub use self::port::{ConnectionPort, RoomPort, SqlPort, StoragePort};
+pub use crate::loggable::escaped;
 pub use crate::maybe_send::UpdateStep;
 pub use crate::storage::{Change, RESERVED};
 pub use crate::stream_end::ending;
