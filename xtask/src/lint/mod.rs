@@ -3,6 +3,7 @@
 mod dependencies;
 mod graph;
 mod links;
+mod modules;
 mod package;
 
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ struct Check {
 }
 
 /// In the order of running: what fails most and costs least comes first.
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     Check {
         name: "fmt",
         run: |workspace| done(fmt(workspace)),
@@ -39,6 +40,10 @@ const CHECKS: [Check; 10] = [
     Check {
         name: "links",
         run: |workspace| done(links::check(workspace)),
+    },
+    Check {
+        name: "modules",
+        run: |workspace| done(modules::check(workspace)),
     },
     Check {
         name: "clippy",
