@@ -5,124 +5,179 @@
 //! harm: it finds nothing due and sets the next.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::select;
-use partyserver::{BoxFuture, StorageError};
+use partyserver::StorageError;
+use partyserver::host::RESERVED;
+use partyserver::host::alarm::{AlarmWork, Next, RETRY, WakeUp, earliest};
+use partyserver::host::life::{from_millis, to_millis};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
-use crate::js::settled;
-use crate::room::ObjectRoom;
-use crate::storage::unavailable;
-use crate::task;
-use crate::time::{Sleep, now_millis};
+use super::connections::Connections;
+use super::storage::{ObjectStorage, unavailable};
+use super::turns::Turns;
+use crate::platform::js::settled;
+use crate::platform::task;
+use crate::platform::time::{Sleep, now};
 
-/// What is known of a room's alarm.
-#[derive(Default)]
-pub(crate) struct Alarm {
+/// A room's alarm.
+pub(super) struct Alarm {
+    party: Arc<str>,
+    storage: Arc<ObjectStorage>,
+    connections: Rc<Connections>,
+    /// The turns of the room's server.
+    turns: Rc<Turns>,
     /// The alarm that the room's code has set; `None` before it was read.
-    user: RefCell<Option<Option<UserAlarm>>>,
-    /// When the platform's alarm is set to; `None` before it was read.
-    platform: Cell<Option<Option<u64>>>,
-    /// How many alarms the room's code has set or removed: which one it is.
-    count: Cell<u64>,
-    /// The alarm whose `on_alarm` runs: stored until it has run, but not set.
-    running: Cell<Option<u64>>,
-    /// Whether the platform's alarm may have to be set anew: a deadline was moved, the
-    /// object woke, or it has fired.
-    pub(crate) is_moved: Cell<bool>,
+    own: RefCell<Option<Option<OwnAlarm>>>,
+    /// Which one it is: how many the room's code has set or removed.
+    id: Cell<u64>,
+    work: RefCell<AlarmWork>,
+    platform: RefCell<WakeUp>,
     /// Woken when a deadline is moved.
-    pub(crate) watcher: Cell<Option<Waker>>,
+    watcher: Cell<Option<Waker>>,
     /// Whether setting it is to be tried again soon.
     is_retried: Cell<bool>,
 }
 
 /// The alarm that the room's code has set, as it is stored.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-pub(crate) struct UserAlarm {
+struct OwnAlarm {
     /// Milliseconds since 1970.
     at: u64,
     /// How often `on_alarm` has failed since it was set.
     failures: u32,
 }
 
-impl ObjectRoom {
+impl OwnAlarm {
+    fn at(at: SystemTime, failures: u32) -> Self {
+        let at = to_millis(at);
+        Self { at, failures }
+    }
+
+    fn time(&self) -> SystemTime {
+        from_millis(self.at)
+    }
+}
+
+impl Alarm {
+    pub(super) fn new(
+        party: Arc<str>,
+        storage: Arc<ObjectStorage>,
+        connections: Rc<Connections>,
+        turns: Rc<Turns>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            party,
+            storage,
+            connections,
+            turns,
+            own: RefCell::default(),
+            id: Cell::default(),
+            work: RefCell::default(),
+            platform: RefCell::default(),
+            watcher: Cell::default(),
+            is_retried: Cell::default(),
+        })
+    }
+
     /// Sets or removes the alarm of the room's code.
-    pub(crate) async fn set_user_alarm(&self, at: Option<u64>) -> Result<(), StorageError> {
-        // It is another alarm than the one that runs.
-        self.alarm.count.set(self.alarm.count.get() + 1);
-        self.store_user_alarm(at.map(|at| UserAlarm { at, failures: 0 }))
-            .await
+    pub(super) async fn set(&self, at: Option<SystemTime>) -> Result<(), StorageError> {
+        self.id.set(self.id.get() + 1);
+        self.work.borrow_mut().replace();
+        self.put(at.map(|at| OwnAlarm::at(at, 0))).await
     }
 
     /// When the alarm of the room's code is set to.
-    pub(crate) async fn user_alarm(&self) -> Result<Option<u64>, StorageError> {
-        let alarm = self.load_user_alarm().await?;
-        Ok(alarm
-            .filter(|_| !self.is_user_alarm_running())
-            .map(|alarm| alarm.at))
+    pub(super) async fn get(&self) -> Result<Option<SystemTime>, StorageError> {
+        let own = self.load().await?;
+        Ok(self.unless_running(own).map(|own| own.time()))
     }
 
-    /// Whether the alarm of the room's code is due.
-    pub(crate) async fn is_user_alarm_due(&self) -> Result<bool, StorageError> {
-        let at = self.user_alarm().await?;
-        Ok(at.is_some_and(|at| at <= now_millis()))
+    /// Whether the alarm of the room's code is due, and the caller is to run it.
+    pub(super) async fn due(&self) -> Result<bool, StorageError> {
+        let own = self.load().await?;
+        let own = own.filter(|own| own.time() <= now());
+        Ok(own.is_some_and(|own| self.work.borrow_mut().due(self.id.get(), own.failures)))
     }
 
-    /// The same, once it is the alarm's turn. If so, it runs from here on.
-    pub(crate) async fn begin_user_alarm(&self) -> Result<bool, StorageError> {
-        let is_due = self.is_user_alarm_due().await?;
-        if is_due {
-            self.alarm.running.set(Some(self.alarm.count.get()));
-        }
-        Ok(is_due)
+    /// Its turn has come. Returns whether it is still to run.
+    pub(super) fn begin(&self) -> bool {
+        self.work.borrow_mut().begin()
     }
 
-    /// `on_alarm` has ended, if it has begun. After an error it is tried again.
-    pub(crate) async fn end_user_alarm(&self, is_done: bool) -> Result<(), StorageError> {
-        let ended = self.alarm.running.take();
-        // One that was set meanwhile is another alarm.
-        if ended != Some(self.alarm.count.get()) {
-            return Ok(());
-        }
-        let failures = match *self.alarm.user.borrow() {
-            Some(Some(alarm)) => alarm.failures,
-            _ => 0,
+    /// Its run has ended.
+    pub(super) async fn end(&self, is_done: bool) -> Result<(), StorageError> {
+        let id = self.id.get();
+        let next = {
+            let mut work = self.work.borrow_mut();
+            if !is_done {
+                // What failed before its hook counts as a run: it would fail again at once.
+                let _ = work.begin();
+            }
+            work.end(is_done, now())
         };
-        let again = (!is_done && failures < MAX_RETRIES).then(|| UserAlarm {
-            at: now_millis() + RETRY_MILLIS * 2_u64.pow(failures),
-            failures: failures + 1,
-        });
-        let stored = self.store_user_alarm(again).await;
-        if stored.is_err()
-            && let Some(Some(alarm)) = &mut *self.alarm.user.borrow_mut()
+        let stored = match next {
+            Next::Leave => Ok(()),
+            Next::Clear => self.put(None).await,
+            Next::Again { at, failures } => self.put(Some(OwnAlarm::at(at, failures))).await,
+        };
+        if stored.is_ok() {
+            self.work.borrow_mut().stored(next);
+            return stored;
+        }
+        // It is still due: the platform tries it again, but not at once.
+        self.work.borrow_mut().dismiss();
+        if id == self.id.get()
+            && let Some(Some(own)) = &mut *self.own.borrow_mut()
         {
-            // It is still due, and is not to run again at once.
-            alarm.at = now_millis() + RETRY_MILLIS;
+            own.at = to_millis(now() + RETRY);
         }
         stored
     }
 
-    fn is_user_alarm_running(&self) -> bool {
-        self.alarm.running.get() == Some(self.alarm.count.get())
+    /// The platform's alarm has fired.
+    pub(super) fn fired(&self) {
+        self.platform.borrow_mut().fired();
     }
 
-    /// The platform's alarm has fired: it is not set any more.
-    pub(crate) fn fired(&self) {
-        self.alarm.platform.set(Some(None));
-        self.alarm.is_moved.set(true);
+    /// What the platform's alarm is set to may not be what it should be.
+    pub(super) fn look_again(&self) {
+        self.platform.borrow_mut().moved();
     }
 
-    /// Sets the platform's alarm when a deadline was moved.
-    pub(crate) async fn settle_deadlines(self: &Arc<Self>) -> Result<(), StorageError> {
-        // One may be moved while the alarm is set.
-        while self.alarm.is_moved.replace(false) {
+    /// A connection has another deadline than before. During a turn the turn sees to it
+    /// when it ends.
+    pub(super) fn moved(self: &Rc<Self>) {
+        self.look_again();
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
+        }
+        if !self.turns.is_busy() {
+            self.settle_soon();
+        }
+    }
+
+    /// Sets the platform's alarm beside the event at hand.
+    pub(super) fn settle_soon(self: &Rc<Self>) {
+        let this = Rc::clone(self);
+        task::spawn(async move {
+            // After an error it tries again by itself.
+            let _ = this.settle().await;
+        });
+    }
+
+    /// Sets the platform's alarm when something has moved.
+    pub(super) async fn settle(self: &Rc<Self>) -> Result<(), StorageError> {
+        // A deadline may be moved while the alarm is set.
+        while self.take_stale() {
             if let Err(error) = self.schedule().await {
-                self.alarm.is_moved.set(true);
-                tracing::error!(party = %self.party_name(), %error, "the alarm can't be set");
+                self.look_again();
+                tracing::error!(party = %self.party, %error, "the alarm can't be set");
                 self.retry();
                 return Err(error);
             }
@@ -131,86 +186,82 @@ impl ObjectRoom {
     }
 
     /// Sets the platform's alarm for the deadlines alone.
-    pub(crate) async fn settle_without_user_alarm(&self) -> Result<(), StorageError> {
-        self.set_platform_alarm(None).await
-    }
-
-    fn retry(self: &Arc<Self>) {
-        if self.alarm.is_retried.replace(true) {
-            return;
-        }
-        let room = Arc::clone(self);
-        let again: BoxFuture<'static, ()> = Box::pin(async move {
-            Sleep::new(Duration::from_millis(RETRY_MILLIS)).await;
-            room.alarm.is_retried.set(false);
-            // It is tried again after an error.
-            let _ = room.settle_deadlines().await;
-        });
-        if !task::spawn(again) {
-            self.alarm.is_retried.set(false);
-        }
+    pub(super) async fn settle_without_own(&self) -> Result<(), StorageError> {
+        self.set_platform(None).await
     }
 
     /// Closes connections at their deadlines, for as long as it is polled.
-    pub(crate) async fn keep_deadlines(self: &Arc<Self>) -> std::convert::Infallible {
+    pub(super) async fn keep_deadlines(&self) -> std::convert::Infallible {
         loop {
-            let next = self.next_deadline().unwrap_or(u64::MAX);
-            let pause = next
-                .saturating_sub(now_millis())
-                .clamp(1, LONGEST_PAUSE_MILLIS);
+            let next = self.connections.deadline();
+            let pause = next.map_or(LONGEST_PAUSE, |next| {
+                next.duration_since(now()).unwrap_or_default()
+            });
             let moved = std::future::poll_fn(|cx| self.poll_moved(next, cx));
-            select(moved, Sleep::new(Duration::from_millis(pause))).await;
+            let pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+            select(moved, Sleep::new(pause)).await;
         }
     }
 
     /// Ready when the earliest deadline is not this one any more.
-    fn poll_moved(&self, known: u64, cx: &mut Context<'_>) -> Poll<()> {
-        if self.next_deadline().unwrap_or(u64::MAX) != known {
+    fn poll_moved(&self, known: Option<SystemTime>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.connections.deadline() != known {
             return Poll::Ready(());
         }
-        self.alarm.watcher.set(Some(cx.waker().clone()));
+        self.watcher.set(Some(cx.waker().clone()));
         Poll::Pending
     }
 
-    /// The earliest deadline of the open connections. Those past theirs are
-    /// closed by being looked at.
-    fn next_deadline(&self) -> Option<u64> {
-        let open = self.open();
-        let deadlines = open.iter().filter_map(|conn| conn.deadline());
-        deadlines.map(|deadline| deadline.at).min()
+    fn take_stale(&self) -> bool {
+        self.platform.borrow_mut().take_stale()
+    }
+
+    fn retry(self: &Rc<Self>) {
+        if self.is_retried.replace(true) {
+            return;
+        }
+        let this = Rc::clone(self);
+        let is_begun = task::spawn(async move {
+            Sleep::new(RETRY).await;
+            this.is_retried.set(false);
+            // It is tried again after an error.
+            this.settle_soon();
+        });
+        if !is_begun {
+            self.is_retried.set(false);
+        }
     }
 
     async fn schedule(&self) -> Result<(), StorageError> {
-        let user = self.load_user_alarm().await?;
-        if self.alarm.platform.get().is_none() {
-            let present = settled(self.storage().as_js().get_alarm(js_sys::Object::new())).await;
+        let own = self.load().await?;
+        if !self.platform.borrow().is_known() {
+            let present = settled(self.storage.as_js().get_alarm(js_sys::Object::new())).await;
             let present = present.map_err(unavailable)?.as_f64();
-            let present = present.map(|millis| millis as u64);
-            // It may have been set while it was read.
-            if self.alarm.platform.get().is_none() {
-                self.alarm.platform.set(Some(present));
-            }
+            let present = present.map(|millis| from_millis(millis as u64));
+            self.platform.borrow_mut().read(present);
         }
-        self.set_platform_alarm(user).await
+        self.set_platform(self.unless_running(own)).await
+    }
+
+    /// It is stored until it has run, but not set.
+    fn unless_running(&self, own: Option<OwnAlarm>) -> Option<OwnAlarm> {
+        own.filter(|_| !self.work.borrow().is_running(self.id.get()))
     }
 
     /// Has the platform's alarm set to the earliest of what the room waits for. It
     /// is under way when this returns.
-    fn set_platform_alarm(
+    fn set_platform(
         &self,
-        user: Option<UserAlarm>,
+        own: Option<OwnAlarm>,
     ) -> impl Future<Output = Result<(), StorageError>> {
-        let user = user.filter(|_| !self.is_user_alarm_running());
-        let all = self.next_deadline().into_iter();
-        let next = all.chain(user.map(|user| user.at)).min();
+        let own = own.map(|own| own.time());
+        let next = earliest([own, self.connections.deadline()]);
         // The platform sets none at the beginning of time.
-        let next = next.map(|next| next.max(1));
-        let present = self.alarm.platform.get().flatten();
-        let next = next.filter(|next| present.is_none_or(|present| *next < present));
-        let set = next.map(|next| {
-            self.alarm.platform.set(Some(Some(next)));
-            let date = js_sys::Date::new(&JsValue::from_f64(next as f64));
-            let storage = self.storage().as_js();
+        let next = next.map(|next| next.max(from_millis(1)));
+        let wanted = self.platform.borrow_mut().wanted(next);
+        let set = wanted.map(|at| {
+            let date = js_sys::Date::new(&JsValue::from_f64(to_millis(at) as f64));
+            let storage = self.storage.as_js();
             storage.set_alarm(date, js_sys::Object::new())
         });
         async move {
@@ -219,36 +270,40 @@ impl ObjectRoom {
             };
             let set = settled(set).await;
             if set.is_err() {
-                self.alarm.platform.set(None);
+                self.platform.borrow_mut().failed();
             }
             set.map_err(unavailable).map(|_| ())
         }
     }
 
-    async fn load_user_alarm(&self) -> Result<Option<UserAlarm>, StorageError> {
-        if let Some(known) = *self.alarm.user.borrow() {
+    async fn load(&self) -> Result<Option<OwnAlarm>, StorageError> {
+        if let Some(known) = *self.own.borrow() {
             return Ok(known);
         }
-        let stored = settled(self.storage().as_js().get(&key()))
+        let stored = settled(self.storage.as_js().get(&key()))
             .await
             .map_err(unavailable)?;
         let stored = stored.as_string();
-        let alarm = stored.and_then(|text| serde_json::from_str(&text).ok());
+        let own = stored.and_then(|text| serde_json::from_str(&text).ok());
         // It may have been set while it was read.
-        Ok(*self.alarm.user.borrow_mut().get_or_insert(alarm))
+        Ok(*self.own.borrow_mut().get_or_insert(own))
     }
 
-    async fn store_user_alarm(&self, alarm: Option<UserAlarm>) -> Result<(), StorageError> {
-        let storage = self.storage().as_js();
-        let stored = match &alarm {
-            Some(alarm) => storage.put(&key(), serde_json::to_string(alarm)?.into()),
+    async fn put(&self, own: Option<OwnAlarm>) -> Result<(), StorageError> {
+        let storage = self.storage.as_js();
+        let stored = match &own {
+            Some(own) => storage.put(&key(), serde_json::to_string(own)?.into()),
             None => storage.delete(&key()),
         };
-        let before = self.alarm.user.borrow_mut().replace(alarm);
+        let id = self.id.get();
+        let before = self.own.borrow_mut().replace(own);
         // In the same step, so that no crash comes between the two.
-        let set = self.set_platform_alarm(alarm);
+        let set = self.set_platform(own);
         if let Err(thrown) = settled(stored).await {
-            *self.alarm.user.borrow_mut() = before;
+            // Another may have been set meanwhile.
+            if id == self.id.get() {
+                *self.own.borrow_mut() = before;
+            }
             return Err(unavailable(thrown));
         }
         set.await
@@ -256,10 +311,10 @@ impl ObjectRoom {
 }
 
 fn key() -> String {
-    format!("{}alarm", partyserver::host::RESERVED)
+    format!("{RESERVED}alarm")
 }
 
-const RETRY_MILLIS: u64 = 2000;
-const MAX_RETRIES: u32 = 6;
+/// Timers count whole milliseconds.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// So that a clock that jumps is noticed.
-const LONGEST_PAUSE_MILLIS: u64 = 60_000;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);

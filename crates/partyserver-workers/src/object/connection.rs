@@ -1,150 +1,148 @@
 //! The host's side of a connection.
 
 use std::cell::{Cell, RefCell};
+use std::rc;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use partyserver::host::{ConnectionPort, ConnectionRecord};
+use partyserver::host::ConnectionPort;
+use partyserver::host::life::{Change, Life, Rest};
+use partyserver::host::record::{ConnectionRecord, Sleeping};
 use partyserver::{Close, CloseEvent, Connection, Message, SendError};
-use wasm_bindgen::{JsCast, JsValue};
-use worker_sys::types::WebSocketPair;
+use send_wrapper::SendWrapper;
+use wasm_bindgen::JsValue;
 
-use crate::attachment;
-use crate::js::{self, Socket};
-use crate::room::ObjectRoom;
-use crate::time::{millis, now_millis};
-use crate::turns::Load;
+use super::room::ObjectRoom;
+use super::sleeping;
+use super::turns::Load;
+use super::wire::encode;
+use crate::platform::js::{self, Socket};
+use crate::platform::time::now;
 
 /// One connection. What is sent goes to the platform at once, which queues it.
-pub(crate) struct Conn {
+pub(super) struct Conn {
     this: Weak<Self>,
     record: ConnectionRecord,
+    life: RefCell<Life>,
     socket: Socket,
-    room: Weak<ObjectRoom>,
+    room: rc::Weak<ObjectRoom>,
     /// Whether the platform keeps the socket while the object sleeps.
     hibernates: bool,
-    deadline: RefCell<Option<Deadline>>,
-    is_open: Cell<bool>,
+    /// Whether the record is in storage because it is too large for the socket.
+    pub(super) is_spilled: Cell<bool>,
     /// The bytes of its messages that wait for their turns.
     load: Load,
     /// Whether what the client sends is looked at.
     is_read: Cell<bool>,
-    /// Whether `on_close` has been told.
-    is_told: Cell<bool>,
-    /// Whether the record is in storage because it is too large for the socket.
-    pub(crate) is_spilled: Cell<bool>,
-}
-
-/// When a connection ends, and how.
-#[derive(Clone)]
-pub(crate) struct Deadline {
-    /// Milliseconds since 1970.
-    pub(crate) at: u64,
-    pub(crate) close: Close,
 }
 
 impl Conn {
-    pub(crate) fn new(
-        record: ConnectionRecord,
+    pub(super) fn new(
+        (record, mut life): (ConnectionRecord, Life),
         socket: Socket,
-        room: Weak<ObjectRoom>,
+        room: rc::Weak<ObjectRoom>,
         hibernates: bool,
-        deadline: Option<Deadline>,
     ) -> Arc<Self> {
         socket.set_key(record.key as f64);
-        let is_open = socket.ready_state() == OPEN;
-        Arc::new_cyclic(|this| Self {
+        if socket.ready_state() != OPEN {
+            // It ended while the object slept, which the room has yet to be told.
+            let _ = life.gone();
+        }
+        let conn = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             record,
+            life: RefCell::new(life),
             socket,
             room,
             hibernates,
-            deadline: RefCell::new(deadline),
-            is_open: Cell::new(is_open),
+            is_spilled: Cell::new(false),
             load: Load::default(),
             is_read: Cell::new(true),
-            is_told: Cell::new(false),
-            is_spilled: Cell::new(false),
-        })
+        });
+        if hibernates {
+            let this = SendWrapper::new(Arc::downgrade(&conn));
+            conn.record.on_change(move || {
+                if let Some(conn) = this.upgrade() {
+                    conn.store();
+                }
+            });
+        }
+        conn
     }
 
-    pub(crate) fn handle(&self) -> Connection {
+    pub(super) fn handle(&self) -> Connection {
         Connection::from_port(self.shared())
     }
 
-    pub(crate) fn shared(&self) -> Arc<Self> {
+    pub(super) fn shared(&self) -> Arc<Self> {
         match self.this.upgrade() {
             Some(this) => this,
             None => unreachable!("a method runs, so the connection is alive"),
         }
     }
 
-    pub(crate) fn key(&self) -> u64 {
+    pub(super) fn key(&self) -> u64 {
         self.record.key
     }
 
-    pub(crate) fn as_record(&self) -> &ConnectionRecord {
-        &self.record
+    pub(super) fn id(&self) -> &str {
+        &self.record.id
     }
 
-    pub(crate) fn socket(&self) -> &Socket {
+    pub(super) fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    pub(crate) fn deadline(&self) -> Option<Deadline> {
-        self.deadline.borrow().clone()
+    /// When it ends by itself.
+    pub(super) fn ends_at(&self) -> Option<SystemTime> {
+        self.life.borrow().ends_at()
     }
 
-    /// Whether it is among the room's connections and a frame of it may be
-    /// handled.
-    pub(crate) fn is_admitted(&self) -> bool {
-        self.is_admitted_at(now_millis())
-    }
-
-    /// The same at a time that is known. One that is past its deadline is ended.
-    pub(crate) fn is_admitted_at(&self, now: u64) -> bool {
-        let is_due = |held: &Deadline| now >= held.at;
-        if self.deadline.borrow().as_ref().is_some_and(is_due)
-            && let Some(due) = self.deadline()
-        {
-            self.end(&due.close);
-        }
-        self.is_open.get()
+    /// Whether a frame of it may be handled or sent. One that is past its deadline is
+    /// ended by being looked at.
+    pub(super) fn is_admitted_at(&self, now: SystemTime) -> bool {
+        let change = self.life.borrow_mut().look(now);
+        self.changed(change);
+        self.life.borrow().ending().is_none()
     }
 
     /// The socket has ended. Returns whether the room has yet to be told.
-    pub(crate) fn gone(&self) -> bool {
-        self.is_open.set(false);
-        let is_first = !self.is_told.replace(true);
+    pub(super) fn gone(&self) -> bool {
+        let is_first = {
+            let mut life = self.life.borrow_mut();
+            // Nothing is left to close.
+            let _ = life.gone();
+            life.tell()
+        };
         // The platform may hold it on, where its client never answers a close frame.
         if is_first && self.hibernates && self.socket.ready_state() != CLOSED {
-            attachment::mark_as_told(&self.socket);
+            sleeping::mark_as_told(&self.socket);
         }
         is_first
     }
 
     /// Whether the room was told, or is being told, that it has ended.
-    pub(crate) fn has_left(&self) -> bool {
-        self.is_told.get()
+    pub(super) fn is_told(&self) -> bool {
+        self.life.borrow().is_told()
     }
 
     /// The bytes of its messages that wait for their turns.
-    pub(crate) fn load(&self) -> &Load {
+    pub(super) fn load(&self) -> &Load {
         &self.load
     }
 
     /// From here on what it sends is thrown away.
-    pub(crate) fn stop_reading(&self) {
+    pub(super) fn stop_reading(&self) {
         self.is_read.set(false);
     }
 
     /// Whether a message that arrives now can still be handled.
-    pub(crate) fn is_read(&self) -> bool {
+    pub(super) fn is_read(&self) -> bool {
         self.is_read.get() && self.is_admitted()
     }
 
     /// Sends what [`encode`] made, to one that was just found admitted.
-    pub(crate) fn send_encoded(&self, encoded: &JsValue) -> Result<(), SendError> {
+    pub(super) fn send_encoded(&self, encoded: &JsValue) -> Result<(), SendError> {
         if js::send(&self.socket, encoded) {
             Ok(())
         } else {
@@ -152,22 +150,45 @@ impl Conn {
         }
     }
 
+    /// What sleeps with its socket.
+    pub(super) fn asleep(&self) -> serde_json::Result<Sleeping> {
+        Sleeping::of(&self.record, &self.life.borrow())
+    }
+
     /// Stores what must outlive the object's memory.
-    pub(crate) fn store(&self) {
+    pub(super) fn store(&self) {
         if self.hibernates
             && let Some(room) = self.room.upgrade()
         {
-            attachment::store(self, &room);
+            sleeping::store(self, &room.storage);
         }
     }
 
-    fn end(&self, close: &Close) {
-        if self.is_open.replace(false) {
+    /// Carries out what a step of its life changed.
+    fn changed(&self, change: Change) {
+        match change {
+            Change::Ended => self.end(),
+            // What the platform was given is not called back.
+            Change::Cut | Change::None => {}
+        }
+    }
+
+    fn end(&self) {
+        if let Some(ending) = self.life.borrow().ending() {
+            let close = &ending.close;
             // It fails only when the socket has ended by itself.
             let _ = self.socket.close(close.code(), close.reason());
-            if let Some(room) = self.room.upgrade() {
-                room.closing(self.shared());
-            }
+        }
+        if let Some(room) = self.room.upgrade() {
+            room.closing.wait_for(self.shared());
+        }
+    }
+
+    /// One of its deadlines is another than before.
+    fn deadline_moved(&self) {
+        self.store();
+        if let Some(room) = self.room.upgrade() {
+            room.alarm.moved();
         }
     }
 }
@@ -177,12 +198,8 @@ impl ConnectionPort for Conn {
         &self.record
     }
 
-    fn record_changed(&self) {
-        self.store();
-    }
-
     fn is_admitted(&self) -> bool {
-        self.is_admitted()
+        self.is_admitted_at(now())
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
@@ -193,43 +210,31 @@ impl ConnectionPort for Conn {
         }
     }
 
-    fn close(&self, close: Close) {
-        self.end(&close);
+    fn close(&self, close: Close, rest: Rest) {
+        let change = self.life.borrow_mut().close(close, rest);
+        self.changed(change);
     }
 
     fn close_at(&self, deadline: SystemTime, close: Close) {
-        let at = millis(deadline);
-        let is_earlier = self
-            .deadline
-            .borrow()
-            .as_ref()
-            .is_none_or(|held| at < held.at);
-        if is_earlier {
-            *self.deadline.borrow_mut() = Some(Deadline { at, close });
-            self.store();
-            if let Some(room) = self.room.upgrade() {
-                room.deadline_moved();
-            }
+        let is_moved = self.life.borrow_mut().close_at(deadline, close);
+        if is_moved {
+            self.deadline_moved();
         }
     }
 
-    fn revoke(&self, close: Close) {
-        self.end(&close);
+    fn renew(&self, until: SystemTime, close: Close) -> bool {
+        // One that is over ends here, if nobody has looked at it since.
+        let is_open = self.is_admitted() && self.life.borrow_mut().renew(until, close, now());
+        if is_open {
+            self.deadline_moved();
+        }
+        is_open
     }
-}
-
-/// The two ends of a new socket: the client's and ours.
-pub(crate) fn pair() -> Result<(JsValue, Socket), String> {
-    let make = || {
-        let mut pair = WebSocketPair::new()?;
-        Ok((pair.client()?.into(), pair.server()?.unchecked_into()))
-    };
-    make().map_err(|thrown: JsValue| js::error_text(&thrown))
 }
 
 impl Socket {
     /// The platform leaves the answer to a close frame to the object.
-    pub(crate) fn answer_close(&self, event: &CloseEvent) {
+    pub(super) fn answer_close(&self, event: &CloseEvent) {
         if self.ready_state() != CLOSING || !event.clean {
             return;
         }
@@ -243,47 +248,6 @@ impl Socket {
             let _ = self.close_without_code();
         }
     }
-}
-
-thread_local! {
-    /// The message that is being handled, and the platform's value of it: one that
-    /// is passed on goes out as it came.
-    static RECEIVED: RefCell<Option<(Message, JsValue)>> = const { RefCell::new(None) };
-}
-
-/// A message as the platform sends it; once for any number of sockets.
-pub(crate) fn encode(message: &Message) -> JsValue {
-    let received = RECEIVED.with_borrow(|received| {
-        let (held, data) = received.as_ref()?;
-        is_same(held, message).then(|| data.clone())
-    });
-    received.unwrap_or_else(|| match message {
-        Message::Text(text) => JsValue::from_str(text),
-        Message::Binary(bytes) => js_sys::Uint8Array::from(&bytes[..]).into(),
-    })
-}
-
-/// A message as the platform gives it: a string or an `ArrayBuffer`. `text` is the
-/// string where it was read already.
-pub(crate) fn decode(data: JsValue, text: Option<String>) -> Message {
-    let message: Message = match text.or_else(|| data.as_string()) {
-        Some(text) => text.into(),
-        None => js_sys::Uint8Array::new(&data).to_vec().into(),
-    };
-    RECEIVED.set(Some((message.clone(), data)));
-    message
-}
-
-/// Lets go of what [`decode`] keeps.
-pub(crate) fn forget_received() {
-    RECEIVED.set(None);
-}
-
-/// Whether two messages share their bytes: the one that is held keeps them from
-/// being used for anything else.
-fn is_same(held: &Message, other: &Message) -> bool {
-    std::mem::discriminant(held) == std::mem::discriminant(other)
-        && std::ptr::eq(held.as_bytes(), other.as_bytes())
 }
 
 const OPEN: u16 = 1;

@@ -1,153 +1,22 @@
-//! What the shim calls: the Worker's `fetch`, and the events of an object.
+//! The events of a Durable Object, as the shim calls them.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use js_sys::Uint8Array;
-use partyserver::host::failed;
+use partyserver::host::own;
 use partyserver::router::kebab_case;
 use partyserver::{CloseEvent, Error, Response};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::DurableObjectState;
 
-use crate::edge::{self, Incoming, Known};
-use crate::failure::Failure;
 use crate::handoff::HandOff;
-use crate::js::{self, Socket, error_text, random_id};
-use crate::parties::{Parties, Site};
-use crate::refusal::refuse;
-use crate::room_cell::AnyRoom;
-use crate::task::Event;
-use crate::{http as to_http, log};
-
-/// Why a Worker can't serve. One line, for the operator.
-pub type ConfigError = Box<dyn std::error::Error>;
-
-type Make = Box<dyn FnOnce(&Env) -> Result<Parties, ConfigError>>;
-
-thread_local! {
-    static MAKE: RefCell<Option<Make>> = const { RefCell::new(None) };
-    static SITE: OnceCell<Result<Rc<Site>, String>> = const { OnceCell::new() };
-    /// Whether the gates have begun to work in this isolate.
-    static IS_STARTED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// The variables and secrets of a Worker.
-pub struct Env(JsValue);
-
-impl Env {
-    /// The text of a variable or secret. `None` when there is none, or when the
-    /// binding is no text.
-    pub fn var(&self, name: &str) -> Option<String> {
-        js_sys::Reflect::get(&self.0, &name.into())
-            .ok()?
-            .as_string()
-    }
-}
-
-/// Serves parties; to be called by `main`, once: a second call takes the first's place.
-///
-/// `make` runs at the first request of an isolate. When it fails, the cause is
-/// logged and every request is answered with 500 and the id of that log line: a
-/// Worker cannot refuse to start.
-pub fn serve(make: impl FnOnce(&Env) -> Result<Parties, ConfigError> + 'static) {
-    log::init();
-    MAKE.set(Some(Box::new(make)));
-}
-
-/// What is served; the error is what is wrong with the configuration.
-fn site(env: &JsValue) -> Result<Rc<Site>, String> {
-    SITE.with(|site| {
-        site.get_or_init(|| {
-            let make = MAKE
-                .take()
-                .ok_or("main does not call serve, or what it serves has panicked")?;
-            let parties = make(&Env(env.clone())).map_err(|error| error.to_string())?;
-            Ok(Rc::new(parties.build(&js::namespaces(env))?))
-        })
-        .clone()
-    })
-}
-
-/// The same for the Worker, whose gates begin to work.
-fn served(env: &JsValue) -> Result<Rc<Site>, String> {
-    let site = site(env)?;
-    if !IS_STARTED.replace(true) {
-        for party in &site.parties {
-            party.start();
-        }
-    }
-    Ok(site)
-}
-
-/// The answer of a Worker whose configuration is wrong.
-fn misconfigured(problem: &str) -> JsValue {
-    let id = random_id();
-    tracing::error!(%id, problem, "the configuration is wrong");
-    to_http::response(failed(&id))
-}
-
-/// Answers a request to the Worker. `request` is given where it has a body.
-#[wasm_bindgen(js_name = workerFetch)]
-pub fn worker_fetch(
-    env: JsValue,
-    method: String,
-    url: String,
-    headers: String,
-    request: JsValue,
-) -> JsValue {
-    let known = Rc::new(Known::default());
-    let panic_known = Rc::clone(&known);
-    let answer = async move {
-        let site = match served(&env) {
-            Ok(site) => site,
-            Err(problem) => return misconfigured(&problem),
-        };
-        let head = match edge::head(&method, &url, &headers) {
-            Ok(head) => head,
-            Err(refusal) => return to_http::response(*refusal),
-        };
-        let incoming = Incoming {
-            site,
-            env,
-            request,
-            head,
-            known,
-        };
-        incoming.answer().await
-    };
-    let last_words = move |panic: &str| {
-        let failure = Failure::Panicked(panic);
-        let Known {
-            finish,
-            room,
-            upgrade,
-        } = &*panic_known;
-        let (party, room) = room.get().map_or(("", ""), |(party, room)| (party, room));
-        match (finish.get(), upgrade.get()) {
-            (Some(finish), Some(protocol)) => {
-                refuse(failure.to_refusal(party, room), protocol.as_deref(), finish)
-            }
-            (Some(finish), None) => {
-                to_http::response(finish.apply(failure.to_response(party, room)))
-            }
-            (None, _) => to_http::response(failure.to_response(party, room)),
-        }
-    };
-    Event::new(answer, last_words).begin()
-}
-
-/// The answer to a request that the platform could not bring to its room's object.
-#[wasm_bindgen(js_name = roomFailed)]
-pub fn room_failed(handoff: &str, error: &str, is_transient: bool) -> JsValue {
-    let site = SITE.with(|site| site.get().cloned());
-    match (site, HandOff::read(handoff)) {
-        (Some(Ok(site)), Some(handoff)) => edge::room_failed(&site, &handoff, error, is_transient),
-        _ => misconfigured("a request was handed over that this Worker did not make"),
-    }
-}
+use crate::platform::http as to_http;
+use crate::platform::js::{Socket, error_text};
+use crate::room::AnyRoom;
+use crate::site::{Site, misconfigured};
 
 /// A room in a Durable Object.
 #[wasm_bindgen]
@@ -262,7 +131,7 @@ impl RoomObject {
         if let Some(room) = self.room.get() {
             return Ok(Rc::clone(room));
         }
-        let site = site(&self.env)?;
+        let site = Site::of(&self.env)?;
         let name = kebab_case(&self.class);
         let party = site
             .party(&name)
@@ -271,7 +140,7 @@ impl RoomObject {
         let own = id.name();
         let own = own.as_deref().or(given);
         let own = own.ok_or("the platform does not say what the object is named")?;
-        let room = Rc::clone(party).room(Arc::from(own), self.state.clone().unchecked_into());
+        let room = party.room(Arc::from(own), self.state.clone().unchecked_into());
         Ok(Rc::clone(self.room.get_or_init(|| room)))
     }
 }
@@ -283,7 +152,7 @@ fn known(key: f64) -> Option<u64> {
 
 /// The answer to a request that did not pass the gate of this room.
 fn not_ours() -> Response {
-    partyserver::host::own(
+    own(
         http::StatusCode::BAD_REQUEST,
         "Not a request of this Worker's",
     )

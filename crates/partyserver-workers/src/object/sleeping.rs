@@ -4,89 +4,129 @@
 //! that is larger goes to the object's storage under the connection's internal
 //! id, and is deleted when the connection ends.
 
-use std::sync::{Arc, Mutex};
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use partyserver::host::{ConnectionPort, ConnectionRecord};
-use partyserver::{Attachments, Close, Lifetime};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use partyserver::Close;
+use partyserver::host::RESERVED;
+use partyserver::host::record::Sleeping;
+use wasm_bindgen::JsCast;
 
-use crate::js::Socket;
-use crate::room::ObjectRoom;
-use crate::socket::{Conn, Deadline};
-use crate::task;
-
-/// The text of an attachment.
-#[derive(Serialize, Deserialize)]
-struct Attached {
-    key: u64,
-    /// The deadline: milliseconds since 1970, code and reason.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    end: Option<(u64, u16, String)>,
-    /// Absent when it is in storage.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    record: Option<Record>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Record {
-    id: String,
-    tags: Vec<String>,
-    uri: String,
-    attachments: Box<RawValue>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    state: Option<Box<RawValue>>,
-}
+use super::connection::Conn;
+use super::room::ObjectRoom;
+use super::storage::ObjectStorage;
+use super::turns::Turns;
+use crate::platform::js::Socket;
+use crate::platform::task;
 
 /// Attaches a connection's record to its socket.
-pub(crate) fn store(conn: &Conn, room: &ObjectRoom) {
-    if conn.has_left() {
+pub(super) fn store(conn: &Conn, storage: &ObjectStorage) {
+    if conn.is_told() {
         return;
     }
-    let Some(mut attached) = describe(conn) else {
-        return unkept(conn, "it can't be written as JSON");
-    };
-    if try_attach(conn.socket(), &attached) {
-        if conn.is_spilled.replace(false) {
-            room.storage().forget(&storage_key(attached.key));
-        }
-        return;
+    if let Err(problem) = try_store(conn, storage) {
+        unkept(conn, &problem);
     }
-    let record = serde_json::to_string(&attached.record.take()).unwrap_or_default();
-    let kept = room.storage().keep(&storage_key(attached.key), &record);
+}
+
+fn try_store(conn: &Conn, storage: &ObjectStorage) -> Result<(), String> {
+    let in_json = |error: serde_json::Error| error.to_string();
+    let mut sleeping = conn.asleep().map_err(in_json)?;
+    if attach(conn, &sleeping).is_ok() {
+        discard(conn, storage);
+        return Ok(());
+    }
+    let record = sleeping.take_record().map_err(in_json)?;
+    let kept = storage.keep(&storage_key(conn.key()), &record);
     conn.is_spilled.set(true);
-    if !try_attach(conn.socket(), &attached) {
-        return unkept(conn, "the platform does not take it");
-    }
+    attach(conn, &sleeping)?;
     let conn = conn.shared();
     task::spawn(async move {
         if let Err(error) = kept.await {
             unkept(&conn, &error.to_string());
         }
     });
+    Ok(())
+}
+
+fn attach(conn: &Conn, sleeping: &Sleeping) -> Result<(), String> {
+    let text = sleeping.text().map_err(|error| error.to_string())?;
+    let attached = conn.socket().attach(&text);
+    attached.map_err(|_| "the platform does not take it".to_owned())
 }
 
 /// A connection that would not be the same after the object's sleep is ended.
 fn unkept(conn: &Conn, problem: &str) {
     tracing::error!(problem, "a connection's record can't be kept");
-    conn.revoke(Close::new(Close::INTERNAL_ERROR, ""));
+    conn.handle().revoke(Close::new(Close::INTERNAL_ERROR, ""));
 }
 
 /// Deletes what [`store`] put in storage.
-pub(crate) fn discard(conn: &Conn, room: &ObjectRoom) {
+pub(super) fn discard(conn: &Conn, storage: &ObjectStorage) {
     if conn.is_spilled.replace(false) {
-        room.storage().forget(&storage_key(conn.key()));
+        storage.forget(&storage_key(conn.key()));
     }
 }
 
 /// Has a socket left out after the object's sleep: the room was told of its end.
-pub(crate) fn mark_as_told(socket: &Socket) {
+pub(super) fn mark_as_told(socket: &Socket) {
     // It fails only when the socket has ended by itself.
     let _ = socket.attach(TOLD);
 }
 
+/// Whether the sockets of before the object slept are connections again.
+#[derive(Default)]
+pub(super) struct Restoring {
+    is_done: Cell<bool>,
+    /// Who asks meanwhile waits until it is done.
+    turns: Rc<Turns>,
+}
+
+impl Restoring {
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done.get()
+    }
+
+    /// Takes back the connections that were there before the object woke. What
+    /// can't be understood of them is closed: it has no identity.
+    pub(super) async fn run(&self, room: &Rc<ObjectRoom>) {
+        if self.is_done() {
+            return;
+        }
+        let turn = self.turns.turn();
+        turn.begin().await;
+        if self.is_done() {
+            return;
+        }
+        let mut woken = Vec::new();
+        for socket in room.state().get_websockets().unwrap_or_default() {
+            let socket: Socket = socket.unchecked_into();
+            // One that joined since has its key already.
+            if socket.key().is_some() {
+                continue;
+            }
+            match wake(socket.clone(), room).await {
+                Woken::Connection(conn) => woken.push(conn),
+                Woken::Told => {}
+                Woken::Unknown => {
+                    let party = room.place().party;
+                    tracing::error!(party, "a socket's attachment can't be understood");
+                    let _ = socket.close(Close::INTERNAL_ERROR, "");
+                }
+            }
+        }
+        room.connections.take_back(woken);
+        self.is_done.set(true);
+        // Whether the platform's alarm is what it should be is not known.
+        room.alarm.look_again();
+        let room = Rc::clone(room);
+        task::spawn(async move { discard_strays(&room).await });
+    }
+}
+
 /// What a socket is that was there before the object woke.
-pub(crate) enum Restored {
+enum Woken {
     Connection(Arc<Conn>),
     /// The room was told of its end.
     Told,
@@ -94,87 +134,48 @@ pub(crate) enum Restored {
     Unknown,
 }
 
-pub(crate) async fn restore(socket: Socket, room: &Arc<ObjectRoom>) -> Restored {
+async fn wake(socket: Socket, room: &Rc<ObjectRoom>) -> Woken {
     let attached = socket.attached().ok();
     match attached.and_then(|attached| attached.as_string()) {
-        Some(text) if text == TOLD => Restored::Told,
+        Some(text) if text == TOLD => Woken::Told,
         Some(text) => connection(&text, socket, room)
             .await
-            .map_or(Restored::Unknown, Restored::Connection),
-        None => Restored::Unknown,
+            .map_or(Woken::Unknown, Woken::Connection),
+        None => Woken::Unknown,
     }
 }
 
-async fn connection(text: &str, socket: Socket, room: &Arc<ObjectRoom>) -> Option<Arc<Conn>> {
-    let attached: Attached = serde_json::from_str(text).ok()?;
-    let is_spilled = attached.record.is_none();
-    let record = match attached.record {
-        Some(record) => record,
-        None => {
-            let text = room.storage().kept(&storage_key(attached.key)).await?;
-            serde_json::from_str::<Option<Record>>(&text).ok()??
-        }
-    };
-    let record = ConnectionRecord {
-        key: attached.key,
-        id: record.id,
-        tags: record.tags,
-        uri: record.uri.parse().ok()?,
-        party: room.party_name(),
-        room: room.room_name(),
-        attachments: Attachments::decode(record.attachments.get()).ok()?,
-        state: Mutex::new(record.state),
-    };
-    let deadline = attached.end.map(|(at, code, reason)| Deadline {
-        at,
-        close: Close::new(code, reason),
-    });
-    let conn = Conn::new(record, socket, Arc::downgrade(room), true, deadline);
+async fn connection(text: &str, socket: Socket, room: &Rc<ObjectRoom>) -> Option<Arc<Conn>> {
+    let mut sleeping = Sleeping::read(text)?;
+    let is_spilled = sleeping.is_split();
+    if is_spilled {
+        let record = room.storage.kept(&storage_key(sleeping.key())).await?;
+        sleeping = sleeping.with_record(&record)?;
+    }
+    let (record, life) = sleeping.wake(room.names())?;
+    let conn = Conn::new((record, life), socket, Rc::downgrade(room), true);
     conn.is_spilled.set(is_spilled);
     Some(conn)
 }
 
 /// Deletes what sockets have left in storage that ended without a word: by a crash
 /// or a deployment.
-pub(crate) async fn discard_strays(room: &ObjectRoom) {
-    let prefix = format!("{}{CONNECTION}", partyserver::host::RESERVED);
-    let Ok(keys) = room.storage().kept_keys(&prefix).await else {
+async fn discard_strays(room: &ObjectRoom) {
+    let prefix = format!("{RESERVED}{CONNECTION}");
+    let Ok(keys) = room.storage.kept_keys(&prefix).await else {
         // They are found when the object wakes the next time.
         return;
     };
     for stray in keys {
         let key = stray.strip_prefix(&prefix).and_then(|key| key.parse().ok());
-        if key.is_none_or(|key| room.held(key).is_none()) {
-            room.storage().forget(&stray);
+        if key.is_none_or(|key| room.connections.held(key).is_none()) {
+            room.storage.forget(&stray);
         }
     }
 }
 
-fn describe(conn: &Conn) -> Option<Attached> {
-    let record = conn.as_record();
-    let attachments = record.attachments.encode(Lifetime::Connection).ok()?;
-    Some(Attached {
-        key: record.key,
-        end: conn.deadline().map(|deadline| {
-            let close = deadline.close;
-            (deadline.at, close.code(), close.reason().to_owned())
-        }),
-        record: Some(Record {
-            id: record.id.clone(),
-            tags: record.tags.clone(),
-            uri: record.uri.to_string(),
-            attachments: RawValue::from_string(attachments).ok()?,
-            state: record.state(),
-        }),
-    })
-}
-
-fn try_attach(socket: &Socket, attached: &Attached) -> bool {
-    serde_json::to_string(attached).is_ok_and(|text| socket.attach(&text).is_ok())
-}
-
 fn storage_key(key: u64) -> String {
-    format!("{}{CONNECTION}{key}", partyserver::host::RESERVED)
+    format!("{RESERVED}{CONNECTION}{key}")
 }
 
 const CONNECTION: &str = "connection:";

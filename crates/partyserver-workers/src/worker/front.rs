@@ -1,276 +1,243 @@
-//! The Worker: from a request to its room's object, past the gate.
-//!
-//! No object is addressed before the party's gate has admitted the request.
+//! What the front of a Worker asks of the platform: one request, on its way to its room's
+//! object.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
 use js_sys::Uint8Array;
-use partyserver::host::inbound::{content_length, remove_internal, too_large as head_too_large};
-use partyserver::host::{failed, misrouted, own, upgrade};
-use partyserver::router::Route;
-use partyserver::{
-    Body, ConnectGate, Cors, Handshake, Lobby, Readiness, Refusal, Request, RequestGate, Response,
-    answer,
-};
-use serde_json::json as value;
+use partyserver::host::failure::{Failure, Place};
+use partyserver::host::front::{self, Brought, Visit};
+use partyserver::host::gate::AnyGate;
+use partyserver::host::routes::Routes;
+use partyserver::host::{Finish, upgrade};
+use partyserver::{BodyError, BoxFuture, Handshake, Refusal, Request, Response, Result};
 use wasm_bindgen::JsValue;
 
-use crate::failure::Failure;
-use crate::finish::Finish;
-use crate::handoff::{self, HandOff};
-use crate::http as to_http;
-use crate::js::{self, random_id};
-use crate::parties::Site;
-use crate::party::{AnyParty, limited};
-use crate::refusal::{refuse, try_again};
-use crate::time::now;
+use super::refusal::{refuse, refused};
+use crate::handoff;
+use crate::platform::time::{limited, now};
+use crate::platform::{http as to_http, js};
+use crate::site::Site;
 
 /// A request as the platform gives it.
-pub(crate) struct Incoming {
-    pub(crate) site: Rc<Site>,
-    pub(crate) env: JsValue,
-    pub(crate) request: JsValue,
-    pub(crate) head: Parts,
-    pub(crate) known: Rc<Known>,
+pub(super) struct Incoming {
+    site: Rc<Site>,
+    env: JsValue,
+    known: Rc<Known>,
 }
 
 /// What is known of a request so far: it is answered likewise when handling it
 /// panics.
 #[derive(Default)]
-pub(crate) struct Known {
+pub(super) struct Known {
     /// Set once it is known whose request it is.
-    pub(crate) finish: OnceCell<Finish>,
-    /// The party and the room, set likewise.
-    pub(crate) room: OnceCell<(Arc<str>, String)>,
+    routed: OnceCell<Routed>,
     /// The subprotocol, set once it is known to be a good upgrade.
-    pub(crate) upgrade: OnceCell<Option<String>>,
+    upgrade: OnceCell<Option<String>>,
 }
 
-/// Which object a request is for.
-struct Room {
-    binding: String,
-    name: String,
-}
-
-/// Reads a request's head.
-///
-/// # Errors
-/// The refusal of one that HTTP does not allow.
-pub(crate) fn head(method: &str, url: &str, headers: &str) -> Result<Parts, Box<Response>> {
-    if url.len() > MAX_URL {
-        let refusal = own(StatusCode::URI_TOO_LONG, "The URL is too long");
-        return Err(Box::new(refusal));
-    }
-    let bad = || Box::new(own(StatusCode::BAD_REQUEST, "Bad request"));
-    let (mut head, ()) = http::Request::new(()).into_parts();
-    head.method = Method::from_bytes(method.as_bytes()).map_err(|_| bad())?;
-    head.uri = url.parse().map_err(|_| bad())?;
-    head.headers = to_http::headers(headers);
-    Ok(head)
+/// Whose request it is, and what every answer to it gets.
+struct Routed {
+    party: Arc<str>,
+    room: String,
+    finish: Finish,
 }
 
 impl Incoming {
-    /// The platform's response.
-    pub(crate) async fn answer(mut self) -> JsValue {
-        if let Some(refusal) = head_too_large(&self.head, MAX_HEAD) {
-            return to_http::response(refusal);
-        }
-        remove_internal(&mut self.head.headers);
-        (self.site.rewrite)(&mut self.head);
-        match self.head.uri.path() {
-            "/healthz" => return to_http::response(answer::text(StatusCode::OK, "ok")),
-            "/readyz" => return to_http::response(readiness(&self.site)),
-            _ => {}
-        }
-        let path = self.head.uri.path().to_owned();
-        let route = self.site.router.route(&path);
-        if let Some(refusal) = misrouted(&route) {
-            return to_http::response(refusal);
-        }
-        let Route::Room { party, room } = route else {
-            return to_http::response(self.fallback().await);
-        };
-        let (party, binding) = (
-            Rc::clone(&self.site.parties[party]),
-            self.site.bindings[party].clone(),
-        );
-        let room = Room {
-            binding,
-            name: room.to_owned(),
-        };
-        let headers = party.answer_headers(&self.head.uri);
-        let finish = Finish::new(party.cors(), &self.head.headers, headers.clone());
-        // Once per request, so it is not set already.
-        let _ = self.known.finish.set(finish.clone());
-        let names = (Arc::clone(party.name()), room.name.clone());
-        let _ = self.known.room.set(names);
-        if party.cors().is_some() && Cors::is_preflight(&self.head.method, &self.head.headers) {
-            return to_http::response(finish.apply(Response::default()));
-        }
-        let outcome = if upgrade::is_upgrade(&self.head.headers) {
-            self.connect(&*party, &room, &headers, &finish).await
-        } else {
-            self.request(&*party, &room, &headers).await
-        };
-        outcome.unwrap_or_else(|refusal| to_http::response(finish.apply(*refusal)))
+    pub(super) fn new(site: Rc<Site>, env: JsValue, known: Rc<Known>) -> Self {
+        Self { site, env, known }
     }
 
-    async fn request(
-        self,
-        party: &dyn AnyParty,
-        room: &Room,
-        answer_headers: &HeaderMap,
-    ) -> Result<JsValue, Box<Response>> {
-        let max_body = party.options().max_body;
-        if content_length(&self.head.headers).is_some_and(|length| length > max_body as u64) {
-            return Err(Box::new(too_large()));
-        }
-        let lobby = Lobby::new(&**party.name(), room.name.as_str(), now());
-        let mut head = self.head;
-        head.extensions.insert(lobby.attachments().clone());
-        let request = Request::from_parts(head, to_http::body(&self.request, max_body));
-        let request = match party.before_request(&lobby, request).await {
-            Ok(RequestGate::Admit(request)) => request,
-            Ok(RequestGate::Answer(response)) => return Err(Box::new(response)),
-            Err(failure) => return Err(Box::new(failure.to_response(party.name(), &room.name))),
-        };
-        let (head, body) = request.into_parts();
-        let body = whole(body).await?;
-        let handoff = handoff::write(&head, &lobby, answer_headers, false, None);
-        let handoff = handoff.map_err(|error| in_http(broken(&error.into(), party, room)))?;
-        let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
-        let Room { binding, name } = room;
-        let is_safe = head.method.is_safe();
-        Ok(js::hand_off(
-            &self.env, binding, name, &handoff, false, None, is_safe, body,
-        ))
-    }
-
-    async fn connect(
-        self,
-        party: &dyn AnyParty,
-        room: &Room,
-        answer_headers: &HeaderMap,
-        finish: &Finish,
-    ) -> Result<JsValue, Box<Response>> {
-        let subprotocols = &party.options().subprotocols;
-        let protocol = upgrade::check(&self.head.method, &self.head.headers, subprotocols)?;
-        // Once per request, so it is not set already.
-        let _ = self.known.upgrade.set(protocol.clone());
-        let lobby = Lobby::new(&**party.name(), room.name.as_str(), now());
-        let mut head = self.head;
-        head.extensions.insert(lobby.attachments().clone());
-        let handshake = Handshake::from_parts(head, ());
-        let refused = |refusal| Ok(refuse(refusal, protocol.as_deref(), finish));
-        let handshake = match party.before_connect(&lobby, handshake).await {
-            Ok(ConnectGate::Admit(handshake)) => handshake,
-            Ok(ConnectGate::Refuse(refusal)) => return refused(refusal),
-            Err(failure) => return refused(failure.to_refusal(party.name(), &room.name)),
-        };
-        let (head, ()) = handshake.into_parts();
-        let handoff = handoff::write(&head, &lobby, answer_headers, true, protocol.clone());
-        let handoff = match handoff {
-            Ok(handoff) => handoff,
-            Err(error) => return refused(broken(&error.into(), party, room)),
-        };
-        let Room { binding, name } = room;
+    /// A promise of what the room's object answers.
+    fn hand_off(
+        &self,
+        visit: &Visit,
+        head: &Parts,
+        upgrade: Option<Option<&str>>,
+        body: Option<Uint8Array>,
+    ) -> Result<JsValue> {
+        let (is_upgrade, protocol) = (upgrade.is_some(), upgrade.flatten());
+        let text = handoff::write(head, visit, is_upgrade, protocol.map(str::to_owned))?;
         Ok(js::hand_off(
             &self.env,
-            binding,
-            name,
-            &handoff,
-            true,
-            protocol.as_deref(),
-            true,
-            None,
+            &self.site.bindings[visit.party],
+            visit.lobby.room_name(),
+            &text,
+            is_upgrade,
+            protocol,
+            is_upgrade || head.method.is_safe(),
+            body,
         ))
     }
+}
 
-    async fn fallback(self) -> Response {
-        let body = to_http::body(&self.request, MAX_FALLBACK_BODY);
-        (self.site.fallback)(Request::from_parts(self.head, body)).await
+impl front::Site for Incoming {
+    type Client = ();
+    /// The subprotocol.
+    type Upgrade = Option<String>;
+    type Answer = JsValue;
+
+    fn routes(&self) -> &Routes {
+        &self.site.routes
+    }
+
+    fn parties(&self) -> usize {
+        self.site.parties.len()
+    }
+
+    fn gate(&self, party: usize) -> &dyn AnyGate {
+        self.site.parties[party].gate()
+    }
+
+    fn now(&self) -> SystemTime {
+        now()
+    }
+
+    fn random_id(&self) -> String {
+        js::random_id()
+    }
+
+    fn max_head(&self) -> usize {
+        MAX_HEAD
+    }
+
+    fn body_time(&self) -> Duration {
+        BODY_TIME
+    }
+
+    /// The platform makes the URL absolute, and says who the client is.
+    fn believe(&self, _: &mut Parts) -> Result<(), Box<Response>> {
+        Ok(())
+    }
+
+    /// Nothing runs between requests, so a fetch that is due begins here.
+    fn problems(&self) -> BoxFuture<'_, Vec<String>> {
+        for party in &self.site.parties {
+            party.gate().start();
+        }
+        Box::pin(std::future::ready(Vec::new()))
+    }
+
+    /// A panic ends the task, which is concluded by [`Known::panicked`].
+    fn guarded<'a, T: 'a>(
+        &'a self,
+        limit: Duration,
+        hook: BoxFuture<'a, Result<T>>,
+    ) -> BoxFuture<'a, Result<T, Failure>> {
+        Box::pin(async move {
+            let outcome = limited(limit, hook).await;
+            Failure::of(outcome.ok_or(Failure::TimedOut))
+        })
+    }
+
+    fn timed<'a>(
+        &'a self,
+        limit: Duration,
+        body: BoxFuture<'a, Result<Bytes, BodyError>>,
+    ) -> BoxFuture<'a, Option<Result<Bytes, BodyError>>> {
+        Box::pin(limited(limit, body))
+    }
+
+    fn routed(&self, visit: &Visit) {
+        // Once per request, so it is not set already.
+        let _ = self.known.routed.set(Routed {
+            party: self.gate(visit.party).name().clone(),
+            room: visit.lobby.room_name().to_owned(),
+            finish: visit.finish.clone(),
+        });
+    }
+
+    fn upgrade(
+        &self,
+        head: &mut Parts,
+        (): (),
+        visit: &Visit,
+    ) -> Result<Option<String>, Box<Response>> {
+        let subprotocols = &self.gate(visit.party).options().subprotocols;
+        let protocol = upgrade::check(&head.method, &head.headers, subprotocols)?;
+        // Once per request, so it is not set already.
+        let _ = self.known.upgrade.set(protocol.clone());
+        Ok(protocol)
+    }
+
+    fn request<'a>(
+        &'a self,
+        visit: &'a Visit,
+        request: Request,
+    ) -> BoxFuture<'a, Brought<JsValue>> {
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let answer = async {
+                let body = body.bytes().await?;
+                let body = (!body.is_empty()).then(|| Uint8Array::from(&body[..]));
+                self.hand_off(visit, &head, None, body)
+            };
+            match answer.await {
+                Ok(answer) => Brought::Done(answer),
+                Err(error) => {
+                    let failure = Failure::Hook(error);
+                    Brought::Answer(failure.to_response(&js::random_id(), visit.place()))
+                }
+            }
+        })
+    }
+
+    fn connect<'a>(
+        &'a self,
+        visit: &'a Visit,
+        handshake: Handshake,
+        protocol: Option<String>,
+    ) -> BoxFuture<'a, Brought<JsValue>> {
+        let (head, ()) = handshake.into_parts();
+        let brought = match self.hand_off(visit, &head, Some(protocol.as_deref()), None) {
+            Ok(answer) => Brought::Done(answer),
+            Err(error) => {
+                let failure = Failure::Hook(error);
+                let refusal = failure.to_refusal(&js::random_id(), visit.place());
+                self.refuse(refusal, protocol)
+            }
+        };
+        Box::pin(std::future::ready(brought))
+    }
+
+    fn refuse(&self, refusal: Refusal, protocol: Option<String>) -> Brought<JsValue> {
+        refuse(refusal, protocol.as_deref())
+    }
+
+    fn respond(&self, answer: Response) -> JsValue {
+        to_http::response(answer)
     }
 }
 
-/// The answer to a request that did not reach its room's object.
-pub(crate) fn room_failed(
-    site: &Site,
-    handoff: &HandOff,
-    error: &str,
-    is_transient: bool,
-) -> JsValue {
-    let Some(party) = site.party(&handoff.party) else {
-        return to_http::response(failed(&random_id()));
-    };
-    let refusal = if is_transient {
-        tracing::warn!(party = %party.name(), error, "a room's object can't be reached now");
-        try_again("The room can't be reached now")
-    } else {
-        let error = partyserver::Error::msg(error.to_owned());
-        Failure::Hook(error).to_refusal(party.name(), &handoff.room)
-    };
-    let finish = handoff.finish(party.cors());
-    if handoff.is_upgrade {
-        return refuse(refusal, handoff.protocol.as_deref(), &finish);
-    }
-    to_http::response(finish.apply(refusal.into_response()))
-}
-
-/// The whole body of a request, read before its room is entered: a client that
-/// sends slowly holds up nobody.
-async fn whole(body: Body) -> Result<Bytes, Box<Response>> {
-    let (status, why) = match limited(BODY_TIME, body.bytes()).await {
-        Some(Ok(body)) => return Ok(body),
-        Some(Err(error)) => (error.status(), "The request's body can't be used"),
-        None => (
-            StatusCode::REQUEST_TIMEOUT,
-            "The request's body took too long",
-        ),
-    };
-    Err(Box::new(answer::text(status, why)))
-}
-
-fn broken(error: &partyserver::Error, party: &dyn AnyParty, room: &Room) -> Refusal {
-    let error = partyserver::Error::msg(error.to_string());
-    Failure::Hook(error).to_refusal(party.name(), &room.name)
-}
-
-fn in_http(refusal: Refusal) -> Box<Response> {
-    Box::new(refusal.into_response())
-}
-
-/// Each party can serve; else 503 with the reasons.
-fn readiness(site: &Site) -> Response {
-    let mut reasons = Vec::new();
-    for party in &site.parties {
-        // Nothing runs between requests, so a fetch that is due begins here.
-        party.start();
-        if let Readiness::NotReady(reason) = party.readiness()
-            && !reasons.iter().any(|held| *held == *reason)
-        {
-            reasons.push(reason.into_owned());
+impl Known {
+    /// The answer to a request whose handling panicked.
+    pub(super) fn panicked(&self, panic: String) -> JsValue {
+        let (failure, id) = (Failure::Panicked(panic), js::random_id());
+        let Some(routed) = self.routed.get() else {
+            let nowhere = Place {
+                party: "",
+                room: "",
+            };
+            return to_http::response(failure.to_response(&id, nowhere));
+        };
+        let place = Place {
+            party: &routed.party,
+            room: &routed.room,
+        };
+        match self.upgrade.get() {
+            Some(protocol) => refused(
+                failure.to_refusal(&id, place),
+                protocol.as_deref(),
+                &routed.finish,
+            ),
+            None => to_http::response(routed.finish.apply(failure.to_response(&id, place))),
         }
     }
-    let answer = answer::json(&value!({ "ready": reasons.is_empty(), "reasons": reasons }));
-    let mut answer = answer.unwrap_or_else(|_| failed(&random_id()));
-    if !reasons.is_empty() {
-        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
-    answer
-}
-
-fn too_large() -> Response {
-    answer::text(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large")
 }
 
 const MAX_HEAD: usize = 64 * 1024;
-/// What `Uri` holds.
-const MAX_URL: usize = u16::MAX as usize - 1;
-const MAX_FALLBACK_BODY: usize = 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
