@@ -358,11 +358,9 @@ async fn authenticate<B>(
         None => None,
     };
     log::admitted(lobby, Some(verified.claims()));
-    let identity = Identity::new(&verified);
-    request.extensions_mut().insert(identity.clone());
     attach(
         lobby.attachments(),
-        identity,
+        Identity::new(&verified),
         Credentials::new(token, id_token.as_ref(), refresh_token),
     );
     Ok(())

@@ -105,7 +105,8 @@ impl AuthConnection for Connection {
 
 impl<B> AuthRequest for http::Request<B> {
     fn claims(&self) -> Option<Claims> {
-        Some(self.extensions().get::<Identity>()?.claims().clone())
+        let identity = self.extensions().get::<Attachments>()?.get::<Identity>();
+        Some(identity?.claims().clone())
     }
 }
 
