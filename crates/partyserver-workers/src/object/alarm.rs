@@ -7,10 +7,8 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use futures_util::future::select;
 use partyserver::StorageError;
 use partyserver::host::RESERVED;
 use partyserver::host::alarm::{AlarmWork, Next, RETRY, WakeUp, earliest};
@@ -19,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
 use super::connections::Connections;
+use super::deadlines::Deadlines;
 use super::storage::{ObjectStorage, unavailable};
 use super::turns::Turns;
 use crate::platform::js::settled;
@@ -29,7 +28,7 @@ use crate::platform::time::{Sleep, now};
 pub(super) struct Alarm {
     party: Arc<str>,
     storage: Arc<ObjectStorage>,
-    connections: Rc<Connections>,
+    pub(super) deadlines: Deadlines,
     /// The turns of the room's server.
     turns: Rc<Turns>,
     /// The alarm that the room's code has set; `None` before it was read.
@@ -38,8 +37,6 @@ pub(super) struct Alarm {
     id: Cell<u64>,
     work: RefCell<AlarmWork>,
     platform: RefCell<WakeUp>,
-    /// Woken when a deadline is moved.
-    watcher: Cell<Option<Waker>>,
     /// Whether setting it is to be tried again soon.
     is_retried: Cell<bool>,
 }
@@ -74,13 +71,12 @@ impl Alarm {
         Rc::new(Self {
             party,
             storage,
-            connections,
+            deadlines: Deadlines::of(connections),
             turns,
             own: RefCell::default(),
             id: Cell::default(),
             work: RefCell::default(),
             platform: RefCell::default(),
-            watcher: Cell::default(),
             is_retried: Cell::default(),
         })
     }
@@ -154,9 +150,7 @@ impl Alarm {
     /// when it ends.
     pub(super) fn moved(self: &Rc<Self>) {
         self.look_again();
-        if let Some(watcher) = self.watcher.take() {
-            watcher.wake();
-        }
+        self.deadlines.moved();
         if !self.turns.is_busy() {
             self.settle_soon();
         }
@@ -188,28 +182,6 @@ impl Alarm {
     /// Sets the platform's alarm for the deadlines alone.
     pub(super) async fn settle_without_own(&self) -> Result<(), StorageError> {
         self.set_platform(None).await
-    }
-
-    /// Closes connections at their deadlines, for as long as it is polled.
-    pub(super) async fn keep_deadlines(&self) -> std::convert::Infallible {
-        loop {
-            let next = self.connections.deadline();
-            let pause = next.map_or(LONGEST_PAUSE, |next| {
-                next.duration_since(now()).unwrap_or_default()
-            });
-            let moved = std::future::poll_fn(|cx| self.poll_moved(next, cx));
-            let pause = pause.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
-            select(moved, Sleep::new(pause)).await;
-        }
-    }
-
-    /// Ready when the earliest deadline is not this one any more.
-    fn poll_moved(&self, known: Option<SystemTime>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.connections.deadline() != known {
-            return Poll::Ready(());
-        }
-        self.watcher.set(Some(cx.waker().clone()));
-        Poll::Pending
     }
 
     fn take_stale(&self) -> bool {
@@ -255,7 +227,7 @@ impl Alarm {
         own: Option<OwnAlarm>,
     ) -> impl Future<Output = Result<(), StorageError>> {
         let own = own.map(|own| own.time());
-        let next = earliest([own, self.connections.deadline()]);
+        let next = earliest([own, self.deadlines.earliest()]);
         // The platform sets none at the beginning of time.
         let next = next.map(|next| next.max(from_millis(1)));
         let wanted = self.platform.borrow_mut().wanted(next);
@@ -313,8 +285,3 @@ impl Alarm {
 fn key() -> String {
     format!("{RESERVED}alarm")
 }
-
-/// Timers count whole milliseconds.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-/// So that a clock that jumps is noticed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);

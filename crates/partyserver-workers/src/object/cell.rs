@@ -138,7 +138,7 @@ impl<S: Server> RoomCell<S> {
             Ok(())
         });
         let hook = std::pin::pin!(hook.run());
-        let deadlines = std::pin::pin!(self.room.alarm.keep_deadlines());
+        let deadlines = std::pin::pin!(self.room.alarm.deadlines.keep());
         match select(hook, deadlines).await {
             Either::Left(((), _)) => {}
             Either::Right((never, _)) => match never {},

@@ -152,7 +152,10 @@ impl Conn {
 
     /// What sleeps with its socket.
     pub(super) fn asleep(&self) -> serde_json::Result<Sleeping> {
-        Sleeping::of(&self.record, &self.life.borrow())
+        // Not borrowed while attachments are written: that is the application's code, and a
+        // panic in it gives nothing back.
+        let life = self.life.borrow().clone();
+        Sleeping::of(&self.record, &life)
     }
 
     /// Stores what must outlive the object's memory.

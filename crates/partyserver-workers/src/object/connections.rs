@@ -2,9 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
-use std::time::SystemTime;
-
-use partyserver::host::alarm::earliest;
 
 use super::connection::Conn;
 use crate::platform::js::Socket;
@@ -67,11 +64,6 @@ impl Connections {
         let now = time::now();
         open.retain(|conn| conn.is_admitted_at(now));
         open
-    }
-
-    /// The earliest deadline of the open ones.
-    pub(super) fn deadline(&self) -> Option<SystemTime> {
-        earliest(self.open().iter().map(|conn| conn.ends_at()))
     }
 }
 

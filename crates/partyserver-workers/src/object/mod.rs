@@ -10,6 +10,7 @@ mod cell;
 mod closing;
 mod connection;
 mod connections;
+mod deadlines;
 mod event;
 mod events;
 mod port;

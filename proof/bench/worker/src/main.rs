@@ -7,8 +7,8 @@ use agents_oauth2_jwt_bearer::{
     AuthContext, AuthHooks, AuthOptions, OwnershipHooks, WithAuth, WithOwnership,
 };
 use partyserver::{
-    Connection, Context, Hibernation, Message, PartyOptions, PartyRegistry, Request, Response,
-    Result, Server, answer,
+    Connection, Context, Hibernation, Message, PartyOptions, Request, Response, Result, Server,
+    answer,
 };
 use partyserver_workers::Parties;
 use serde_json::json as value;
