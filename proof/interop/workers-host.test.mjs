@@ -201,6 +201,46 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
     });
   });
 
+  test('a socket whose record is of another version is closed, and no other', async () => {
+    const changes = {
+      'index.js': (text) =>
+        replaced(
+          text,
+          'constructor(ctx, env) {',
+          `constructor(ctx, env) {
+            for (const socket of ctx.getWebSockets()) {
+              const kept = socket.deserializeAttachment();
+              if (!kept.includes('of-before')) continue;
+              const earlier = kept.replace('"v":2', '"v":1');
+              if (earlier === kept) throw new Error('the version is not where it was');
+              socket.serializeAttachment(earlier);
+            }`,
+        ),
+    };
+    await on(changes, async (server) => {
+      const open = async (id) => {
+        const url = server.room('hibernating-stateful', 'versions').replace('http', 'ws');
+        const socket = new WebSocket(`${url}?_pk=${id}`);
+        socket.on('error', () => {});
+        await next(socket, 'message');
+        return socket;
+      };
+      const before = await open('of-before');
+      const today = await open('of-today');
+      // The platform puts an object out of memory that had nothing to do for 10 s.
+      await sleep(14_000);
+      today.send('get');
+      assert.equal(String((await next(today, 'message'))[0]), '{"count":1}');
+      const limit = Date.now() + 10_000;
+      while (before.readyState === WebSocket.OPEN && Date.now() < limit) await sleep(50);
+      const ended = next(before, 'close');
+      before.terminate();
+      assert.equal((await ended)[0], 1011);
+      assert.equal(today.readyState, WebSocket.OPEN);
+      today.terminate();
+    });
+  });
+
   test('rooms that were put out of memory leave nothing in it', async () => {
     const changes = {
       'config.capnp': (text) =>

@@ -337,10 +337,9 @@ async fn authenticate<B>(
         None => None,
     };
     log::admitted(lobby, Some(verified.claims()));
-    let identity = Identity::new(&verified);
     attach(
         lobby.attachments(),
-        identity,
+        Identity::new(&verified),
         Credentials::new(token, id_token.as_ref(), refresh_token),
     );
     Ok(())

@@ -4,15 +4,18 @@
 //! made it: what another Worker passes on for a client has the platform's `cf`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, Uri};
-use partyserver::{Attachments, Body, Cors, Handshake, Lifetime, Lobby, Request};
+use partyserver::host::Finish;
+use partyserver::host::failure::Place;
+use partyserver::host::front::Visit;
+use partyserver::{Attachments, Body, Cors, Handshake, Lifetime, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::finish::Finish;
-use crate::http::from_latin1;
+use crate::platform::http::{from_latin1, to_ascii};
 
 /// A request that was admitted at the edge.
 pub(crate) struct HandOff {
@@ -67,11 +70,11 @@ fn from_pairs(pairs: &Pairs) -> Option<HeaderMap> {
 /// Writes what an object is handed, in ASCII: it travels as a header.
 pub(crate) fn write(
     head: &Parts,
-    lobby: &Lobby,
-    answer_headers: &HeaderMap,
+    visit: &Visit,
     is_upgrade: bool,
     protocol: Option<String>,
 ) -> serde_json::Result<String> {
+    let lobby = &visit.lobby;
     // The token goes along; it stays in memory on both sides.
     let attachments = RawValue::from_string(lobby.attachments().encode(Lifetime::Memory)?)?;
     let text = serde_json::to_string(&Text {
@@ -80,7 +83,7 @@ pub(crate) fn write(
         method: head.method.as_str(),
         uri: head.uri.to_string(),
         headers: to_pairs(&head.headers),
-        answer_headers: to_pairs(answer_headers),
+        answer_headers: to_pairs(visit.finish.headers()),
         attachments: &attachments,
         is_upgrade,
         protocol,
@@ -111,9 +114,21 @@ impl HandOff {
         })
     }
 
+    /// Where it leads, for the log.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place {
+            party: &self.party,
+            room: &self.room,
+        }
+    }
+
     /// What is put on every answer to the request.
-    pub(crate) fn finish(&self, cors: Option<&Cors>) -> Finish {
-        Finish::new(cors, &self.head.headers, self.answer_headers.clone())
+    pub(crate) fn finish(&self, cors: Option<&Arc<Cors>>) -> Finish {
+        Finish::new(
+            cors.cloned(),
+            &self.head.headers,
+            self.answer_headers.clone(),
+        )
     }
 
     pub(crate) fn into_request(self, body: Body) -> Request {
@@ -123,23 +138,4 @@ impl HandOff {
     pub(crate) fn into_handshake(self) -> Handshake {
         Handshake::from_parts(self.head, ())
     }
-}
-
-/// JSON with every character outside ASCII escaped.
-pub(crate) fn to_ascii(json: String) -> String {
-    if json.is_ascii() {
-        return json;
-    }
-    let mut ascii = String::with_capacity(json.len() + 64);
-    let mut units = [0; 2];
-    for c in json.chars() {
-        if c.is_ascii() {
-            ascii.push(c);
-        } else {
-            for unit in c.encode_utf16(&mut units) {
-                ascii.push_str(&format!("\\u{unit:04x}"));
-            }
-        }
-    }
-    ascii
 }

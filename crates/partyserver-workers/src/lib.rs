@@ -9,6 +9,13 @@
 //! used up, a stack too deep) all rooms of the isolate begin anew from storage: sockets
 //! that hibernate stay, the others are closed with 1011.
 //!
+//! # Code map
+//! The folders draw the security boundary. `worker` is before the gate and sees what
+//! anybody sends; `object` is behind it and sees only what the Worker hands over, and the
+//! sockets that it has admitted. Neither imports the other: `handoff` is all that passes
+//! between them. `platform` knows of neither. What both need (the site that is served, and
+//! what a room is asked) stands at the root.
+//!
 //! # Limits
 //! A request's head has at most 64 KiB and 100 headers (431, 414); its body
 //! `PartyOptions::max_body` (413), or 1 MiB outside of rooms, and 30 s (408). A room's
@@ -34,37 +41,25 @@
 // Elsewhere there is nothing to build, but the tests of what needs no platform run.
 #![cfg(target_arch = "wasm32")]
 
-mod alarm;
-mod arrival;
-mod attachment;
-mod edge;
-mod entry;
-mod failure;
-mod finish;
 mod handoff;
-mod http;
-mod js;
-mod log;
+mod object;
 mod parties;
 mod party;
-mod refusal;
+mod platform;
 mod room;
-mod room_cell;
-mod socket;
-mod sql;
-mod storage;
-mod task;
-mod time;
-mod turns;
+mod serve;
+mod site;
+mod worker;
 
-pub use entry::{ConfigError, Env, serve};
 pub use parties::Parties;
-pub use task::spawn;
+pub use platform::task::spawn;
+pub use serve::{ConfigError, Env, serve};
 
 /// For the shim alone.
 #[doc(hidden)]
 pub mod shim {
-    pub use crate::entry::{RoomObject, room_failed, worker_fetch};
-    pub use crate::http::Chunks;
-    pub use crate::task::{Task, begin, panicked};
+    pub use crate::object::RoomObject;
+    pub use crate::platform::http::Chunks;
+    pub use crate::platform::task::{Task, begin, panicked};
+    pub use crate::worker::{room_failed, worker_fetch};
 }

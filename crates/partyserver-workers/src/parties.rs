@@ -2,51 +2,28 @@
 
 use std::rc::Rc;
 
-use http::StatusCode;
 use http::request::Parts;
-use partyserver::router::{Router, kebab_case};
-use partyserver::{BoxFuture, IntoServer, PartyOptions, PartyRegistry, Request, Response, answer};
+use partyserver::host::routes::Routes;
+use partyserver::router::kebab_case;
+use partyserver::{IntoServer, PartyOptions, PartyRegistry, Request, Response};
 
-use crate::party::{AnyParty, Party};
+use crate::party::Party;
+use crate::site::{AnyParty, Site};
 
 /// The parties of a Worker. Each needs a binding to a namespace of Durable
 /// Objects whose name in kebab-case is the party's: `PrivateChat` or
 /// `PRIVATE_CHAT` for `private-chat`; the class is bound likewise.
 pub struct Parties {
-    router: Router,
+    routes: Routes,
     parties: Vec<Rc<dyn AnyParty>>,
-    fallback: Fallback,
-    rewrite: Rewrite,
-}
-
-pub(crate) type Fallback = Box<dyn Fn(Request) -> BoxFuture<'static, Response>>;
-pub(crate) type Rewrite = Box<dyn Fn(&mut Parts)>;
-
-/// What a Worker serves.
-pub(crate) struct Site {
-    pub(crate) router: Router,
-    pub(crate) parties: Vec<Rc<dyn AnyParty>>,
-    /// The binding of each party.
-    pub(crate) bindings: Vec<String>,
-    pub(crate) fallback: Fallback,
-    pub(crate) rewrite: Rewrite,
-}
-
-impl Site {
-    pub(crate) fn party(&self, name: &str) -> Option<&Rc<dyn AnyParty>> {
-        self.parties.iter().find(|party| **party.name() == *name)
-    }
 }
 
 impl Parties {
     /// No parties yet, under the prefix `parties`.
     pub fn new() -> Self {
-        let not_found = || answer::text(StatusCode::NOT_FOUND, "Not found");
         Self {
-            router: Router::new("parties"),
+            routes: Routes::new(),
             parties: Vec::new(),
-            fallback: Box::new(move |_| Box::pin(std::future::ready(not_found()))),
-            rewrite: Box::new(|_| {}),
         }
     }
 
@@ -65,10 +42,10 @@ impl Parties {
         options: PartyOptions,
         factory: impl Fn() -> S + 'static,
     ) -> Self {
-        let (_, name) = self.router.register(name);
-        let factory = Box::new(move || factory().into_server());
-        self.parties
-            .push(Rc::new(Party::new(name, options, factory)));
+        let factory = move || factory().into_server();
+        let name = self.routes.register(name);
+        let party = Party::new(name, options, factory);
+        self.parties.push(Rc::new(party));
         self
     }
 
@@ -79,43 +56,35 @@ impl Parties {
         F: Fn(Request) -> R + 'static,
         R: Future<Output = Response> + 'static,
     {
-        self.fallback = Box::new(move |request| Box::pin(answer(request)));
+        self.routes.set_fallback(answer);
         self
     }
 
-    /// Changes the head of each request before anything looks at it: for rooms
-    /// at paths of your own (PartySocket's `basePath`), by changing the URI.
+    /// Changes the head of each request before it is routed: for rooms at paths of
+    /// your own (PartySocket's `basePath`), by changing the URI. The URI is absolute
+    /// here, and internal headers are gone. A path alone keeps scheme and authority.
     #[must_use]
     pub fn rewrite(mut self, rewrite: impl Fn(&mut Parts) + 'static) -> Self {
-        self.rewrite = Box::new(rewrite);
+        self.routes.set_rewrite(rewrite);
         self
     }
 
     /// What is served, or what is wrong with it.
     pub(crate) fn build(self, namespaces: &[String]) -> Result<Site, String> {
-        let mut bindings = Vec::new();
-        for (index, party) in self.parties.iter().enumerate() {
-            let name = party.name();
-            if self.parties[..index]
-                .iter()
-                .any(|other| other.name() == name)
-            {
-                return Err(format!("two parties are named {name:?}"));
-            }
-            let binding = namespaces
-                .iter()
-                .find(|binding| kebab_case(binding) == **name);
-            let binding = binding.ok_or_else(|| {
-                format!("the party {name:?} has no binding to a namespace of Durable Objects")
-            })?;
-            bindings.push(binding.clone());
+        if let Some(name) = self.routes.duplicate() {
+            return Err(format!("two parties are named {name:?}"));
         }
+        let binding = |party: &Rc<dyn AnyParty>| {
+            let name = party.gate().name();
+            let binding = namespaces.iter().find(|own| kebab_case(own) == **name);
+            binding.cloned().ok_or_else(|| {
+                format!("the party {name:?} has no binding to a namespace of Durable Objects")
+            })
+        };
         Ok(Site {
-            router: self.router,
+            bindings: self.parties.iter().map(binding).collect::<Result<_, _>>()?,
+            routes: self.routes,
             parties: self.parties,
-            bindings,
-            fallback: self.fallback,
-            rewrite: self.rewrite,
         })
     }
 }

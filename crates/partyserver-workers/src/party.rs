@@ -1,144 +1,42 @@
-//! A party: its gate at the edge, its rooms in objects.
+//! A party of one server.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use http::{HeaderMap, Uri};
-use partyserver::{
-    BoxFuture, ConnectGate, Cors, CorsOption, Handshake, Lobby, PartyOptions, Readiness, Request,
-    RequestGate, Result, Server,
-};
+use partyserver::host::gate::{AnyGate, Gate};
+use partyserver::{PartyOptions, Server};
 use worker_sys::types::DurableObjectState;
 
-use crate::failure::Failure;
-use crate::room::ObjectRoom;
-use crate::room_cell::{AnyRoom, RoomCell};
-use crate::time::Sleep;
+use crate::object::RoomCell;
+use crate::room::AnyRoom;
+use crate::site::AnyParty;
 
-/// A party of any server.
-pub(crate) trait AnyParty {
-    fn name(&self) -> &Arc<str>;
-    fn options(&self) -> &PartyOptions;
-    fn cors(&self) -> Option<&Cors>;
-    fn answer_headers(&self, uri: &Uri) -> HeaderMap;
-    fn start(&self);
-    fn readiness(&self) -> Readiness;
-    fn before_request<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        request: Request,
-    ) -> BoxFuture<'a, Result<RequestGate, Failure<'static>>>;
-    fn before_connect<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        handshake: Handshake,
-    ) -> BoxFuture<'a, Result<ConnectGate, Failure<'static>>>;
-    /// The room of an object.
-    fn room(self: Rc<Self>, name: Arc<str>, state: DurableObjectState) -> Rc<dyn AnyRoom>;
-}
-
-/// A party of one server.
+/// A party: its gate, and what makes the server of a room.
 pub(crate) struct Party<S> {
-    name: Arc<str>,
-    options: PartyOptions,
-    pub(crate) factory: Box<dyn Fn() -> S>,
-    gate: S,
-    cors: Option<Cors>,
+    gate: Rc<Gate<S>>,
+    factory: Rc<dyn Fn() -> S>,
 }
 
 impl<S: Server> Party<S> {
-    pub(crate) fn new(name: Arc<str>, options: PartyOptions, factory: Box<dyn Fn() -> S>) -> Self {
-        let gate = factory();
-        let cors = match &options.cors {
-            CorsOption::Off => None,
-            CorsOption::Default => Some(gate.cors()),
-            CorsOption::Custom(cors) => Some(cors.clone()),
-        };
+    pub(crate) fn new(
+        name: Arc<str>,
+        options: PartyOptions,
+        factory: impl Fn() -> S + 'static,
+    ) -> Self {
         Self {
-            name,
-            options,
-            factory,
-            gate,
-            cors,
+            gate: Rc::new(Gate::new(name, options, factory())),
+            factory: Rc::new(factory),
         }
-    }
-
-    pub(crate) fn options_of(&self) -> &PartyOptions {
-        &self.options
     }
 }
 
 impl<S: Server> AnyParty for Party<S> {
-    fn name(&self) -> &Arc<str> {
-        &self.name
+    fn gate(&self) -> &dyn AnyGate {
+        &*self.gate
     }
 
-    fn options(&self) -> &PartyOptions {
-        &self.options
-    }
-
-    fn cors(&self) -> Option<&Cors> {
-        self.cors.as_ref()
-    }
-
-    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
-        self.gate.answer_headers(uri)
-    }
-
-    fn start(&self) {
-        self.gate.on_party_start();
-    }
-
-    fn readiness(&self) -> Readiness {
-        self.gate.readiness()
-    }
-
-    fn before_request<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        request: Request,
-    ) -> BoxFuture<'a, Result<RequestGate, Failure<'static>>> {
-        Box::pin(async move {
-            let hook = self.gate.on_before_request(lobby, request);
-            guarded(self.options.turn_limit, hook).await
-        })
-    }
-
-    fn before_connect<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        handshake: Handshake,
-    ) -> BoxFuture<'a, Result<ConnectGate, Failure<'static>>> {
-        Box::pin(async move {
-            let hook = self.gate.on_before_connect(lobby, handshake);
-            guarded(self.options.turn_limit, hook).await
-        })
-    }
-
-    fn room(self: Rc<Self>, name: Arc<str>, state: DurableObjectState) -> Rc<dyn AnyRoom> {
-        let props = self.options.props.clone();
-        let room = ObjectRoom::new(Arc::clone(&self.name), name, props, state);
-        RoomCell::of(self, room)
-    }
-}
-
-async fn guarded<T>(
-    limit: Duration,
-    hook: impl Future<Output = Result<T>>,
-) -> Result<T, Failure<'static>> {
-    match limited(limit, hook).await {
-        Some(outcome) => outcome.map_err(Failure::Hook),
-        None => Err(Failure::TimedOut),
-    }
-}
-
-/// Runs a future for a limited time. The timer is set only if the future waits.
-pub(crate) async fn limited<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let future = std::pin::pin!(future);
-    match select(future, Sleep::new(limit)).await {
-        Either::Left((outcome, _)) => Some(outcome),
-        Either::Right(_) => None,
+    fn room(&self, name: Arc<str>, state: DurableObjectState) -> Rc<dyn AnyRoom> {
+        let (gate, factory) = (Rc::clone(&self.gate), Rc::clone(&self.factory));
+        RoomCell::of(gate, factory, name, state)
     }
 }

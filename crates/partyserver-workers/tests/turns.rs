@@ -1,6 +1,6 @@
 //! The fair lock of rooms and of their storage, which needs no platform.
 
-#[path = "../src/turns.rs"]
+#[path = "../src/object/turns.rs"]
 mod turns;
 
 use std::pin::Pin;

@@ -8,10 +8,12 @@ use agents_oauth2_jwt_bearer::{
 };
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use partyserver::{
     Cors, CorsOption, Hibernation, PartyOptions, PartyRegistry, Request, Response, answer,
 };
+use serde_json::json as value;
 
 use crate::{
     Alarm, Before, Closing, Echo, FailingStart, Faulty, OnStartServer, PrivateProbe, Probe, Props,
@@ -149,7 +151,7 @@ pub fn parties<R: PartyRegistry>(
             plain().hibernation(hibernating(1)),
             Alarm::default,
         )
-        .rewrite(echo_at_root)
+        .rewrite(rewrite)
         .fallback(root))
 }
 
@@ -166,12 +168,31 @@ fn own_cors() -> Cors {
     )]))
 }
 
-/// An upgrade at `/` goes to the echo party.
-fn echo_at_root(request: &mut Parts) {
+/// An upgrade at `/` goes to the echo party, and `/moved/…` to `/parties/plain/…`, with a
+/// header that says what of the head was to be seen here.
+fn rewrite(request: &mut Parts) {
+    let path = request.uri.path_and_query();
+    let path = path.map(PathAndQuery::as_str).unwrap_or_default();
     if request.uri.path() == "/" && request.headers.contains_key(UPGRADE) {
         request.uri = Uri::from_static("/parties/echo/root");
+    } else if let Some(rest) = path.strip_prefix("/moved/") {
+        let moved = format!("/parties/plain/{rest}").parse();
+        let internal = ["x-part", "x-forwarded-", "forwarded"];
+        let names = request.headers.keys().map(|name| name.as_str());
+        let internal: Vec<&str> = names
+            .filter(|name| internal.iter().any(|start| name.starts_with(start)))
+            .collect();
+        let saw = value!({ "url": request.uri.to_string(), "internal": internal });
+        let saw = HeaderValue::try_from(saw.to_string());
+        if let (Ok(moved), Ok(saw)) = (moved, saw) {
+            request.uri = moved;
+            request.headers.insert(SAW, saw);
+        }
     }
 }
+
+/// The header that tells what [`rewrite`] saw.
+pub(crate) const SAW: HeaderName = HeaderName::from_static("x-rewrite-saw");
 
 async fn root(request: Request) -> Response {
     if request.uri().path() == "/" {

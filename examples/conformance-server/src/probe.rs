@@ -1,7 +1,7 @@
 //! The server of most parties: it shows what it knows of its caller.
 
 use agents_oauth2_jwt_bearer::{
-    AuthConnection, AuthContext, Overwrite, OwnerError, Refresh, RoomOwnership,
+    AuthConnection, AuthContext, AuthRequest, Overwrite, OwnerError, Refresh, RoomOwnership,
 };
 use http::{Method, StatusCode};
 use partyserver::wrap::Wrap;
@@ -11,8 +11,10 @@ use partyserver::{
 use serde_json::{Value, json as value};
 
 use crate::instance::instance_id;
+use crate::parties::SAW;
 
-/// Answers with its identity, its caller's, and the URL as it sees it.
+/// Answers with its identity, its caller's, and the URL as it sees it. A socket is told
+/// the same of its handshake when the query says `tell`.
 #[derive(Debug)]
 pub struct Probe {
     instance: String,
@@ -31,10 +33,21 @@ impl Server for Probe {
         &mut self,
         _: &Context,
         connection: &Connection,
-        _: &Handshake,
+        handshake: &Handshake,
     ) -> Result<()> {
         let sub = subject(connection);
         connection.send(value!({ "type": "welcome", "id": connection.id(), "sub": sub }))?;
+        if handshake
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("tell"))
+        {
+            connection.send(value!({
+                "request_claims": handshake.claims(),
+                "rewrite_saw": rewrite_saw(handshake),
+                "url": handshake.uri().to_string(),
+            }))?;
+        }
         Ok(())
     }
 
@@ -81,6 +94,8 @@ impl Server for Probe {
             "room": cx.room().name(),
             "instance": self.instance,
             "claims": cx.claims().ok(),
+            "request_claims": request.claims(),
+            "rewrite_saw": rewrite_saw(&request),
             "credentials": credentials(cx),
             "url": request.uri().to_string(),
         }))
@@ -136,6 +151,13 @@ fn subject(connection: &Connection) -> Option<String> {
     connection
         .claims()
         .map(|claims| claims.subject().to_owned())
+}
+
+/// What the application's `rewrite` saw of the head.
+fn rewrite_saw<B>(request: &http::Request<B>) -> Value {
+    let saw = request.headers().get(SAW);
+    let saw = saw.and_then(|saw| serde_json::from_slice(saw.as_bytes()).ok());
+    saw.unwrap_or_default()
 }
 
 fn credentials(cx: &Context) -> Value {

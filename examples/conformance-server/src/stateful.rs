@@ -1,12 +1,14 @@
 //! `stateful` and `hibernating-stateful`: the state of a connection.
 
+use std::time::Duration;
+
 use partyserver::{
-    Connection, Context, Handshake, Message, Request, Response, Result, Server, answer,
+    Close, Connection, Context, Handshake, Message, Request, Response, Result, Server, answer,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json as value;
 
-/// Counts per connection, in the connection's own state.
+/// Counts per connection, in the connection's own state, and renews one on request.
 #[derive(Debug, Default)]
 pub struct Stateful;
 
@@ -27,7 +29,18 @@ impl Server for Stateful {
         Ok(())
     }
 
-    async fn on_message(&mut self, _: &Context, from: &Connection, message: Message) -> Result<()> {
+    async fn on_message(
+        &mut self,
+        cx: &Context,
+        from: &Connection,
+        message: Message,
+    ) -> Result<()> {
+        if let Some(millis) = message.as_text()?.strip_prefix("renew:") {
+            let until = cx.now() + Duration::from_millis(millis.parse()?);
+            let is_open = from.renew(until, Close::new(4001, "not renewed"));
+            from.send(value!({ "renewed": is_open }))?;
+            return Ok(());
+        }
         let counter = match message.as_text()? {
             "get" => from.state().unwrap_or_default(),
             "increment" => from.update_state(|counter: Option<Counter>| Counter {

@@ -68,7 +68,7 @@ pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
     let shim = std::fs::read_to_string(
         workspace
             .root
-            .join("crates/partyserver-workers/src/shim.mjs"),
+            .join("crates/partyserver-workers/src/platform/shim.mjs"),
     )?;
     let script = script(output.js(), &shim, &wrangler);
     std::fs::write(folder.join("index_bg.wasm"), &module)?;

@@ -13,7 +13,8 @@ cases! {
         a_room_wakes_with_its_connections, expiry_reaches_a_sleeping_room,
         an_owner_change_reaches_a_sleeping_room, a_refused_socket_keeps_no_room_awake,
         a_busy_room_stays_awake, an_end_is_told_once, a_large_message_to_a_sleeping_room,
-        a_large_record_outlasts_sleep, tags_and_state_outlast_sleep, an_alarm_reaches_a_sleeping_room, alarms_outlast_a_kill,
+        a_large_record_outlasts_sleep, tags_and_state_outlast_sleep, an_alarm_reaches_a_sleeping_room,
+        a_renewed_connection_outlasts_its_first_end, alarms_outlast_a_kill,
     ],
 }
 
@@ -168,6 +169,27 @@ async fn tags_and_state_outlast_sleep(world: Shared) {
         tokio::time::sleep(SLEEP).await;
     }
     assert_ne!(instances[0], instances[1], "it is another instance");
+}
+
+/// Whatever was set for the first end is of no consequence when that is moved.
+async fn a_renewed_connection_outlasts_its_first_end(world: Shared) {
+    let mut socket = world.open("/parties/hibernating-stateful/renewed").await;
+    assert_eq!(socket.json().await["name"], "renewed");
+    let began = std::time::Instant::now();
+    let last = 3 + SLEEP.as_secs() + 3;
+    for seconds in [3, last] {
+        socket.text(&format!("renew:{}", seconds * 1000)).await;
+        assert_eq!(socket.json().await, json!({"renewed": true}));
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    socket.text("increment").await;
+    assert_eq!(socket.json().await, json!({"count": 2}));
+    assert_eq!(
+        socket.next().await,
+        Frame::Close(Some(4001), "not renewed".into())
+    );
+    let lived = began.elapsed().as_secs();
+    assert!((last - 1..last + 5).contains(&lived), "{lived} s");
 }
 
 async fn an_alarm_reaches_a_sleeping_room(world: Shared) {

@@ -13,10 +13,10 @@ cases! {
         connection_state, failing_start_is_tried_again, names_in_hooks, state_when_hibernating,
     ],
     "PartyServer 28-31" => [
-        alarm, an_alarm_removed_while_it_waits, an_alarm_at_the_beginning_of_time,
+        alarm, an_alarm_set_anew_while_it_runs, an_alarm_removed_while_it_waits, an_alarm_at_the_beginning_of_time,
     ],
     "PartyServer 59-69" => [tags, uri, props],
-    "Routing" => [paths, extra_segments_and_trailing_question_mark, raw_room_names, upgrade_header_case],
+    "Routing" => [a_rewrite_sees_what_hooks_do, paths, extra_segments_and_trailing_question_mark, raw_room_names, upgrade_header_case],
 }
 
 async fn room_name_over_http(world: Shared) {
@@ -138,6 +138,18 @@ async fn an_alarm_removed_while_it_waits(world: Shared) {
     .await;
 }
 
+async fn an_alarm_set_anew_while_it_runs(world: Shared) {
+    let path = "/parties/alarm/anew";
+    world.get(&format!("{path}/set?ms=100")).send().await;
+    crate::world::eventually("both alarms fire", || async {
+        world.get(path).send().await.json()["fired"] == 2
+    })
+    .await;
+    // Longer than the pause after which a failed alarm is tried again.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(world.get(path).send().await.json()["fired"], 2);
+}
+
 async fn alarm(world: Shared) {
     let path = "/parties/alarm/a";
     world.get(&format!("{path}/set?ms=300")).send().await;
@@ -200,6 +212,33 @@ async fn paths(world: Shared) {
         ("/parties/nothing/a", 400),
     ] {
         assert_eq!(world.get(path).status().await, status, "{path}");
+    }
+}
+
+/// An absolute URL, and no header that speaks between hosts and proxies.
+async fn a_rewrite_sees_what_hooks_do(world: Shared) {
+    let internal = [
+        ("x-partykit-props", "evil"),
+        ("X-PartyServer-Secret-Handoff", "evil"),
+        ("x-forwarded-host", "evil.example"),
+        ("forwarded", "host=evil.example"),
+    ];
+    let host = format!("http://{}", world.server.address);
+    let saw = json!({"url": format!("{host}/moved/a?tell"), "internal": []});
+    let mut request = world.get("/moved/a?tell");
+    for (name, value) in internal {
+        request = request.header(name, value);
+    }
+    let answer = request.send().await.json();
+    let mut socket = world.open_with("/moved/a?tell", &internal).await;
+    assert_eq!(socket.json().await["type"], "welcome");
+    for told in [answer, socket.json().await] {
+        assert_eq!(told["rewrite_saw"], saw, "{told}");
+        assert_eq!(
+            told["url"],
+            format!("{host}/parties/plain/a?tell"),
+            "{told}"
+        );
     }
 }
 

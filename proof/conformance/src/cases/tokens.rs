@@ -12,7 +12,7 @@ cases! {
     "Tokens" => [
         algorithms, symmetric_and_none, audiences, issuers, token_types, required_claims, times,
         structure, duplicate_members, critical_headers, keys_inside_a_token, bound_tokens,
-        id_tokens, strict_profile, claims_and_credentials, id_token_header, refresh_token_header,
+        id_tokens, strict_profile, claims_and_credentials, claims_of_requests_and_handshakes, id_token_header, refresh_token_header,
         user_info, scopes_of_both_kinds,
     ],
 }
@@ -313,6 +313,19 @@ async fn claims_and_credentials(world: Shared) {
         .get("/parties/chat/a")
         .header("authorization", &format!("bEaReR   {token}"));
     assert_eq!(lower.status().await, 200);
+}
+
+/// In a room, where only the host can have brought them.
+async fn claims_of_requests_and_handshakes(world: Shared) {
+    let alice = world.alice();
+    let path = "/parties/chat/claims";
+    let answer = world.get(path).bearer(&alice).send().await.json();
+    assert_eq!(answer["request_claims"]["sub"], "alice");
+    assert_eq!(answer["request_claims"], answer["claims"]);
+    let (mut socket, _) = world.join(&alice, &format!("{path}?tell")).await;
+    assert_eq!(socket.json().await["request_claims"], answer["claims"]);
+    let nobody = world.get("/parties/optional/claims").send().await.json();
+    assert_eq!(nobody["request_claims"], Value::Null);
 }
 
 async fn id_token_header(world: Shared) {

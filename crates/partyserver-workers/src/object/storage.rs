@@ -3,7 +3,7 @@
 //! Values are the platform's (structured clones), so that what a JavaScript class
 //! has written is read as JSON, and the other way round.
 
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use partyserver::host::{Change, RESERVED, StoragePort};
@@ -13,31 +13,31 @@ use serde_json::Value;
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::DurableObjectStorage;
 
-use crate::js::{error_text, settled};
-use crate::task;
-use crate::turns::Turns;
+use super::turns::{Turn, Turns};
+use crate::platform::js::{error_text, settled};
+use crate::platform::task::{self, Held};
 
 /// The storage of one object.
-pub(crate) struct ObjectStorage {
+pub(super) struct ObjectStorage {
     storage: DurableObjectStorage,
     /// One update at a time: other events come in while one waits.
     updates: Rc<Turns>,
 }
 
 impl ObjectStorage {
-    pub(crate) fn new(storage: DurableObjectStorage) -> Arc<Self> {
+    pub(super) fn new(storage: DurableObjectStorage) -> Arc<Self> {
         Arc::new(Self {
             storage,
             updates: Rc::default(),
         })
     }
 
-    pub(crate) fn as_js(&self) -> &DurableObjectStorage {
+    pub(super) fn as_js(&self) -> &DurableObjectStorage {
         &self.storage
     }
 
     /// Stores a text of the host's own. The write is under way when this returns.
-    pub(crate) fn keep(
+    pub(super) fn keep(
         &self,
         key: &str,
         text: &str,
@@ -47,7 +47,7 @@ impl ObjectStorage {
     }
 
     /// The keys of the host's own that begin so.
-    pub(crate) async fn kept_keys(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
+    pub(super) async fn kept_keys(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
         let options = js_sys::Object::new();
         set(&options, "prefix", &prefix.into());
         Ok(self.list(options).await?.collect())
@@ -64,12 +64,12 @@ impl ObjectStorage {
     }
 
     /// Deletes what was kept.
-    pub(crate) fn forget(&self, key: &str) {
+    pub(super) fn forget(&self, key: &str) {
         let _ = self.storage.delete(key);
     }
 
     /// What was kept.
-    pub(crate) async fn kept(&self, key: &str) -> Option<String> {
+    pub(super) async fn kept(&self, key: &str) -> Option<String> {
         settled(self.storage.get(key)).await.ok()?.as_string()
     }
 
@@ -142,11 +142,18 @@ impl StoragePort for ObjectStorage {
         Box::pin(async move {
             let turn = self.updates.turn();
             // The application's code may panic, in the step or beside it.
-            task::guard(&turn);
+            let held: Weak<dyn Held> = Rc::downgrade(&turn) as _;
+            task::guard(held);
             turn.begin().await;
             let present = self.read(key).await?;
             self.write(key, step(present.as_deref())).await
         })
+    }
+}
+
+impl Held for Turn {
+    fn give_back(&self) {
+        self.end();
     }
 }
 
@@ -175,12 +182,12 @@ fn has_unsafe_integer(value: &Value) -> bool {
     }
 }
 
-pub(crate) fn set(object: &js_sys::Object, name: &str, value: &JsValue) {
+pub(super) fn set(object: &js_sys::Object, name: &str, value: &JsValue) {
     // Setting a member of a plain object can't fail.
     let _ = js_sys::Reflect::set(object, &name.into(), value);
 }
 
-pub(crate) fn unavailable(thrown: JsValue) -> StorageError {
+pub(super) fn unavailable(thrown: JsValue) -> StorageError {
     let text = error_text(&thrown);
     if text.contains("SQLITE_FULL") {
         StorageError::Full
@@ -191,4 +198,4 @@ pub(crate) fn unavailable(thrown: JsValue) -> StorageError {
 
 const MAX_PAGE: usize = 1000;
 /// The last integer that JavaScript counts to one by one.
-pub(crate) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+pub(super) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

@@ -10,13 +10,14 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as _, Frame};
 use js_sys::Uint8Array;
 use partyserver::host::ending;
+use partyserver::host::failure::failed;
 use partyserver::{Body, BodyError, BoxFuture, Response};
 use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 
-use crate::js;
-use crate::task::Event;
-use crate::time::{Sleep, now};
+use super::js;
+use super::task::Event;
+use super::time::{Sleep, now};
 
 /// Headers from the shim's form: a name and a value on each pair of lines. A
 /// value that HTTP does not allow is left out.
@@ -40,6 +41,25 @@ pub(crate) fn from_latin1(value: &str) -> Option<HeaderValue> {
     }
     let bytes: Result<Vec<u8>, _> = value.chars().map(u8::try_from).collect();
     HeaderValue::from_bytes(&bytes.ok()?).ok()
+}
+
+/// JSON with every character outside ASCII escaped: it travels as a header's value.
+pub(crate) fn to_ascii(json: String) -> String {
+    if json.is_ascii() {
+        return json;
+    }
+    let mut ascii = String::with_capacity(json.len() + 64);
+    let mut units = [0; 2];
+    for c in json.chars() {
+        if c.is_ascii() {
+            ascii.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                ascii.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    ascii
 }
 
 /// The body of a request, read when it is asked for. Without one there is no
@@ -93,7 +113,7 @@ pub(crate) fn response(response: Response) -> JsValue {
         let id = js::random_id();
         let error = js::error_text(&thrown);
         tracing::error!(%id, status = parts.status.as_u16(), error, "an answer can't be sent");
-        let (parts, body) = partyserver::host::failed(&id).into_parts();
+        let (parts, body) = failed(&id).into_parts();
         respond(&parts, &to_js(body)).unwrap_or(JsValue::NULL)
     })
 }

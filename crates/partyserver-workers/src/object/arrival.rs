@@ -5,11 +5,11 @@ use std::rc::Rc;
 use partyserver::{Close, PartyOptions};
 use wasm_bindgen::JsValue;
 
-use crate::socket::Conn;
-use crate::turns::{Turn, Turns};
+use super::connection::Conn;
+use super::turns::{Turn, Turns};
 
 /// A message that has arrived.
-pub(crate) enum Arrived {
+pub(super) enum Arrived {
     /// The platform's value, and its text where that was read already.
     Message(JsValue, Option<String>),
     /// It was not kept. Its sender is closed when its turn comes: what was sent
@@ -20,7 +20,7 @@ pub(crate) enum Arrived {
 impl Arrived {
     /// Looks at a message before anything of it is copied. `length` is no more than
     /// the bytes that it has. A sender that is refused is not read any more.
-    pub(crate) fn of(
+    pub(super) fn of(
         message: (JsValue, Option<String>),
         length: usize,
         sender: Option<&Conn>,
@@ -44,7 +44,7 @@ impl Arrived {
     }
 
     /// Its turn; what it takes of the memory is counted while it waits.
-    pub(crate) fn turn(&self, length: usize, sender: Option<&Conn>, turns: &Rc<Turns>) -> Rc<Turn> {
+    pub(super) fn turn(&self, length: usize, sender: Option<&Conn>, turns: &Rc<Turns>) -> Rc<Turn> {
         if !turns.is_busy() {
             return turns.turn();
         }
@@ -59,11 +59,11 @@ impl Arrived {
 }
 
 /// Whether so much waits in the room that this can't wait too.
-pub(crate) fn is_full(turns: &Turns, bytes: usize) -> bool {
+pub(super) fn is_full(turns: &Turns, bytes: usize) -> bool {
     turns.is_busy() && turns.load().get() + bytes > MAX_WAITING
 }
 
-pub(crate) fn too_large() -> Close {
+pub(super) fn too_large() -> Close {
     Close::new(Close::TOO_LARGE, "the message is too large")
 }
 

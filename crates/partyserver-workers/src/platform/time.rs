@@ -4,17 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
+use futures_util::future::{Either, select};
+use partyserver::host::life::from_millis;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::Closure;
 
-use crate::js;
+use super::js;
 
 /// The wall clock. On Workers it stands still while code runs, and moves on with
 /// each input.
 pub(crate) fn now() -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(now_millis())
+    from_millis(now_millis())
 }
 
 /// Milliseconds since 1970. Asked of the platform once for each poll of a task,
@@ -39,16 +41,14 @@ thread_local! {
     static NOW: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Milliseconds since 1970, rounded down: a deadline is never extended.
-pub(crate) fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis())
-        .unwrap_or(LATEST_MILLIS)
-        .min(LATEST_MILLIS)
+/// Runs a future for a limited time. The timer is set only if the future waits.
+pub(crate) async fn limited<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let future = std::pin::pin!(future);
+    match select(future, Sleep::new(limit)).await {
+        Either::Left((outcome, _)) => Some(outcome),
+        Either::Right(_) => None,
+    }
 }
-
-/// The last time that JavaScript's `Date` can tell.
-const LATEST_MILLIS: u64 = 8_640_000_000_000_000;
 
 /// Waits; the timer is set at the first poll and taken back when this is dropped.
 pub(crate) struct Sleep {

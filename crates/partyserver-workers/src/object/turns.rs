@@ -7,18 +7,18 @@ use std::task::{Poll, Waker};
 
 /// Hands out turns in the order in which they were asked for.
 #[derive(Default)]
-pub(crate) struct Turns {
+pub(super) struct Turns {
     is_busy: Cell<bool>,
     waiting: RefCell<VecDeque<Weak<Turn>>>,
     load: Load,
 }
 
 /// The bytes that wait, of a room or of one of its clients.
-pub(crate) type Load = Rc<Cell<usize>>;
+pub(super) type Load = Rc<Cell<usize>>;
 
 /// One turn: asked for once, and given back by [`Turn::end`] or when it is dropped.
 /// Whoever cleans up after a panic holds it too, because the panic drops nothing.
-pub(crate) struct Turn {
+pub(super) struct Turn {
     turns: Rc<Turns>,
     stage: Cell<Stage>,
     waker: Cell<Option<Waker>>,
@@ -36,16 +36,16 @@ enum Stage {
 }
 
 impl Turns {
-    pub(crate) fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.is_busy.get()
     }
 
-    pub(crate) fn turn(self: &Rc<Self>) -> Rc<Turn> {
+    pub(super) fn turn(self: &Rc<Self>) -> Rc<Turn> {
         self.turn_with(0, Vec::new())
     }
 
     /// A turn of something that takes memory while it waits.
-    pub(crate) fn turn_with(self: &Rc<Self>, bytes: usize, loads: Vec<Load>) -> Rc<Turn> {
+    pub(super) fn turn_with(self: &Rc<Self>, bytes: usize, loads: Vec<Load>) -> Rc<Turn> {
         Rc::new(Turn {
             turns: Rc::clone(self),
             stage: Cell::new(Stage::New),
@@ -56,7 +56,7 @@ impl Turns {
     }
 
     /// Of all that waits.
-    pub(crate) fn load(&self) -> &Load {
+    pub(super) fn load(&self) -> &Load {
         &self.load
     }
 
@@ -75,7 +75,7 @@ impl Turns {
 
 impl Turn {
     /// Waits until it is this one's turn.
-    pub(crate) async fn begin(self: &Rc<Self>) {
+    pub(super) async fn begin(self: &Rc<Self>) {
         if !self.turns.is_busy.replace(true) {
             self.stage.set(Stage::Held);
             return;
@@ -92,7 +92,7 @@ impl Turn {
     }
 
     /// Gives the turn to the next, or up while it waits for it.
-    pub(crate) fn end(&self) {
+    pub(super) fn end(&self) {
         if self.leave(Stage::Over) != Stage::Held {
             return;
         }

@@ -5,7 +5,7 @@ use wasm_bindgen::prelude::{Closure, wasm_bindgen};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::Response;
 
-use crate::http::Chunks;
+use super::http::Chunks;
 
 #[wasm_bindgen]
 extern "C" {

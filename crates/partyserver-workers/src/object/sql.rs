@@ -6,13 +6,18 @@ use partyserver::{BoxFuture, Rows, SqlError, SqlValue, StorageError};
 use wasm_bindgen::{JsCast, JsValue};
 use worker_sys::types::{DurableObjectStorage, SqlStorage};
 
-use crate::js::error_text;
-use crate::storage::MAX_SAFE_INTEGER;
+use super::storage::MAX_SAFE_INTEGER;
+use crate::platform::js::error_text;
 
 /// The database of an object whose class was made with `new_sqlite_classes`.
-pub(crate) struct ObjectSql(pub(crate) DurableObjectStorage);
+pub(super) struct ObjectSql(DurableObjectStorage);
 
 impl ObjectSql {
+    /// That of an object's storage.
+    pub(super) fn of(storage: &DurableObjectStorage) -> Self {
+        Self(JsValue::from(storage).unchecked_into())
+    }
+
     fn run(&self, statement: &str, parameters: Vec<SqlValue>) -> Result<Rows, SqlError> {
         let sql: JsValue = js_sys::Reflect::get(&self.0, &"sql".into()).map_err(|thrown| {
             // The platform throws for classes without SQLite.

@@ -7,8 +7,7 @@
 //! was made in its own context.
 //!
 //! **The contract:** a panic ends its own task and nothing else. The task is asked
-//! for its last words ([`panicked`]); the turns that it held or waited for are given
-//! back there.
+//! for its last words ([`panicked`]); what it held or waited for is given back there.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -17,18 +16,24 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
 use js_sys::Function;
+use partyserver::host::escaped;
 use send_wrapper::SendWrapper;
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use crate::failure::escaped;
-use crate::turns::Turn;
-use crate::{log, time};
+use super::{log, time};
 
 type LocalFuture = Pin<Box<dyn Future<Output = JsValue>>>;
 
 /// What a task does and answers after a panic, given its text.
-type LastWords = Box<dyn FnOnce(&str) -> JsValue>;
+type LastWords = Box<dyn FnOnce(String) -> JsValue>;
+
+/// What a task holds beside code of the application. A panic drops nothing, so it is
+/// given back by name.
+pub(crate) trait Held {
+    /// Gives it back.
+    fn give_back(&self);
+}
 
 /// A future that waits; JavaScript drives it on.
 #[wasm_bindgen]
@@ -48,8 +53,8 @@ struct Work {
 /// What is left of a task after a panic, which unwinds nothing.
 struct Safeguard {
     last_words: LastWords,
-    /// The turns that it holds or waits for, beside those of its last words.
-    turns: Vec<Weak<Turn>>,
+    /// What it holds, beside what its last words give back.
+    held: Vec<Weak<dyn Held>>,
 }
 
 thread_local! {
@@ -69,7 +74,7 @@ pub(crate) struct Event {
 impl Event {
     pub(crate) fn new(
         future: impl Future<Output = JsValue> + 'static,
-        last_words: impl FnOnce(&str) -> JsValue + 'static,
+        last_words: impl FnOnce(String) -> JsValue + 'static,
     ) -> Self {
         Self {
             future: Box::pin(future),
@@ -80,7 +85,7 @@ impl Event {
     /// An event with nobody to answer to.
     pub(crate) fn silent(
         future: impl Future<Output = ()> + 'static,
-        last_words: impl FnOnce(&str) + 'static,
+        last_words: impl FnOnce(String) + 'static,
     ) -> Self {
         let future = async move {
             future.await;
@@ -99,7 +104,7 @@ impl Event {
             future: self.future,
             safeguard: Safeguard {
                 last_words: self.last_words,
-                turns: Vec::new(),
+                held: Vec::new(),
             },
             waker: Waker::from(Arc::clone(&wakeup)),
         };
@@ -155,14 +160,14 @@ pub fn panicked() -> JsValue {
     let Some(panic) = log::take_panic() else {
         return JsValue::UNDEFINED;
     };
-    let Some(Safeguard { last_words, turns }) = POLLED.with_borrow_mut(Vec::pop) else {
+    let Some(Safeguard { last_words, held }) = POLLED.with_borrow_mut(Vec::pop) else {
         tracing::error!(panic = escaped(&panic), "a panic outside of an event");
         return JsValue::NULL;
     };
-    for turn in turns.iter().filter_map(Weak::upgrade) {
-        turn.end();
+    for held in held.iter().filter_map(Weak::upgrade) {
+        held.give_back();
     }
-    last_words(&panic)
+    last_words(panic)
 }
 
 impl Work {
@@ -249,13 +254,14 @@ impl Ended {
     }
 }
 
-/// A turn that the task at hand takes beside code of the application: when that
-/// panics, the turn is given back.
-pub(crate) fn guard(turn: &Rc<Turn>) {
+/// What the task at hand holds from here on beside code of the application: when that
+/// panics, it is given back.
+pub(crate) fn guard(held: Weak<dyn Held>) {
     POLLED.with_borrow_mut(|polled| {
-        if let Some(Safeguard { turns, .. }) = polled.last_mut() {
-            turns.retain(|held| held.strong_count() > 0);
-            turns.push(Rc::downgrade(turn));
+        if let Some(safeguard) = polled.last_mut() {
+            let all = &mut safeguard.held;
+            all.retain(|held| held.strong_count() > 0);
+            all.push(held);
         }
     });
 }

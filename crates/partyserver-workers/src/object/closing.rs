@@ -1,0 +1,61 @@
+//! Connections that were closed by this side: their clients may never answer.
+
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use partyserver::host::backlog::Backlog;
+
+use super::cell::OwnEvents;
+use super::connection::Conn;
+use crate::platform::{task, time};
+
+/// Waits for the clients' answers, and tells the room of those that don't come.
+pub(super) struct Closing {
+    cell: Weak<dyn OwnEvents>,
+    /// Until when each client may answer.
+    waiting: RefCell<Backlog<(SystemTime, Arc<Conn>)>>,
+}
+
+impl Closing {
+    pub(super) fn new(cell: Weak<dyn OwnEvents>) -> Rc<Self> {
+        Rc::new(Self {
+            cell,
+            waiting: RefCell::default(),
+        })
+    }
+
+    /// A connection was closed by this side.
+    pub(super) fn wait_for(self: &Rc<Self>, conn: Arc<Conn>) {
+        let until = time::now() + CLOSE_TIME;
+        if !self.waiting.borrow_mut().push((until, conn)) {
+            return;
+        }
+        let this = Rc::clone(self);
+        if !task::spawn(async move { this.wait().await }) {
+            self.waiting.borrow_mut().unattended();
+        }
+    }
+
+    async fn wait(&self) {
+        while let Some((until, conn)) = self.next() {
+            if !conn.is_told() {
+                let rest = until.duration_since(time::now()).unwrap_or_default();
+                time::Sleep::new(rest).await;
+            }
+            if let Some(cell) = self.cell.upgrade()
+                && !conn.is_told()
+            {
+                cell.unanswered(&conn).run().await;
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(SystemTime, Arc<Conn>)> {
+        self.waiting.borrow_mut().take()
+    }
+}
+
+/// How long a client has to answer a close frame.
+const CLOSE_TIME: Duration = Duration::from_secs(5);

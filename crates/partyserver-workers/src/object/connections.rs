@@ -1,0 +1,71 @@
+//! The connections of a room.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use super::connection::Conn;
+use crate::platform::js::Socket;
+use crate::platform::time;
+
+/// The connections of a room that the room was not told the end of, by their keys, which
+/// is oldest first.
+#[derive(Default)]
+pub(super) struct Connections(RefCell<Vec<Arc<Conn>>>);
+
+impl Connections {
+    /// The connection of a socket, once restored. `key` is the socket's where it
+    /// is known.
+    pub(super) fn find(&self, key: Option<u64>, socket: &Socket) -> Option<Arc<Conn>> {
+        self.held(key.or_else(|| Some(socket.key()? as u64))?)
+    }
+
+    /// The connection of a key.
+    pub(super) fn held(&self, key: u64) -> Option<Arc<Conn>> {
+        let connections = self.0.borrow();
+        let place = connections.binary_search_by_key(&key, |conn| conn.key());
+        connections.get(place.ok()?).cloned()
+    }
+
+    /// A key for a connection that joins: greater than those of all others, also
+    /// of those from before the object slept, whatever the clock does.
+    pub(super) fn next_key(&self) -> u64 {
+        thread_local! {
+            static LAST: Cell<u64> = const { Cell::new(0) };
+        }
+        let newest = self.0.borrow().last().map_or(0, |conn| conn.key());
+        let now = time::now_millis() * KEYS_PER_MILLI;
+        let key = now.max(newest.max(LAST.get()) + 1);
+        LAST.set(key);
+        key
+    }
+
+    /// Adds one, whose key is the newest.
+    pub(super) fn join(&self, conn: Arc<Conn>) {
+        self.0.borrow_mut().push(conn);
+    }
+
+    /// Takes back those of before the object slept.
+    pub(super) fn take_back(&self, woken: Vec<Arc<Conn>>) {
+        let mut connections = self.0.borrow_mut();
+        connections.extend(woken);
+        connections.sort_by_key(|conn| conn.key());
+    }
+
+    /// Forgets one.
+    pub(super) fn leave(&self, conn: &Conn) {
+        self.0.borrow_mut().retain(|held| held.key() != conn.key());
+    }
+
+    /// The open ones, oldest first. Those past their deadlines are ended by being looked
+    /// at.
+    pub(super) fn open(&self) -> Vec<Arc<Conn>> {
+        // Asking a connection may end it, so the list is not borrowed then.
+        let mut open = self.0.borrow().clone();
+        let now = time::now();
+        open.retain(|conn| conn.is_admitted_at(now));
+        open
+    }
+}
+
+/// Keys stay below 2^53, which is as far as JavaScript counts.
+const KEYS_PER_MILLI: u64 = 1024;

@@ -1,0 +1,8 @@
+//! The platform: its bindings, its clock, its requests and responses, and the tasks that
+//! its events become. Nothing here knows of rooms or of gates.
+
+pub(crate) mod http;
+pub(crate) mod js;
+pub(crate) mod log;
+pub(crate) mod task;
+pub(crate) mod time;
