@@ -87,7 +87,9 @@ impl AuthContext for Context {
         let credentials = self.credentials().ok_or_else(gone)?;
         let settings = self.room().locals().get::<Settings>();
         let settings = settings.ok_or(NotAuthenticated::Anonymous)?;
-        Ok(user_info(&settings, credentials.access_token(), &identity, refresh).await?)
+        let (verifier, answers) = (settings.bearer.verifier(), &settings.user_info);
+        let token = credentials.access_token();
+        Ok(user_info(verifier, answers, token, &identity, refresh).await?)
     }
 }
 

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use oauth2_jwt_bearer::{AccessToken, UserInfo, UserInfoError};
+use oauth2_jwt_bearer::{AccessToken, UserInfo, UserInfoError, Verifier};
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
 use crate::identity::Identity;
-use crate::options::Settings;
 
 /// Whether a remembered answer will do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,13 +36,13 @@ impl fmt::Debug for UserInfoCache {
 }
 
 pub(crate) async fn user_info(
-    settings: &Settings,
+    verifier: &Verifier,
+    answers: &UserInfoCache,
     token: &AccessToken,
     identity: &Identity,
     refresh: Refresh,
 ) -> Result<Arc<UserInfo>, UserInfoError> {
-    let cache = &settings.user_info.0;
-    let verifier = settings.bearer.verifier();
+    let cache = &answers.0;
     let hash: [u8; 32] = Sha256::digest(token.expose()).into();
     if refresh == Refresh::IfNeeded
         && let Some((info, until)) = cache.get(&hash)

@@ -87,6 +87,15 @@ impl CloseEvent {
     }
 }
 
+/// What becomes of the messages that wait for a client whose connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// They are sent before the close frame.
+    Sent,
+    /// They are thrown away, and the close frame goes first.
+    Dropped,
+}
+
 /// 125 bytes of a control frame's payload, less two for the code.
 const MAX_REASON_BYTES: usize = 123;
 

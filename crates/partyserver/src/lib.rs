@@ -34,17 +34,13 @@
 //! ```
 
 pub mod answer;
-mod attachments;
 mod body;
 mod close;
-mod connection;
-mod context;
 mod cors;
 mod error;
 mod hooks;
 pub mod host;
 mod http_types;
-mod locals;
 mod loggable;
 mod maybe_send;
 mod message;
@@ -54,22 +50,15 @@ mod registry;
 mod room;
 pub mod router;
 mod server;
-mod sql;
-mod storage;
 mod stream_end;
-mod tags;
 pub mod testing;
 pub mod wrap;
 
-pub use attachments::{Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal};
 pub use body::{Body, BodyError};
 pub use close::{Close, CloseEvent};
-pub use connection::{Connection, SendError, StateError};
-pub use context::{Context, Lobby};
 pub use cors::{Cors, Origins};
 pub use error::{Error, Result};
 pub use http_types::{Handshake, PeerAddress, Refusal, Request, Response};
-pub use locals::Locals;
 pub use loggable::loggable;
 pub use maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 pub use message::{Message, NotText};
@@ -77,9 +66,15 @@ pub use options::{CorsOption, Hibernation, PartyOptions, Subprotocols};
 pub use readiness::Readiness;
 pub use registry::PartyRegistry;
 pub use room::Room;
+pub use room::attachments::{
+    Attachment, Attachments, Decoder, Encoded, Encoder, Lifetime, Principal,
+};
+pub use room::connection::{Connection, SendError, StateError};
+pub use room::context::{Context, Lobby};
+pub use room::locals::Locals;
+pub use room::sql::{Rows, Sql, SqlError, SqlValue};
+pub use room::storage::{Storage, StorageError, Update};
+pub use room::tags::TagError;
 pub use server::{Admission, ConnectGate, RequestGate, Server};
-pub use sql::{Rows, Sql, SqlError, SqlValue};
-pub use storage::{Storage, StorageError, Update};
 pub use stream_end::StreamEnd;
-pub use tags::TagError;
 pub use wrap::IntoServer;

@@ -19,10 +19,6 @@ mod bounds {
 
     /// A boxed future, `Send` natively.
     pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-    /// The step of an atomic storage update: the present JSON text in, the
-    /// change out.
-    pub type UpdateStep = Box<dyn FnOnce(Option<&str>) -> crate::storage::Change + Send>;
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -37,10 +33,6 @@ mod bounds {
 
     /// A boxed future, `Send` natively.
     pub type BoxFuture<'a, T> = super::Pin<Box<dyn Future<Output = T> + 'a>>;
-
-    /// The step of an atomic storage update: the present JSON text in, the
-    /// change out.
-    pub type UpdateStep = Box<dyn FnOnce(Option<&str>) -> crate::storage::Change>;
 }
 
-pub use bounds::{BoxFuture, MaybeSend, MaybeSync, UpdateStep};
+pub use bounds::{BoxFuture, MaybeSend, MaybeSync};

@@ -5,8 +5,6 @@ use serde_json::Value;
 
 use crate::answer;
 use crate::close::CloseEvent;
-use crate::connection::Connection;
-use crate::context::{Context, Lobby};
 use crate::cors::Cors;
 use crate::error::{Error, Result};
 use crate::hooks::{handed_on, hooks};
@@ -14,6 +12,8 @@ use crate::http_types::{Handshake, Refusal, Request, Response};
 use crate::maybe_send::{MaybeSend, MaybeSync};
 use crate::message::Message;
 use crate::readiness::Readiness;
+use crate::room::connection::Connection;
+use crate::room::context::{Context, Lobby};
 
 hooks! {
     /// The code of a room. Every hook has a safe default.

@@ -9,13 +9,13 @@ use super::answer::try_again;
 use super::failure::{Failure, Place};
 use super::instance::{Connecting, Instance};
 use super::record::ConnectionRecord;
-use crate::attachments::{Attachments, Principal};
 use crate::close::Close;
-use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::http_types::{Handshake, Refusal};
+use crate::room::attachments::{Attachments, Principal};
+use crate::room::connection::Connection;
+use crate::room::tags::is_valid_tag;
 use crate::server::Server;
-use crate::tags::is_valid_tag;
 
 /// The door of a room: what an admission asks of the host.
 pub trait Door {

@@ -7,10 +7,10 @@ use http::StatusCode;
 use super::answer::own;
 use crate::answer::text;
 use crate::close::Close;
-use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::http_types::{Refusal, Response};
 use crate::loggable::{escaped, loggable};
+use crate::room::connection::Connection;
 
 /// Why an event has no outcome.
 #[derive(Debug)]

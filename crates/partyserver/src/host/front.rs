@@ -18,14 +18,14 @@ use super::inbound::{content_length, remove_internal, too_large};
 use super::routes::Routes;
 use super::upgrade::is_upgrade;
 use crate::answer;
-use crate::attachments::Attachments;
 use crate::body::{Body, BodyError};
-use crate::context::Lobby;
 use crate::cors::Cors;
 use crate::error::Result;
 use crate::http_types::{Handshake, Refusal, Request, Response};
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 use crate::readiness::Readiness;
+use crate::room::attachments::Attachments;
+use crate::room::context::Lobby;
 use crate::router::Route;
 use crate::server::{ConnectGate, RequestGate};
 

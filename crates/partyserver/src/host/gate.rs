@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Uri};
 
-use crate::context::Lobby;
 use crate::cors::Cors;
 use crate::error::Result;
 use crate::http_types::{Handshake, Request};
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 use crate::options::{CorsOption, PartyOptions};
 use crate::readiness::Readiness;
+use crate::room::context::Lobby;
 use crate::server::{ConnectGate, RequestGate, Server};
 
 /// The gate of a party of any server.

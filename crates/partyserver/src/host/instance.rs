@@ -6,16 +6,16 @@
 
 use serde_json::Value;
 
-use crate::attachments::Attachments;
 use crate::close::CloseEvent;
-use crate::connection::Connection;
-use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::http_types::{Handshake, Refusal, Request, Response};
 use crate::message::Message;
 use crate::room::Room;
+use crate::room::attachments::Attachments;
+use crate::room::connection::Connection;
+use crate::room::context::Context;
+use crate::room::tags::checked_tags;
 use crate::server::{Admission, Server};
-use crate::tags::checked_tags;
 
 /// A room's server and whether it has started. Dropped at hibernation, and
 /// after a panic or a turn that ran past its limit.

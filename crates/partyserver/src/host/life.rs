@@ -7,6 +7,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::close::Close;
+pub use crate::close::Rest;
 
 /// The life of one connection that has joined its room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,15 +37,6 @@ pub struct Ending {
     pub close: Close,
     /// What becomes of the messages that wait for the client.
     pub rest: Rest,
-}
-
-/// What becomes of the messages that wait for a client whose connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
-    /// They are sent before the close frame.
-    Sent,
-    /// They are thrown away, and the close frame goes first.
-    Dropped,
 }
 
 /// When a connection ends by itself, and how.

@@ -31,15 +31,13 @@ pub mod idle;
 pub mod inbound;
 pub mod instance;
 pub mod life;
-mod port;
 pub mod record;
 pub mod routes;
 pub mod upgrade;
 
 pub use self::answer::{at_capacity, own, unavailable};
 pub use self::finish::Finish;
-pub use self::port::{ConnectionPort, RoomPort, SqlPort, StoragePort};
 pub use crate::loggable::escaped;
-pub use crate::maybe_send::UpdateStep;
-pub use crate::storage::{Change, RESERVED};
+pub use crate::room::port::{ConnectionPort, RoomPort, SqlPort, StoragePort};
+pub use crate::room::storage::{Change, RESERVED, StorageStep, UpdateStep};
 pub use crate::stream_end::ending;

@@ -5,82 +5,15 @@
 //! makes the connection of it again when the room wakes. What can't be understood is no
 //! connection: it has no identity.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use http::Uri;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::life::{Deadline, Life, from_millis, to_millis};
-use crate::attachments::{Attachments, Lifetime};
 use crate::close::Close;
-
-/// What must still be there when a room wakes.
-#[derive(Debug)]
-pub struct ConnectionRecord {
-    /// The host's own id, unique among all connections; never the client's.
-    pub key: u64,
-    /// The public id.
-    pub id: String,
-    /// The id, then the server's tags.
-    pub tags: Vec<String>,
-    /// The URL of the upgrade, without credentials.
-    pub uri: Uri,
-    /// The party.
-    pub party: Arc<str>,
-    /// The room.
-    pub room: Arc<str>,
-    /// What the router attached.
-    pub attachments: Attachments,
-    /// The user's state, as JSON.
-    state: Mutex<Option<Box<RawValue>>>,
-}
-
-impl ConnectionRecord {
-    /// The record of a connection without state.
-    pub fn new(
-        key: u64,
-        id: String,
-        tags: Vec<String>,
-        uri: Uri,
-        (party, room): (Arc<str>, Arc<str>),
-        attachments: Attachments,
-    ) -> Self {
-        Self {
-            key,
-            id,
-            tags,
-            uri,
-            party,
-            room,
-            attachments,
-            state: Mutex::default(),
-        }
-    }
-
-    /// The user's state, as JSON.
-    pub fn state(&self) -> Option<Box<RawValue>> {
-        self.lock_state().clone()
-    }
-
-    /// Replaces the user's state.
-    pub(crate) fn set_state(&self, state: Box<RawValue>) {
-        *self.lock_state() = Some(state);
-        self.attachments.changed();
-    }
-
-    /// Has this called after each change of a part that sleeps with the socket: the
-    /// state, or an attachment that is kept. Once; for hosts whose rooms can lose their
-    /// memory. A moved deadline is the host's own doing.
-    pub fn on_change(&self, changed: impl Fn() + Send + Sync + 'static) {
-        self.attachments.on_change(Box::new(changed));
-    }
-
-    /// The state is replaced whole, so a panic elsewhere can't tear it.
-    fn lock_state(&self) -> MutexGuard<'_, Option<Box<RawValue>>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::room::attachments::{Attachments, Lifetime};
+pub use crate::room::record::ConnectionRecord;
 
 /// A connection as it is kept while its room sleeps.
 #[derive(Debug, Serialize, Deserialize)]
@@ -178,7 +111,7 @@ impl Sleeping {
         let attachments = Attachments::decode(parts.attachments.get()).ok()?;
         let uri = parts.uri.parse().ok()?;
         let record = ConnectionRecord::new(self.key, parts.id, parts.tags, uri, names, attachments);
-        *record.lock_state() = parts.state;
+        record.restore_state(parts.state);
         let life = Life::restored(self.own.map(restore), self.identity.map(restore));
         Some((record, life))
     }
@@ -202,10 +135,12 @@ const VERSION: u32 = 2;
 
 #[cfg(test)]
 mod tests {
+    use http::Uri;
+
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::attachments::Principal;
+    use crate::room::attachments::Principal;
 
     fn record() -> ConnectionRecord {
         let attachments = Attachments::default();

@@ -10,20 +10,20 @@ use super::port::{Port, RoomState};
 use super::socket::Line;
 use super::turns::{self, Turns};
 use super::work::Kind;
-use crate::attachments::Attachments;
 use crate::close::CloseEvent;
-use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::host::admission::{Door, Newcomer};
 use crate::host::failure::{Failure, Place};
 use crate::host::idle::leaves_after;
 use crate::host::instance::Instance;
-use crate::host::record::ConnectionRecord;
 use crate::http_types::{Handshake, Refusal, Request, Response};
 use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 use crate::message::Message;
 use crate::options::PartyOptions;
 use crate::room::Room;
+use crate::room::attachments::Attachments;
+use crate::room::connection::Connection;
+use crate::room::record::ConnectionRecord;
 use crate::server::Server;
 
 /// A room of any server.

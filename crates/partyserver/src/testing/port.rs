@@ -11,13 +11,13 @@ use super::kit::{Kit, lock};
 use super::socket::Line;
 use super::storage::{MemoryKeys, NoSql};
 use super::work::Kind;
-use crate::connection::Connection;
 use crate::host::backlog::Backlog;
 use crate::host::{RoomPort, SqlPort, StoragePort};
-use crate::locals::Locals;
 use crate::maybe_send::BoxFuture;
 use crate::message::Message;
-use crate::storage::StorageError;
+use crate::room::connection::Connection;
+use crate::room::locals::Locals;
+use crate::room::storage::StorageError;
 
 /// What of a room outlasts its sleep.
 pub(super) struct RoomState {

@@ -9,11 +9,11 @@ use super::cell::AnyRoom;
 use super::kit::{Kit, lock};
 use super::work::Kind;
 use crate::close::{Close, CloseEvent};
-use crate::connection::{Connection, SendError};
-use crate::host::ConnectionPort;
 use crate::host::life::{Change, Life, Rest};
 use crate::host::record::{ConnectionRecord, Sleeping};
 use crate::message::Message;
+use crate::room::connection::{Connection, SendError};
+use crate::room::port::ConnectionPort;
 
 /// The client's end of a socket: admitted, or refused with a close frame.
 #[derive(Clone)]

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use super::kit::lock;
 use crate::host::{Change, SqlPort, StoragePort, UpdateStep};
 use crate::maybe_send::BoxFuture;
-use crate::sql::{Rows, SqlError, SqlValue};
-use crate::storage::StorageError;
+use crate::room::sql::{Rows, SqlError, SqlValue};
+use crate::room::storage::StorageError;
 
 /// Keys and their JSON texts. They are there for as long as the kit is.
 #[derive(Default)]

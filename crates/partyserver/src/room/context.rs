@@ -5,9 +5,9 @@ use std::time::SystemTime;
 
 use serde::de::DeserializeOwned;
 
-use crate::attachments::Attachments;
-use crate::connection::Connection;
 use crate::room::Room;
+use crate::room::attachments::Attachments;
+use crate::room::connection::Connection;
 use crate::router::class_name;
 
 /// The room a hook runs in, and whose event it is.

@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use super::life::Rest;
 use super::record::ConnectionRecord;
-use crate::close::Close;
-use crate::connection::{Connection, SendError};
-use crate::locals::Locals;
-use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync, UpdateStep};
+use super::storage::UpdateStep;
+use crate::close::{Close, Rest};
+use crate::maybe_send::{BoxFuture, MaybeSend, MaybeSync};
 use crate::message::Message;
-use crate::sql::{Rows, SqlError, SqlValue};
-use crate::storage::StorageError;
+use crate::room::connection::{Connection, SendError};
+use crate::room::locals::Locals;
+use crate::room::sql::{Rows, SqlError, SqlValue};
+use crate::room::storage::StorageError;
 
 /// A room's host. See [`Room`](crate::Room) for what each method promises.
 pub trait RoomPort: MaybeSend + MaybeSync {
@@ -64,7 +64,7 @@ pub trait ConnectionPort: MaybeSend + MaybeSync {
     /// Closes at a time of the wall clock, ahead of what is queued. The
     /// earliest such time counts.
     fn close_at(&self, deadline: SystemTime, close: Close);
-    /// Its identity is valid until a time: [`Life::renew`](super::life::Life::renew).
+    /// Its identity is valid until a time: [`Life::renew`](crate::host::life::Life::renew).
     fn renew(&self, until: SystemTime, close: Close) -> bool;
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::host::SqlPort;
-use crate::storage::StorageError;
+use crate::room::port::SqlPort;
+use crate::room::storage::StorageError;
 
 /// The SQL database of one room. It is made when it is first used.
 ///

@@ -8,12 +8,12 @@ use http::Uri;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::attachments::Attachments;
 use crate::close::Close;
-use crate::host::ConnectionPort;
-use crate::host::life::Rest;
-use crate::host::record::ConnectionRecord;
+use crate::close::Rest;
 use crate::message::Message;
+use crate::room::attachments::Attachments;
+use crate::room::port::ConnectionPort;
+use crate::room::record::ConnectionRecord;
 
 /// A handle to one WebSocket of a room. Cheap to clone; two clones are equal.
 ///

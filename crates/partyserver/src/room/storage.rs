@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::host::StoragePort;
 use crate::maybe_send::MaybeSend;
+use crate::room::port::StoragePort;
 
 /// The key-value storage of one room. Values are JSON.
 ///
@@ -128,6 +128,13 @@ pub enum Change {
     /// Remove the key.
     Delete,
 }
+
+/// For hosts: the step of an atomic update. The present JSON text in, the change out.
+pub type UpdateStep = Box<dyn StorageStep>;
+
+/// What an [`UpdateStep`] is made of: any function of the kind, `Send` natively.
+pub trait StorageStep: FnOnce(Option<&str>) -> Change + MaybeSend {}
+impl<F: FnOnce(Option<&str>) -> Change + MaybeSend> StorageStep for F {}
 
 /// Why the storage said no.
 #[derive(Clone, Debug, thiserror::Error)]

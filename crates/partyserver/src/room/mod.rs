@@ -1,4 +1,14 @@
-//! The handle to a room.
+//! What a room's code is given: handles to the room, its connections and its storage.
+
+pub(crate) mod attachments;
+pub(crate) mod connection;
+pub(crate) mod context;
+pub(crate) mod locals;
+pub(crate) mod port;
+pub(crate) mod record;
+pub(crate) mod sql;
+pub(crate) mod storage;
+pub(crate) mod tags;
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,14 +17,14 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::connection::Connection;
 use crate::error::Result;
-use crate::host::RoomPort;
-use crate::locals::Locals;
 use crate::maybe_send::MaybeSend;
 use crate::message::Message;
-use crate::sql::Sql;
-use crate::storage::{Storage, StorageError};
+use crate::room::connection::Connection;
+use crate::room::locals::Locals;
+use crate::room::port::RoomPort;
+use crate::room::sql::Sql;
+use crate::room::storage::{Storage, StorageError};
 
 /// A handle to one room: cheap to clone, usable from any task.
 ///
