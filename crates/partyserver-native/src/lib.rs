@@ -25,38 +25,26 @@
 //! }
 //! ```
 
-mod alarms;
 mod clock;
-mod connection;
-mod connections;
-mod descriptors;
 mod failure;
-mod finish;
-mod frames;
-mod health;
-mod inbound;
-mod io;
+mod host;
 mod limits;
 mod listen;
-mod party;
-mod places;
-mod refused;
+mod parties;
 mod room;
-mod room_cell;
-mod sending;
-mod serve;
 mod service;
-mod shutdown;
+mod site;
 mod socket;
+mod stop;
 mod store;
-mod sweep;
-mod tcp;
+mod trust;
 mod turn_limit;
-mod upgrade;
 
 pub use clock::{Clock, SystemClock};
-pub use inbound::AllowedHosts;
 pub use limits::Limits;
-pub use serve::{Parties, ServeError, stop_signal};
-pub use service::{PartyService, PeerAddress};
+pub use listen::PeerAddress;
+pub use parties::{Parties, ServeError};
+pub use service::PartyService;
+pub use stop::stop_signal;
 pub use store::StoreError;
+pub use trust::AllowedHosts;

@@ -1,43 +1,39 @@
 //! Parties, served on a listener of their own.
 
-use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::request::Parts;
-use partyserver::router::Router;
-use partyserver::{PartyOptions, PartyRegistry, Request, Response, Server, answer};
+use partyserver::host::gate::{AnyGate, Gate};
+use partyserver::host::routes::Routes;
+use partyserver::{PartyOptions, PartyRegistry, Request, Response, Server};
 use tokio::net::{TcpListener, ToSocketAddrs};
-use tokio::sync::{Semaphore, watch};
 
-use crate::alarms::{self, Alarms};
 use crate::clock::{Clock, SystemClock};
-use crate::descriptors;
-use crate::inbound::{AllowedHosts, Inbound};
+use crate::host::Host;
 use crate::limits::Limits;
-use crate::party::{AnyParty, Party};
-use crate::places::Places;
-use crate::room::Host;
-use crate::service::{Fallback, Inner, PartyService, Rewrite};
+use crate::listen::descriptors;
+use crate::room::{AllRooms, alarms, sweep};
+use crate::service::PartyService;
+use crate::site::Site;
+use crate::stop::{Stop, stop_signal};
 use crate::store::{Store, StoreError};
-use crate::sweep;
+use crate::trust::{AllowedHosts, Trust};
 
 /// The parties of a server and how they are served.
 pub struct Parties {
-    router: Router,
-    registered: Vec<(Arc<str>, Register)>,
+    routes: Routes,
+    registered: Vec<Register>,
     data: Option<PathBuf>,
-    inbound: Inbound,
+    trust: Trust,
     limits: Limits,
     clock: Arc<dyn Clock>,
-    fallback: Fallback,
-    rewrite: Rewrite,
 }
 
-/// Makes a party once there is a host for it.
-type Register = Box<dyn FnOnce(Arc<str>, Arc<Host>) -> Box<dyn AnyParty> + Send>;
+/// Makes the gate of a party, and adds its rooms, once there is a host for them.
+type Register = Box<dyn FnOnce(&mut AllRooms) -> Box<dyn AnyGate> + Send>;
 
 /// Why a server does not start, or ended. One line, for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -68,19 +64,12 @@ impl Parties {
     /// when the server ends.
     pub fn new() -> Self {
         Self {
-            router: Router::new("parties"),
+            routes: Routes::new(),
             registered: Vec::new(),
             data: None,
-            inbound: Inbound::default(),
+            trust: Trust::default(),
             limits: Limits::new(),
             clock: Arc::new(SystemClock),
-            fallback: Box::new(|_| {
-                Box::pin(std::future::ready(answer::text(
-                    http::StatusCode::NOT_FOUND,
-                    "Not found",
-                )))
-            }),
-            rewrite: Box::new(|_| {}),
         }
     }
 
@@ -103,11 +92,12 @@ impl Parties {
         options: PartyOptions,
         factory: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
-        let (_, name) = self.router.register(name);
-        let make: Register = Box::new(move |name, host| {
-            Box::new(Party::new(name, options, Box::new(factory), host))
-        });
-        self.registered.push((name, make));
+        let name = self.routes.register(name);
+        self.registered.push(Box::new(move |rooms| {
+            let gate = Gate::new(Arc::clone(&name), options.clone(), factory());
+            rooms.add(name, options, Box::new(factory));
+            Box::new(gate)
+        }));
         self
     }
 
@@ -133,15 +123,17 @@ impl Parties {
         F: Fn(Request) -> R + Send + Sync + 'static,
         R: Future<Output = Response> + Send + 'static,
     {
-        self.fallback = Box::new(move |request| Box::pin(answer(request)));
+        self.routes.set_fallback(answer);
         self
     }
 
-    /// Changes the head of each request before anything looks at it: for rooms
-    /// at paths of your own (PartySocket's `basePath`), by changing the URI.
+    /// Changes the head of each request before it is routed: for rooms at paths of
+    /// your own (PartySocket's `basePath`), by changing the URI. The URI is absolute
+    /// here, `Host` was checked, and internal headers are gone. A path alone keeps
+    /// scheme and authority.
     #[must_use]
     pub fn rewrite(mut self, rewrite: impl Fn(&mut Parts) + Send + Sync + 'static) -> Self {
-        self.rewrite = Box::new(rewrite);
+        self.routes.set_rewrite(rewrite);
         self
     }
 
@@ -149,7 +141,7 @@ impl Parties {
     /// loopback, any elsewhere.
     #[must_use]
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
-        self.inbound.hosts = hosts;
+        self.trust.hosts = hosts;
         self
     }
 
@@ -158,7 +150,7 @@ impl Parties {
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
         let proxies = proxies.into_iter().map(|proxy| proxy.to_canonical());
-        self.inbound.trusted_proxies = proxies.collect();
+        self.trust.proxies = proxies.collect();
         self
     }
 
@@ -175,55 +167,31 @@ impl Parties {
     /// # Errors
     /// [`ServeError::DuplicateParty`] and [`ServeError::Store`].
     pub fn build(self) -> Result<PartyService, ServeError> {
-        let mut seen = HashSet::new();
-        if let Some((name, _)) = self.registered.iter().find(|(name, _)| !seen.insert(name)) {
-            return Err(ServeError::DuplicateParty {
-                name: name.to_string(),
-            });
+        if let Some(name) = self.routes.duplicate() {
+            let name = name.to_owned();
+            return Err(ServeError::DuplicateParty { name });
         }
         let store = match &self.data {
             Some(folder) => Store::open(folder)?,
             None => Store::temporary()?,
         };
         let limits = fitting(self.limits);
-        let host = Arc::new(Host {
+        let mut rooms = AllRooms::new(Arc::new(Host {
             store,
             clock: self.clock,
-            alarms: Alarms::default(),
             runtime: tokio::runtime::Handle::current(),
-            stopping: false.into(),
-        });
-        let names = self
-            .registered
-            .iter()
-            .map(|(name, _)| Arc::clone(name))
-            .collect();
-        let parties: Vec<_> = self
-            .registered
-            .into_iter()
-            .map(|(name, make)| make(name, Arc::clone(&host)))
-            .collect();
-        for party in &parties {
-            party.start();
+            stop: Stop::new(),
+        }));
+        let make = |register: Register| register(&mut rooms);
+        let gates: Vec<_> = self.registered.into_iter().map(make).collect();
+        for gate in &gates {
+            gate.start();
         }
-        let inner = Arc::new(Inner {
-            host,
-            parties,
-            names,
-            router: self.router,
-            inbound: self.inbound,
-            limits: Arc::new(limits),
-            fallback: self.fallback,
-            rewrite: self.rewrite,
-            refused: Places::new(limits.max_refused, limits.max_refused_per_address),
-            connections: permits(limits.max_connections_as_permits()),
-            by_address: Places::new(usize::MAX, limits.connections_per_address()),
-            sockets: permits(limits.max_sockets_as_permits()),
-            stopping: watch::Sender::new(false),
-        });
-        tokio::spawn(alarms::run(Arc::downgrade(&inner)));
-        tokio::spawn(sweep::run(Arc::downgrade(&inner)));
-        Ok(PartyService(inner))
+        let rooms = Arc::new(rooms);
+        tokio::spawn(alarms::run(Arc::downgrade(&rooms)));
+        tokio::spawn(sweep::run(Arc::downgrade(&rooms)));
+        let site = Site::new(self.routes, gates, rooms, self.trust, limits);
+        Ok(PartyService(Arc::new(site)))
     }
 
     /// Serves on an address until SIGTERM or Ctrl-C, then stops gracefully.
@@ -289,34 +257,6 @@ impl Default for Parties {
     }
 }
 
-/// Ready at SIGTERM or Ctrl-C: for [`Parties::serve_on`]. From the call on the
-/// signals no longer end the process by themselves. Must be called inside a
-/// tokio runtime.
-pub fn stop_signal() -> impl Future<Output = ()> + Send {
-    #[cfg(unix)]
-    let signals = {
-        use tokio::signal::unix::{SignalKind, signal};
-        (
-            signal(SignalKind::terminate()),
-            signal(SignalKind::interrupt()),
-        )
-    };
-    async move {
-        #[cfg(unix)]
-        if let (Ok(mut terminate), Ok(mut interrupt)) = signals {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            return;
-        }
-        // Without signals the server runs until it is killed.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
 /// What can be had of the limits, which the log says when it is less.
 fn fitting(limits: Limits) -> Limits {
     let open_files = descriptors::raise();
@@ -331,8 +271,4 @@ fn fitting(limits: Limits) -> Limits {
         );
     }
     fitting
-}
-
-fn permits(count: u32) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(count as usize))
 }

@@ -1,5 +1,9 @@
 //! Serves on a listener: what is accepted, and what is turned away.
 
+pub(crate) mod descriptors;
+pub(crate) mod places;
+pub(crate) mod tcp;
+
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
@@ -14,29 +18,54 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
-use crate::service::{Inner, OnLoopback, PartyService, PeerAddress};
-use crate::tcp::{ConnectionPlace, Tcp};
+use self::places::Places;
+use self::tcp::{ConnectionPlace, Tcp};
+use crate::limits::Limits;
+use crate::stop::Stop;
+use crate::trust::Trust;
 
 /// What the body of an answer may fail with.
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-impl PartyService {
-    /// Serves on a listener until `stop` is ready, then stops gracefully.
-    pub async fn serve_on(&self, listener: TcpListener, stop: impl Future<Output = ()> + Send) {
-        self.serve_with(self.clone(), listener, stop).await;
+/// The address of a request's TCP peer, among the request's extensions: for a
+/// handler of the application to read, and for another server than this crate's
+/// to put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// The request came by a listener on loopback.
+#[derive(Clone, Copy)]
+pub(crate) struct OnLoopback;
+
+/// What all listeners of a server share.
+pub(crate) struct Listeners {
+    /// A permit for each further connection.
+    in_all: Arc<Semaphore>,
+    /// The connections that count by their address.
+    by_address: Arc<Places>,
+    trust: Arc<Trust>,
+    limits: Arc<Limits>,
+    stop: Stop,
+}
+
+impl Listeners {
+    pub(crate) fn new(trust: Arc<Trust>, limits: Arc<Limits>, stop: Stop) -> Self {
+        let in_all = limits.max_connections_as_permits() as usize;
+        Self {
+            in_all: Arc::new(Semaphore::new(in_all)),
+            by_address: Places::new(usize::MAX, limits.connections_per_address()),
+            trust,
+            limits,
+            stop,
+        }
     }
 
-    /// Serves the application that this service is mounted in, an axum router for
-    /// example, until `stop` is ready, then stops both gracefully: sockets are
-    /// closed at once, the store after the last answer.
-    ///
-    /// All connections are held to the server's [`Limits`](crate::Limits), and all
-    /// requests have their [`PeerAddress`]. `Host` is checked for this service's
-    /// paths alone.
-    pub async fn serve_with<A, B>(
+    /// Accepts connections and serves them, each in a task of its own, until `stop` is
+    /// ready. They go on after that.
+    pub(crate) async fn serve<A, B>(
         &self,
         app: A,
         listener: TcpListener,
@@ -52,12 +81,11 @@ impl PartyService {
         let is_loopback = listener
             .local_addr()
             .is_ok_and(|address| address.ip().is_loopback());
-        let places = &self.0.connections;
         let mut stop = std::pin::pin!(stop);
         loop {
             let place = tokio::select! {
                 () = &mut stop => break,
-                place = Arc::clone(places).acquire_owned() => place,
+                place = Arc::clone(&self.in_all).acquire_owned() => place,
             };
             // Places are never closed.
             let Ok(place) = place else { break };
@@ -65,33 +93,69 @@ impl PartyService {
                 () = &mut stop => break,
                 accepted = accept(&listener) => accepted,
             };
-            let Some(place) = self.0.place(place, peer.ip()) else {
+            let Some(place) = self.place(place, peer.ip()) else {
                 turn_away(stream);
                 continue;
             };
-            let stream = Tcp::new(stream, place, Arc::clone(&self.0.host), *self.0.limits);
-            let service = self.clone();
-            tokio::spawn(service.serve_connection(app.clone(), stream, peer, is_loopback));
+            let connection = Accepted {
+                stream: Tcp::new(stream, place, self.stop.clone(), *self.limits),
+                peer,
+                is_loopback,
+                limits: *self.limits,
+                stop: self.stop.clone(),
+            };
+            tokio::spawn(connection.serve(app.clone()));
         }
-        drop(listener);
-        let all = self.0.limits.max_connections_as_permits();
-        self.stop_within(async {
-            // Places are never closed, so this waits until all are free.
-            let _ = places.acquire_many(all).await;
-        })
-        .await;
     }
 
-    /// Serves one connection until it ends, is upgraded, or the server stops
+    /// Waits until all connections have ended.
+    pub(crate) async fn all_ended(&self) {
+        let all = self.limits.max_connections_as_permits();
+        // Places are never closed, so this waits until all are free.
+        let _ = self.in_all.acquire_many(all).await;
+    }
+
+    /// The place of a connection from an address; `None` when the address has
+    /// too many.
+    fn place(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<ConnectionPlace> {
+        let is_counted = !self.trust.speaks_for_others(peer.to_canonical());
+        let of_address = if is_counted {
+            Some(self.by_address.take(Some(peer))?)
+        } else {
+            None
+        };
+        Some(ConnectionPlace {
+            _in_all: permit,
+            _of_address: of_address,
+        })
+    }
+}
+
+/// A connection that was accepted and has a place.
+struct Accepted {
+    stream: Tcp,
+    peer: SocketAddr,
+    is_loopback: bool,
+    limits: Limits,
+    stop: Stop,
+}
+
+impl Accepted {
+    /// Serves the connection until it ends, is upgraded, or the server stops
     /// and its running request has been answered.
-    async fn serve_connection<A, B>(self, app: A, stream: Tcp, peer: SocketAddr, is_loopback: bool)
+    async fn serve<A, B>(self, app: A)
     where
         A: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
             + Clone,
         B: HttpBody<Data = Bytes, Error: Into<BoxError>> + 'static,
     {
-        let mut stopping = self.0.stopping.subscribe();
-        let limits = *self.0.limits;
+        let Self {
+            stream,
+            peer,
+            is_loopback,
+            limits,
+            stop,
+        } = self;
         let service = service_fn(move |mut request: http::Request<Incoming>| {
             request.extensions_mut().insert(PeerAddress(peer));
             if is_loopback {
@@ -113,27 +177,10 @@ impl PartyService {
         // A connection that breaks is its client's business.
         tokio::select! {
             _ = &mut connection => return,
-            _ = stopping.wait_for(|stopping| *stopping) => {}
+            () = stop.begun() => {}
         }
         connection.as_mut().graceful_shutdown();
         let _ = connection.await;
-    }
-}
-
-impl Inner {
-    /// The place of a connection from an address; `None` when the address has
-    /// too many.
-    fn place(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<ConnectionPlace> {
-        let is_counted = !self.inbound.speaks_for_others(peer.to_canonical());
-        let of_address = if is_counted {
-            Some(self.by_address.take(Some(peer))?)
-        } else {
-            None
-        };
-        Some(ConnectionPlace {
-            _in_all: permit,
-            _of_address: of_address,
-        })
     }
 }
 
@@ -181,17 +228,19 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::{Limits, Parties};
 
-    #[tokio::test]
-    async fn an_address_has_so_many_connections_unless_it_speaks_for_others() {
+    #[test]
+    fn an_address_has_so_many_connections_unless_it_speaks_for_others() {
         let limits = Limits::new().max_connections_per_address(2);
         let proxy: IpAddr = "198.51.100.7".parse().unwrap();
-        let parties = Parties::new().limits(limits).trusted_proxies([proxy]);
-        let service = parties.build().unwrap();
+        let trust = Trust {
+            proxies: vec![proxy],
+            ..Trust::default()
+        };
+        let listeners = Listeners::new(Arc::new(trust), Arc::new(limits), Stop::new());
         let take = |address: &str| {
-            let permit = Arc::clone(&service.0.connections).try_acquire_owned();
-            service.0.place(permit.unwrap(), address.parse().unwrap())
+            let permit = Arc::clone(&listeners.in_all).try_acquire_owned();
+            listeners.place(permit.unwrap(), address.parse().unwrap())
         };
         let first = take("203.0.113.1").expect("the first");
         let _second = take("::ffff:203.0.113.1").expect("the second");

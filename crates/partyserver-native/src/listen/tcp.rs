@@ -5,7 +5,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,15 +12,15 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 
+use super::places::Place;
 use crate::limits::Limits;
-use crate::places::Place;
-use crate::room::Host;
+use crate::stop::Stop;
 
 /// A stream as it was accepted, and its limits.
 pub(crate) struct Tcp {
     stream: TcpStream,
     place: ConnectionPlace,
-    host: Arc<Host>,
+    stop: Stop,
     limits: Limits,
     /// Runs while the client takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
@@ -48,13 +47,13 @@ impl Tcp {
     pub(crate) fn new(
         stream: TcpStream,
         place: ConnectionPlace,
-        host: Arc<Host>,
+        stop: Stop,
         limits: Limits,
     ) -> Self {
         Self {
             stream,
             place,
-            host,
+            stop,
             limits,
             stalled: None,
             lingering: None,
@@ -144,7 +143,7 @@ impl AsyncWrite for Tcp {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
         // A server that stops waits for nobody.
-        if this.host.is_stopping() {
+        if this.stop.has_begun() {
             return Poll::Ready(Ok(()));
         }
         let limit = this.limits.close_time;

@@ -2,166 +2,119 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use partyserver::StorageError;
+use partyserver::host::alarm::{AlarmWork, Next};
 use tokio::sync::Notify;
 
-use crate::service::Inner;
-use crate::store::{Alarm, RoomName};
+use super::AllRooms;
+use crate::store::{Alarm, AlarmId, RoomName};
 
-/// Told when an alarm was set or removed, or has run.
+/// The alarms at work, and the news of what was set, was removed, or has run.
 #[derive(Default)]
 pub(crate) struct Alarms {
-    changed: Arc<Notify>,
-    /// The alarms at work: due, running now, or failed and to be tried again.
-    at_work: Mutex<HashMap<RoomName, AtWork>>,
-}
-
-struct AtWork {
-    /// The alarm's own id: one that is set anew is another one.
-    id: i64,
-    stage: Stage,
-    failures: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// It failed, and is tried again when it is due.
-    Waiting,
-    /// Its hook waits for its turn.
-    Due,
-    /// Its hook runs, or what came of it is not stored yet.
-    Running,
-    /// It was due or running when the room's alarm was set anew or removed.
-    Replaced,
+    changed: Notify,
+    /// Due, running, or failed and to be tried again. A room without an entry has none.
+    at_work: Mutex<HashMap<RoomName, AlarmWork>>,
 }
 
 impl Alarms {
-    pub(crate) fn changed(&self) {
+    /// A room's alarm was set, as this one, or removed.
+    pub(super) fn set_anew(&self, room: &RoomName, alarm: Option<AlarmId>) {
+        self.step(room, |work| {
+            // Its turn may have come before this news of it.
+            if !alarm.is_some_and(|id| work.is_running(id.0)) {
+                work.replace();
+            }
+        });
         self.changed.notify_one();
     }
 
-    /// A room's alarm was set or removed: what failed before is forgotten.
-    pub(crate) fn set_anew(&self, room: &RoomName) {
-        {
-            let mut at_work = self.lock();
-            match at_work.get_mut(room) {
-                Some(entry) if entry.stage != Stage::Waiting => entry.stage = Stage::Replaced,
-                Some(_) => drop(at_work.remove(room)),
-                None => {}
-            }
-        }
-        self.changed();
+    /// Its turn has come. Returns `false` when it was set anew or removed while it waited.
+    pub(super) fn begin(&self, room: &RoomName) -> bool {
+        self.step(room, AlarmWork::begin)
     }
 
-    /// Whether the caller may run the room's alarm; nobody else may then.
-    fn begin(&self, alarm: &Alarm) -> bool {
-        let mut at_work = self.lock();
-        let failures = match at_work.get(&alarm.room) {
-            Some(entry) if entry.stage != Stage::Waiting => return false,
-            Some(entry) if entry.id == alarm.id => entry.failures,
-            _ => 0,
-        };
-        let entry = AtWork {
-            id: alarm.id,
-            stage: Stage::Due,
-            failures,
-        };
-        at_work.insert(alarm.room.clone(), entry);
-        true
-    }
-
-    /// It is the turn of the room's alarm. Returns `false` when it was set anew or
-    /// removed while it waited.
-    pub(crate) fn ring(&self, room: &RoomName) -> bool {
-        let mut at_work = self.lock();
-        let entry = at_work.get_mut(room);
-        let entry = entry.filter(|entry| entry.stage == Stage::Due);
-        entry.map(|entry| entry.stage = Stage::Running).is_some()
+    /// Its hook has run. Returns what is to be stored.
+    pub(super) fn end(&self, room: &RoomName, is_done: bool, now: SystemTime) -> Next {
+        self.step(room, |work| work.end(is_done, now))
     }
 
     /// Whether this very alarm runs now.
-    pub(crate) fn is_running(&self, alarm: &Alarm) -> bool {
+    pub(super) fn is_running(&self, alarm: &Alarm) -> bool {
         let at_work = self.lock();
-        let entry = at_work.get(&alarm.room);
-        entry.is_some_and(|entry| entry.id == alarm.id && entry.stage == Stage::Running)
+        let work = at_work.get(&alarm.room);
+        work.is_some_and(|work| work.is_running(alarm.id.0))
     }
 
-    /// How many are running.
-    fn at_work(&self) -> usize {
+    /// Whether the caller is to run an alarm that is due; nobody else is then.
+    fn due(&self, alarm: &Alarm) -> bool {
+        // What failed before this process began is not known.
+        self.step(&alarm.room, |work| work.due(alarm.id.0, 0))
+    }
+
+    /// What comes after the run is stored.
+    fn stored(&self, room: &RoomName, next: Next) {
+        self.step(room, |work| work.stored(next));
+        self.changed.notify_one();
+    }
+
+    /// It is not to run after all.
+    fn dismiss(&self, room: &RoomName) {
+        self.step(room, AlarmWork::dismiss);
+        self.changed.notify_one();
+    }
+
+    /// How many are due or run.
+    fn count(&self) -> usize {
         let at_work = self.lock();
-        let running = at_work
-            .values()
-            .filter(|entry| entry.stage != Stage::Waiting);
-        running.count()
+        at_work.values().filter(|work| work.is_at_work()).count()
     }
 
-    /// How long to wait before the next try of an alarm that failed, when there
-    /// is to be one.
-    fn retry_pause(&self, room: &RoomName) -> Option<Duration> {
-        let failures = self.lock().get(room).map_or(0, |entry| entry.failures);
-        (failures < MAX_RETRIES).then(|| RETRY * 2_u32.pow(failures))
-    }
-
-    /// The run has ended, and what comes of it is stored.
-    fn end(&self, room: &RoomName, next: Next) {
-        {
-            let mut at_work = self.lock();
-            match at_work.get_mut(room) {
-                Some(entry) if next == Next::Again && entry.stage != Stage::Replaced => {
-                    entry.stage = Stage::Waiting;
-                    entry.failures += 1;
-                }
-                _ => drop(at_work.remove(room)),
-            }
+    fn step<T>(&self, room: &RoomName, step: impl FnOnce(&mut AlarmWork) -> T) -> T {
+        let mut at_work = self.lock();
+        let work = at_work.entry(room.clone()).or_default();
+        let outcome = step(work);
+        if work.is_forgotten() {
+            at_work.remove(room);
         }
-        self.changed();
+        outcome
     }
 
-    /// Entries are replaced whole, so a panic elsewhere can't leave a torn one.
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomName, AtWork>> {
+    /// A step of an alarm is whole before anything could panic.
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomName, AlarmWork>> {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What comes after a run.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Next {
-    Nothing,
-    Again,
-}
-
 /// Runs due alarms until the server stops. A server that nobody holds any more
 /// is not held here either while nothing is due.
-pub(crate) async fn run(server: Weak<Inner>) {
-    let Some(changed) = server
-        .upgrade()
-        .map(|server| Arc::clone(&server.host.alarms.changed))
-    else {
+pub(crate) async fn run(rooms: Weak<AllRooms>) {
+    let Some(alarms) = rooms.upgrade().map(|rooms| Arc::clone(&rooms.alarms)) else {
         return;
     };
-    while let Some(pause) = start_due(&server).await {
+    while let Some(pause) = start_due(&rooms).await {
         // The wait is bounded so that a clock that jumps is noticed.
-        let _ = tokio::time::timeout(pause.min(LONGEST_PAUSE), changed.notified()).await;
+        let _ = tokio::time::timeout(pause.min(LONGEST_PAUSE), alarms.changed.notified()).await;
     }
 }
 
 /// Starts what is due, each in a task of its own; returns how long nothing
 /// else will be.
-async fn start_due(weak: &Weak<Inner>) -> Option<Duration> {
-    let server = weak.upgrade()?;
-    if server.host.is_stopping() {
+async fn start_due(weak: &Weak<AllRooms>) -> Option<Duration> {
+    let rooms = weak.upgrade()?;
+    if rooms.host.stop.has_begun() {
         return None;
     }
-    let at_work = server.host.alarms.at_work();
+    let at_work = rooms.alarms.count();
     let places = MAX_AT_WORK.saturating_sub(at_work).min(MAX_AT_ONCE);
     // Those at work are due too, and are not to stand before the others.
-    let alarms = match server.host.store.next_alarms(at_work + places).await {
+    let alarms = match rooms.host.store.next_alarms(at_work + places).await {
         Ok(alarms) => alarms,
         Err(error) => {
             tracing::warn!(%error, "the alarms can't be read");
-            return Some(RETRY);
+            return Some(STORE_PAUSE);
         }
     };
     let mut left = places;
@@ -169,11 +122,11 @@ async fn start_due(weak: &Weak<Inner>) -> Option<Duration> {
         if left == 0 {
             break;
         }
-        let now = server.host.clock.now();
+        let now = rooms.host.clock.now();
         if alarm.at > now {
             return Some(alarm.at.duration_since(now).unwrap_or_default());
         }
-        if server.host.alarms.begin(&alarm) {
+        if rooms.alarms.due(&alarm) {
             tokio::spawn(run_one(Weak::clone(weak), alarm));
             left -= 1;
         }
@@ -189,7 +142,7 @@ async fn start_due(weak: &Weak<Inner>) -> Option<Duration> {
 /// Runs an alarm and stores what comes of it. Until that is stored the room's
 /// alarm stays at work: a store that fails must not make its hook run again.
 /// `None` when the server ends first.
-async fn run_one(weak: Weak<Inner>, alarm: Alarm) -> Option<()> {
+async fn run_one(weak: Weak<AllRooms>, alarm: Alarm) -> Option<()> {
     let mut failures = StoreFailures::default();
     let present = loop {
         let outcome = weak.upgrade()?.host.store.alarm(alarm.room.clone()).await;
@@ -198,44 +151,55 @@ async fn run_one(weak: Weak<Inner>, alarm: Alarm) -> Option<()> {
             Err(error) => failures.pause(&weak, &error).await?,
         }
     };
-    let server = weak.upgrade()?;
-    let alarms = &server.host.alarms;
+    let rooms = weak.upgrade()?;
     // It may have run, or been moved, since the list of alarms was read.
     if present.as_ref() != Some(&alarm) {
-        alarms.end(&alarm.room, Next::Nothing);
+        rooms.alarms.dismiss(&alarm.room);
         return Some(());
     }
-    let pause = match server.party(&alarm.room.party) {
-        Some(party) => match party.room(&alarm.room.room).alarm().await {
-            Some(Ok(())) => None,
-            Some(Err(_)) => alarms.retry_pause(&alarm.room),
-            // The turn that it waited for may be the one that set it: what is stored
-            // now is looked at again, and may be this very alarm.
-            None => {
-                alarms.end(&alarm.room, Next::Nothing);
-                return Some(());
-            }
-        },
+    let Some(room) = rooms.room(&alarm.room) else {
         // The party is not served now; its alarms wait until it is.
-        None => Some(UNSERVED_PAUSE),
+        let later = rooms.host.clock.now() + UNSERVED_PAUSE;
+        drop(rooms);
+        store_on(&weak, &alarm, Some(later), &mut failures).await?;
+        weak.upgrade()?.alarms.dismiss(&alarm.room);
+        return Some(());
     };
-    let later = pause.map(|pause| server.host.clock.now() + pause);
-    drop(server);
-    // One that the hook has set itself is another alarm, and is left as it is.
+    let Some(next) = room.alarm().await else {
+        // The turn that it waited for may be the one that set it: what is stored
+        // now is looked at again, and may be this very alarm.
+        rooms.alarms.dismiss(&alarm.room);
+        return Some(());
+    };
+    drop(rooms);
+    match next {
+        Next::Clear => store_on(&weak, &alarm, None, &mut failures).await?,
+        Next::Again { at, .. } => store_on(&weak, &alarm, Some(at), &mut failures).await?,
+        Next::Leave => {}
+    }
+    weak.upgrade()?.alarms.stored(&alarm.room, next);
+    Some(())
+}
+
+/// Clears an alarm or moves it to a later time, however often the store fails. One that
+/// the room has set meanwhile is another alarm, and is left as it is.
+async fn store_on(
+    weak: &Weak<AllRooms>,
+    alarm: &Alarm,
+    later: Option<SystemTime>,
+    failures: &mut StoreFailures,
+) -> Option<()> {
     loop {
         let store = weak.upgrade()?.host.store.clone();
         let outcome = match later {
-            None => store.clear_alarm(&alarm).await,
-            Some(later) => store.move_alarm(&alarm, later).await,
+            None => store.clear_alarm(alarm).await,
+            Some(later) => store.move_alarm(alarm, later).await,
         };
         match outcome {
-            Ok(()) => break,
-            Err(error) => failures.pause(&weak, &error).await?,
+            Ok(()) => return Some(()),
+            Err(error) => failures.pause(weak, &error).await?,
         }
     }
-    let next = later.map_or(Next::Nothing, |_| Next::Again);
-    weak.upgrade()?.host.alarms.end(&alarm.room, next);
-    Some(())
 }
 
 /// The store fails an alarm that is at work. It is logged once, and tried on.
@@ -245,14 +209,14 @@ struct StoreFailures {
 }
 
 impl StoreFailures {
-    async fn pause(&mut self, server: &Weak<Inner>, error: &StorageError) -> Option<()> {
-        if server.upgrade()?.host.is_stopping() {
+    async fn pause(&mut self, rooms: &Weak<AllRooms>, error: &StorageError) -> Option<()> {
+        if rooms.upgrade()?.host.stop.has_begun() {
             return None;
         }
         if !std::mem::replace(&mut self.are_logged, true) {
             tracing::error!(%error, "the store fails an alarm; trying on");
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(STORE_PAUSE).await;
         Some(())
     }
 }
@@ -263,5 +227,63 @@ const MAX_AT_ONCE: usize = 64;
 const MAX_AT_WORK: usize = 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const UNSERVED_PAUSE: Duration = Duration::from_secs(60 * 60);
-const RETRY: Duration = Duration::from_secs(2);
-const MAX_RETRIES: u32 = 6;
+/// How long a store that fails is left alone.
+const STORE_PAUSE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> RoomName {
+        RoomName {
+            party: "chat".into(),
+            room: "a".into(),
+        }
+    }
+
+    fn alarm(id: u64) -> Alarm {
+        Alarm {
+            id: AlarmId(id),
+            room: room(),
+            at: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn an_alarm_whose_news_comes_while_it_runs_is_not_another() {
+        let alarms = Alarms::default();
+        // It was stored, and the timer was quicker than the task that set it.
+        assert!(alarms.due(&alarm(1)) && alarms.begin(&room()));
+        alarms.set_anew(&room(), Some(AlarmId(1)));
+        assert!(alarms.is_running(&alarm(1)));
+        let next = alarms.end(&room(), true, SystemTime::UNIX_EPOCH);
+        assert_eq!(next, Next::Clear, "it does not run a second time");
+        alarms.stored(&room(), next);
+        assert!(alarms.lock().is_empty());
+    }
+
+    #[test]
+    fn one_that_is_replaced_while_it_runs_clears_nothing() {
+        for replaced_by in [None, Some(AlarmId(2))] {
+            let alarms = Alarms::default();
+            assert!(alarms.due(&alarm(1)) && alarms.begin(&room()));
+            alarms.set_anew(&room(), replaced_by);
+            assert!(!alarms.due(&alarm(2)), "the first has not ended");
+            let next = alarms.end(&room(), true, SystemTime::UNIX_EPOCH);
+            assert_eq!(next, Next::Leave);
+            alarms.stored(&room(), next);
+            assert!(alarms.due(&alarm(2)));
+        }
+    }
+
+    #[test]
+    fn rooms_without_an_alarm_at_work_take_no_memory() {
+        let alarms = Alarms::default();
+        alarms.set_anew(&room(), Some(AlarmId(1)));
+        assert!(!alarms.begin(&room()));
+        assert!(alarms.lock().is_empty());
+        assert!(alarms.due(&alarm(1)));
+        alarms.dismiss(&room());
+        assert!(alarms.lock().is_empty() && alarms.count() == 0);
+    }
+}

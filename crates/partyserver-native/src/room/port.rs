@@ -1,90 +1,140 @@
 //! The host's side of a room: what its code reaches through `Room`.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
+use partyserver::host::admission::Door;
+use partyserver::host::backlog::Backlog;
+use partyserver::host::record::ConnectionRecord;
 use partyserver::host::{RoomPort, SqlPort, StoragePort};
-use partyserver::{BoxFuture, Connection, Locals, Message, StorageError};
+use partyserver::{BoxFuture, Connection, Locals, Message, Result, StorageError};
 use serde_json::Value;
 
-use crate::alarms::Alarms;
-use crate::clock::Clock;
-use crate::connections::Connections;
-use crate::party::AnyRoom;
-use crate::store::{RoomName, Store};
+use super::alarms::Alarms;
+use crate::failure::random_id;
+use crate::host::Host;
+use crate::socket::connection::{Conn, QueueLimits};
+use crate::socket::connections::Connections;
+use crate::store::RoomName;
 use crate::turn_limit;
 
 /// A room of this machine.
 pub(crate) struct NativeRoom {
     name: RoomName,
-    pub(crate) connections: Arc<Connections>,
+    connections: Arc<Connections>,
+    queues: QueueLimits,
     props: Option<Arc<Value>>,
     host: Arc<Host>,
+    alarms: Arc<Alarms>,
     sql: OnceLock<Arc<dyn SqlPort>>,
-    /// Where events are handled; empty once the room has left memory.
-    cell: OnceLock<Weak<dyn AnyRoom>>,
-    posted: Mutex<Posted>,
+    posted: Arc<Posted>,
     locals: Locals,
 }
 
-/// What all rooms of a server share.
-pub(crate) struct Host {
-    pub(crate) store: Store,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) alarms: Alarms,
-    pub(crate) runtime: tokio::runtime::Handle,
-    pub(crate) stopping: AtomicBool,
+/// Where a room's posted events are handled.
+pub(crate) trait EventHandler: Send + Sync {
+    /// Handles an event, in a turn of its own.
+    fn event(&self, event: Value) -> BoxFuture<'_, ()>;
 }
 
-impl Host {
-    /// Whether the server takes nothing new any more.
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
-    }
-}
-
-#[derive(Default)]
+/// The posted events of a room, and who handles them.
 struct Posted {
-    events: VecDeque<Value>,
-    is_drained: bool,
+    waiting: Mutex<Backlog<Value>>,
+    /// Nobody, once the room has left memory.
+    handler: Weak<dyn EventHandler>,
+}
+
+/// What the rooms of a party are made of.
+pub(crate) struct Ground {
+    pub(crate) host: Arc<Host>,
+    pub(crate) alarms: Arc<Alarms>,
+    pub(crate) props: Option<Arc<Value>>,
+    pub(crate) queues: QueueLimits,
 }
 
 impl NativeRoom {
-    pub(crate) fn new(name: RoomName, props: Option<Arc<Value>>, host: Arc<Host>) -> Arc<Self> {
-        Arc::new(Self {
+    pub(crate) fn new(name: RoomName, ground: &Ground, handler: Weak<dyn EventHandler>) -> Self {
+        Self {
             name,
             connections: Arc::default(),
-            props,
-            host,
+            queues: ground.queues,
+            props: ground.props.clone(),
+            host: Arc::clone(&ground.host),
+            alarms: Arc::clone(&ground.alarms),
             sql: OnceLock::new(),
-            cell: OnceLock::new(),
-            posted: Mutex::default(),
+            posted: Arc::new(Posted {
+                waiting: Mutex::default(),
+                handler,
+            }),
             locals: Locals::default(),
-        })
-    }
-
-    /// Says where the room's events are handled. Once.
-    pub(crate) fn bind(&self, cell: Weak<dyn AnyRoom>) {
-        // A room is bound where it is made, so it is never bound already.
-        let _ = self.cell.set(cell);
+        }
     }
 
     pub(crate) fn name(&self) -> &RoomName {
         &self.name
     }
 
-    pub(crate) fn host(&self) -> &Arc<Host> {
-        &self.host
+    pub(crate) fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 
-    /// The next posted event; without one, the task that asks has ended.
-    fn next_event(&self) -> Option<Value> {
-        let mut posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
-        let event = posted.events.pop_front();
-        posted.is_drained = event.is_some();
-        event
+    pub(crate) fn open_connections(&self) -> &Connections {
+        &self.connections
+    }
+}
+
+impl Posted {
+    /// Queues an event. Returns whoever is to hand it over, if nobody does already.
+    fn push(&self, event: Value) -> Option<Arc<dyn EventHandler>> {
+        let handler = self.handler.upgrade()?;
+        let is_first = {
+            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push(event)
+        };
+        is_first.then_some(handler)
+    }
+
+    fn take(&self) -> Option<Value> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.take()
+    }
+}
+
+impl Door for NativeRoom {
+    type Joined = Arc<Conn>;
+
+    fn names(&self) -> (Arc<str>, Arc<str>) {
+        (Arc::clone(&self.name.party), Arc::clone(&self.name.room))
+    }
+
+    fn open(&self) -> usize {
+        self.connections.len()
+    }
+
+    fn holders(&self, id: &str) -> Vec<Connection> {
+        self.connections.with_id(id)
+    }
+
+    fn next_key(&self) -> u64 {
+        static KEYS: AtomicU64 = AtomicU64::new(0);
+        KEYS.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn random_id(&self) -> String {
+        random_id()
+    }
+
+    fn join(&self, record: ConnectionRecord) -> Result<Arc<Conn>> {
+        let connections = Arc::clone(&self.connections);
+        let clock = Arc::clone(&self.host.clock);
+        let conn = Conn::new(record, connections, clock, self.queues);
+        self.connections.join(Arc::clone(&conn));
+        Ok(conn)
+    }
+
+    fn connection(conn: &Arc<Conn>) -> Connection {
+        conn.handle()
     }
 }
 
@@ -128,8 +178,8 @@ impl RoomPort for NativeRoom {
 
     fn set_alarm(&self, at: Option<SystemTime>) -> BoxFuture<'_, Result<(), StorageError>> {
         Box::pin(async move {
-            self.host.store.set_alarm(self.name.clone(), at).await?;
-            self.host.alarms.set_anew(&self.name);
+            let id = self.host.store.set_alarm(self.name.clone(), at).await?;
+            self.alarms.set_anew(&self.name, id);
             Ok(())
         })
     }
@@ -139,7 +189,7 @@ impl RoomPort for NativeRoom {
             let alarm = self.host.store.alarm(self.name.clone()).await?;
             // The one that runs is stored until it has run, but not set.
             Ok(alarm
-                .filter(|alarm| !self.host.alarms.is_running(alarm))
+                .filter(|alarm| !self.alarms.is_running(alarm))
                 .map(|alarm| alarm.at))
         })
     }
@@ -153,19 +203,14 @@ impl RoomPort for NativeRoom {
     }
 
     fn post(&self, event: Value) {
-        let Some(cell) = self.cell.get().and_then(Weak::upgrade) else {
+        let Some(handler) = self.posted.push(event) else {
             return;
         };
-        let mut posted = self.posted.lock().unwrap_or_else(PoisonError::into_inner);
-        posted.events.push_back(event);
-        if std::mem::replace(&mut posted.is_drained, true) {
-            return;
-        }
-        drop(posted);
         // One task hands the events over, so that they stay in order.
+        let posted = Arc::clone(&self.posted);
         self.host.runtime.spawn(async move {
-            while let Some(event) = cell.port().next_event() {
-                cell.event(event).await;
+            while let Some(event) = posted.take() {
+                handler.event(event).await;
             }
         });
     }

@@ -1,196 +1,128 @@
-//! A party and its rooms, without the type of its server.
+//! The rooms of each party, without the type of its server, and those of all.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use dashmap::DashMap;
-use futures_util::FutureExt;
-use http::{HeaderMap, Uri};
-use partyserver::{
-    Attachments, BoxFuture, CloseEvent, ConnectGate, Connection, Cors, CorsOption, Error,
-    Handshake, Lobby, Message, PartyOptions, Readiness, Refusal, Request, RequestGate, Response,
-    Server,
-};
-use serde_json::Value;
+use partyserver::{PartyOptions, Server};
 
-use crate::connection::Conn;
-use crate::failure::{self, Failure};
-use crate::room::{Host, NativeRoom};
-use crate::room_cell::{RoomCell, millis_since};
-use crate::socket::Arrival;
+use super::AnyRoom;
+use super::alarms::Alarms;
+use super::cell::{RoomCell, Shared, Sleep};
+use super::port::Ground;
+use crate::failure::panic_text;
+use crate::host::Host;
+use crate::socket::connection::QueueLimits;
 use crate::store::RoomName;
 
-/// A room of any server.
-pub(crate) trait AnyRoom: Send + Sync {
-    fn port(&self) -> &NativeRoom;
-    fn max_message(&self) -> usize;
-    /// Answers a request in a turn of its own. A client that goes away while it
-    /// waits is forgotten; a turn that has begun runs to its end.
-    fn request(
-        self: Arc<Self>,
-        request: Request,
-        attachments: Attachments,
-    ) -> BoxFuture<'static, Response>;
-    /// Likewise for an upgrade. Once admitted, its socket runs in a task of its
-    /// own, which waits for the handshake's answer.
-    fn connect(
-        self: Arc<Self>,
-        handshake: Handshake,
-        attachments: Attachments,
-        arrival: Arrival,
-    ) -> BoxFuture<'static, Result<(), Refusal>>;
-    fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()>;
-    fn closed(
-        self: Arc<Self>,
-        connection: Connection,
-        event: CloseEvent,
-        error: Option<Error>,
-    ) -> BoxFuture<'static, ()>;
-    /// Runs the alarm. `None` when it was set anew or removed before its turn came.
-    fn alarm(self: Arc<Self>) -> BoxFuture<'static, Option<Result<(), String>>>;
-    fn event(&self, event: Value) -> BoxFuture<'_, ()>;
-    /// Waits until the turns that run or wait now have ended.
-    fn settle(&self) -> BoxFuture<'_, ()>;
-    /// Takes the server out of a room that is idle. One that had none may leave
-    /// memory altogether.
-    fn fall_asleep(&self, now: u64) -> Sleep;
+/// The rooms of all parties, in the order in which the parties were added.
+pub(crate) struct AllRooms {
+    pub(super) host: Arc<Host>,
+    pub(super) alarms: Arc<Alarms>,
+    parties: Vec<Box<dyn AnyRooms>>,
 }
 
-/// What a look at a room found.
-pub(crate) enum Sleep {
-    Stays,
-    /// It stays without its server, which the caller drops: that can take its
-    /// time, ask for anything, or panic.
-    Asleep(Box<dyn Any + Send>),
-    /// It may be forgotten.
-    Leaves,
-}
-
-/// A party of any server.
-pub(crate) trait AnyParty: Send + Sync {
-    fn options(&self) -> &PartyOptions;
-    fn cors(&self) -> Option<&Cors>;
-    fn answer_headers(&self, uri: &Uri) -> HeaderMap;
-    fn start(&self);
-    fn readiness(&self) -> Readiness;
-    fn before_request<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        request: Request,
-    ) -> BoxFuture<'a, Result<RequestGate, Failure>>;
-    fn before_connect<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        handshake: Handshake,
-    ) -> BoxFuture<'a, Result<ConnectGate, Failure>>;
-    fn room(&self, name: &str) -> Arc<dyn AnyRoom>;
-    /// The same for a client, who may be a stranger: `None` for a room that is
-    /// not in memory while there are too many.
-    fn room_for_client(&self, name: &str) -> Option<Arc<dyn AnyRoom>>;
-    fn rooms(&self) -> Vec<Arc<dyn AnyRoom>>;
-    fn rooms_in_memory(&self) -> usize;
-    fn rooms_started(&self) -> u64;
-    fn sweep(&self);
-}
-
-/// What the rooms of a party share.
-pub(crate) struct Shared<S> {
-    pub(crate) factory: Box<dyn Fn() -> S + Send + Sync>,
-    pub(crate) options: PartyOptions,
-    pub(crate) started: AtomicU64,
-    began: Instant,
-}
-
-impl<S> Shared<S> {
-    pub(crate) fn millis(&self) -> u64 {
-        millis_since(self.began)
+impl AllRooms {
+    pub(crate) fn new(host: Arc<Host>) -> Self {
+        Self {
+            host,
+            alarms: Arc::default(),
+            parties: Vec::new(),
+        }
     }
-}
 
-/// A party: its gate and its rooms.
-pub(crate) struct Party<S> {
-    name: Arc<str>,
-    shared: Arc<Shared<S>>,
-    gate: S,
-    cors: Option<Cors>,
-    props: Option<Arc<Value>>,
-    rooms: DashMap<Arc<str>, Arc<RoomCell<S>>>,
-    host: Arc<Host>,
-}
+    pub(crate) fn host(&self) -> &Arc<Host> {
+        &self.host
+    }
 
-impl<S: Server> Party<S> {
-    pub(crate) fn new(
+    /// Adds a party.
+    pub(crate) fn add<S: Server>(
+        &mut self,
         name: Arc<str>,
         options: PartyOptions,
         factory: Box<dyn Fn() -> S + Send + Sync>,
-        host: Arc<Host>,
-    ) -> Self {
-        let gate = factory();
-        let cors = match &options.cors {
-            CorsOption::Off => None,
-            CorsOption::Default => Some(gate.cors()),
-            CorsOption::Custom(cors) => Some(cors.clone()),
+    ) {
+        let ground = Ground {
+            host: Arc::clone(&self.host),
+            alarms: Arc::clone(&self.alarms),
+            props: options.props.clone().map(Arc::new),
+            queues: QueueLimits::of(&options),
         };
-        let props = options.props.clone().map(Arc::new);
-        let started = AtomicU64::new(0);
         let shared = Arc::new(Shared {
             factory,
             options,
-            started,
+            started: AtomicU64::new(0),
             began: Instant::now(),
         });
-        Self {
+        self.parties.push(Box::new(Rooms {
             name,
             shared,
-            gate,
-            cors,
-            props,
+            ground,
             rooms: DashMap::new(),
-            host,
+        }));
+    }
+
+    /// A room for a client, who may be a stranger: `None` for a room that is not in memory
+    /// while the party has too many.
+    pub(crate) fn for_client(&self, party: usize, name: &str) -> Option<Arc<dyn AnyRoom>> {
+        self.parties[party].room_for_client(name)
+    }
+
+    /// A room; `None` when its party is not served.
+    pub(super) fn room(&self, name: &RoomName) -> Option<Arc<dyn AnyRoom>> {
+        let mut parties = self.parties.iter();
+        let party = parties.find(|party| *party.name() == *name.party)?;
+        Some(party.room(&name.room))
+    }
+
+    /// The rooms in memory.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Arc<dyn AnyRoom>> {
+        self.parties.iter().flat_map(|party| party.all())
+    }
+
+    /// How many rooms are in memory, awake or asleep.
+    pub(crate) fn in_memory(&self) -> usize {
+        self.parties.iter().map(|party| party.in_memory()).sum()
+    }
+
+    /// How many times a room's server was made.
+    pub(crate) fn started(&self) -> u64 {
+        self.parties.iter().map(|party| party.started()).sum()
+    }
+
+    /// Lets rooms that are not used fall asleep or leave memory.
+    pub(super) fn sweep(&self) {
+        for party in &self.parties {
+            party.sweep();
         }
     }
 }
 
-impl<S: Server> AnyParty for Party<S> {
-    fn options(&self) -> &PartyOptions {
-        &self.shared.options
-    }
+/// The rooms of a party of any server.
+trait AnyRooms: Send + Sync {
+    fn name(&self) -> &str;
+    fn room(&self, name: &str) -> Arc<dyn AnyRoom>;
+    fn room_for_client(&self, name: &str) -> Option<Arc<dyn AnyRoom>>;
+    fn all(&self) -> Vec<Arc<dyn AnyRoom>>;
+    fn in_memory(&self) -> usize;
+    fn started(&self) -> u64;
+    fn sweep(&self);
+}
 
-    fn cors(&self) -> Option<&Cors> {
-        self.cors.as_ref()
-    }
+/// The rooms of a party.
+struct Rooms<S> {
+    name: Arc<str>,
+    shared: Arc<Shared<S>>,
+    ground: Ground,
+    rooms: DashMap<Arc<str>, Arc<RoomCell<S>>>,
+}
 
-    fn answer_headers(&self, uri: &Uri) -> HeaderMap {
-        self.gate.answer_headers(uri)
-    }
-
-    fn start(&self) {
-        self.gate.on_party_start();
-    }
-
-    fn readiness(&self) -> Readiness {
-        self.gate.readiness()
-    }
-
-    fn before_request<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        request: Request,
-    ) -> BoxFuture<'a, Result<RequestGate, Failure>> {
-        let hook = Box::pin(self.gate.on_before_request(lobby, request));
-        Box::pin(guarded(&self.shared.options, hook))
-    }
-
-    fn before_connect<'a>(
-        &'a self,
-        lobby: &'a Lobby,
-        handshake: Handshake,
-    ) -> BoxFuture<'a, Result<ConnectGate, Failure>> {
-        let hook = Box::pin(self.gate.on_before_connect(lobby, handshake));
-        Box::pin(guarded(&self.shared.options, hook))
+impl<S: Server> AnyRooms for Rooms<S> {
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn room(&self, name: &str) -> Arc<dyn AnyRoom> {
@@ -203,11 +135,7 @@ impl<S: Server> AnyParty for Party<S> {
                 party: Arc::clone(&self.name),
                 room: name,
             };
-            let room = NativeRoom::new(name, self.props.clone(), Arc::clone(&self.host));
-            let cell = Arc::new(RoomCell::new(Arc::clone(&self.shared), Arc::clone(&room)));
-            let any: Arc<dyn AnyRoom> = Arc::clone(&cell) as _;
-            room.bind(Arc::downgrade(&any) as Weak<dyn AnyRoom>);
-            cell
+            RoomCell::new(Arc::clone(&self.shared), name, &self.ground)
         });
         Arc::clone(entry.value()) as _
     }
@@ -220,18 +148,18 @@ impl<S: Server> AnyParty for Party<S> {
         Some(self.room(name))
     }
 
-    fn rooms(&self) -> Vec<Arc<dyn AnyRoom>> {
+    fn all(&self) -> Vec<Arc<dyn AnyRoom>> {
         self.rooms
             .iter()
             .map(|entry| Arc::clone(entry.value()) as _)
             .collect()
     }
 
-    fn rooms_in_memory(&self) -> usize {
+    fn in_memory(&self) -> usize {
         self.rooms.len()
     }
 
-    fn rooms_started(&self) -> u64 {
+    fn started(&self) -> u64 {
         self.shared.started.load(Ordering::Relaxed)
     }
 
@@ -253,23 +181,13 @@ impl<S: Server> AnyParty for Party<S> {
         // Without the lock, because an application's own values are among it.
         for left in left {
             if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(left))) {
-                failure::at_the_end(&*panic, &self.name);
+                let panic = panic_text(&*panic);
+                tracing::error!(
+                    party = &*self.name,
+                    panic,
+                    "a room that fell asleep panicked"
+                );
             }
         }
-    }
-}
-
-/// A before-hook, with its panics and its time limited like a turn's. It is boxed,
-/// because it would be copied into each layer around it.
-async fn guarded<T>(
-    options: &PartyOptions,
-    hook: BoxFuture<'_, Result<T, Error>>,
-) -> Result<T, Failure> {
-    let limit = options.turn_limit;
-    let hook = AssertUnwindSafe(async { tokio::time::timeout(limit, hook).await });
-    match hook.catch_unwind().await {
-        Ok(Ok(outcome)) => outcome.map_err(Failure::Hook),
-        Ok(Err(_)) => Err(Failure::TimedOut),
-        Err(panic) => Err(Failure::from_panic(&*panic)),
     }
 }

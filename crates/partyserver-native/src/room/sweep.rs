@@ -3,20 +3,18 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use crate::service::Inner;
+use super::AllRooms;
 
 /// Looks at all rooms once a second, for as long as the server lives.
-pub(crate) async fn run(server: Weak<Inner>) {
+pub(crate) async fn run(rooms: Weak<AllRooms>) {
     let mut ticks = tokio::time::interval(INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let Some(server) = server.upgrade() else {
+        let Some(rooms) = rooms.upgrade() else {
             return;
         };
-        for party in &server.parties {
-            party.sweep();
-        }
+        rooms.sweep();
     }
 }
 

@@ -7,105 +7,66 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, StatusCode, Uri};
 use partyserver::Response;
-use partyserver::host::inbound::remove_internal;
 use partyserver::host::own;
 
-/// Which `Host` values are answered. A page of a stranger can make a browser
-/// reach a server on loopback under the stranger's own name (DNS rebinding).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AllowedHosts {
-    /// Loopback's own names (`localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`)
-    /// when the server listens on loopback, any name otherwise.
-    #[default]
-    ByAddress,
-    /// Any.
-    Any,
-    /// These, without ports.
-    These(Vec<String>),
-}
+use crate::trust::Trust;
 
-/// Who is believed about the request beside the client.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Inbound {
-    pub(crate) hosts: AllowedHosts,
-    pub(crate) trusted_proxies: Vec<IpAddr>,
-}
-
-impl Inbound {
-    /// Makes the URI absolute, removes what only a host may say, and finds the
-    /// client's address.
-    ///
-    /// # Errors
-    /// The refusal of a `Host` that is missing, malformed (400) or not allowed
-    /// (421).
-    pub(crate) fn admit(
-        &self,
-        parts: &mut Parts,
-        peer: Option<IpAddr>,
-        is_loopback: bool,
-    ) -> Result<Option<IpAddr>, Box<Response>> {
-        let is_trusted = peer.is_some_and(|peer| self.trusted_proxies.contains(&peer));
-        let forwarded = if is_trusted {
-            Forwarded::read(&parts.headers)
-        } else {
-            Forwarded::default()
-        };
-        let is_https = forwarded
-            .proto
-            .is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
-        let scheme = if is_https {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
-        };
-        let client = forwarded.client.or(peer);
-        let host = match &forwarded.host {
+/// Makes the URI absolute, as far as the head is believed, and finds the client's address.
+///
+/// # Errors
+/// The refusal of a `Host` that is missing, malformed (400) or not allowed (421).
+pub(crate) fn admit(
+    trust: &Trust,
+    parts: &mut Parts,
+    peer: Option<IpAddr>,
+    is_loopback: bool,
+) -> Result<Option<IpAddr>, Box<Response>> {
+    let is_trusted = peer.is_some_and(|peer| trust.is_proxy(peer));
+    let forwarded = if is_trusted {
+        Forwarded::read(&parts.headers)
+    } else {
+        Forwarded::default()
+    };
+    let is_https = forwarded
+        .proto
+        .is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+    let scheme = if is_https {
+        Scheme::HTTPS
+    } else {
+        Scheme::HTTP
+    };
+    let client = forwarded.client.or(peer);
+    let host = match &forwarded.host {
+        Some(host) => Some(host.as_bytes()),
+        None => match parts.headers.get(HOST) {
             Some(host) => Some(host.as_bytes()),
-            None => match parts.headers.get(HOST) {
-                Some(host) => Some(host.as_bytes()),
-                None => parts.uri.authority().map(|host| host.as_str().as_bytes()),
-            },
-        };
-        let bad = || Box::new(own(StatusCode::BAD_REQUEST, "Bad Host header"));
-        // Of two, a proxy may have looked at the other (RFC 9112 section 3.2).
-        if parts.headers.get_all(HOST).iter().count() > 1 {
-            return Err(bad());
-        }
-        let authority = host.and_then(|host| Authority::try_from(host).ok());
-        let authority = authority.ok_or_else(bad)?;
-        if authority.as_str().contains('@') {
-            return Err(bad());
-        }
-        if !self.allows(authority.host(), is_loopback) {
-            let refusal = own(
-                StatusCode::MISDIRECTED_REQUEST,
-                "This host is not served here",
-            );
-            return Err(Box::new(refusal));
-        }
-        let mut uri = std::mem::take(&mut parts.uri).into_parts();
-        uri.scheme = Some(scheme);
-        uri.authority = Some(authority);
-        uri.path_and_query
-            .get_or_insert_with(|| PathAndQuery::from_static("/"));
-        parts.uri = Uri::from_parts(uri).map_err(|_| bad())?;
-        remove_internal(&mut parts.headers);
-        Ok(client)
+            None => parts.uri.authority().map(|host| host.as_str().as_bytes()),
+        },
+    };
+    let bad = || Box::new(own(StatusCode::BAD_REQUEST, "Bad Host header"));
+    // Of two, a proxy may have looked at the other (RFC 9112 section 3.2).
+    if parts.headers.get_all(HOST).iter().count() > 1 {
+        return Err(bad());
     }
-
-    /// Whether other clients' connections come from this address: a proxy's, a
-    /// tunnel's.
-    pub(crate) fn speaks_for_others(&self, peer: IpAddr) -> bool {
-        peer.is_loopback() || self.trusted_proxies.contains(&peer)
+    let authority = host.and_then(|host| Authority::try_from(host).ok());
+    let authority = authority.ok_or_else(bad)?;
+    if authority.as_str().contains('@') {
+        return Err(bad());
     }
-
-    fn allows(&self, host: &str, is_loopback: bool) -> bool {
-        match &self.hosts {
-            AllowedHosts::Any => true,
-            AllowedHosts::ByAddress => !is_loopback || is_loopback_name(host),
-            AllowedHosts::These(names) => names.iter().any(|name| name.eq_ignore_ascii_case(host)),
-        }
+    if !trust.allows(authority.host(), is_loopback) {
+        let refusal = own(
+            StatusCode::MISDIRECTED_REQUEST,
+            "This host is not served here",
+        );
+        return Err(Box::new(refusal));
     }
+    let mut uri = std::mem::take(&mut parts.uri).into_parts();
+    uri.scheme = Some(scheme);
+    uri.authority = Some(authority);
+    uri.path_and_query
+        .get_or_insert_with(|| PathAndQuery::from_static("/"));
+    parts.uri = Uri::from_parts(uri).map_err(|_| bad())?;
+    Ok(client)
 }
 
 /// What a proxy says of the request that it passes on: `Forwarded` (RFC 7239)
@@ -158,28 +119,20 @@ fn parse_address(text: &str) -> Option<IpAddr> {
         .or_else(|| Some(text.parse::<std::net::SocketAddr>().ok()?.ip()))
 }
 
-fn is_loopback_name(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    let last = host.rsplit('.').next().unwrap_or_default();
-    last.eq_ignore_ascii_case("localhost")
-        || address
-            .parse()
-            .is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trust::AllowedHosts;
 
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
-    fn admit(inbound: &Inbound, headers: &[(&str, &str)]) -> Result<(String, String), u16> {
+    fn admitted(trust: &Trust, headers: &[(&str, &str)]) -> Result<(String, String), u16> {
         let mut request = http::Request::get("/parties/chat/a?x=1");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        match inbound.admit(&mut parts, Some(PEER), true) {
+        match admit(trust, &mut parts, Some(PEER), true) {
             Ok(client) => Ok((parts.uri.to_string(), client.unwrap().to_string())),
             Err(refusal) => Err(refusal.status().as_u16()),
         }
@@ -187,7 +140,7 @@ mod tests {
 
     #[test]
     fn hosts() {
-        let loopback = Inbound::default();
+        let loopback = Trust::default();
         for (host, expected) in [
             ("localhost:8787", None),
             ("127.0.0.1:8787", None),
@@ -201,19 +154,19 @@ mod tests {
             ("", Some(400)),
         ] {
             assert_eq!(
-                admit(&loopback, &[("host", host)]).err(),
+                admitted(&loopback, &[("host", host)]).err(),
                 expected,
                 "{host}"
             );
         }
-        assert_eq!(admit(&loopback, &[]), Err(400));
+        assert_eq!(admitted(&loopback, &[]), Err(400));
         let two = [("host", "localhost"), ("host", "localhost")];
-        assert_eq!(admit(&loopback, &two), Err(400));
-        let any = Inbound {
+        assert_eq!(admitted(&loopback, &two), Err(400));
+        let any = Trust {
             hosts: AllowedHosts::Any,
-            ..Inbound::default()
+            ..Trust::default()
         };
-        assert!(admit(&any, &[("host", "evil.example")]).is_ok());
+        assert!(admitted(&any, &[("host", "evil.example")]).is_ok());
     }
 
     #[test]
@@ -224,23 +177,23 @@ mod tests {
             ("x-forwarded-proto", "https"),
             ("x-forwarded-for", "6.6.6.6, 203.0.113.9"),
         ];
-        let untrusted = admit(&Inbound::default(), &headers).unwrap();
+        let untrusted = admitted(&Trust::default(), &headers).unwrap();
         assert_eq!(untrusted.0, "http://localhost:1/parties/chat/a?x=1");
         assert_eq!(untrusted.1, "127.0.0.1");
-        let trusting = Inbound {
-            trusted_proxies: vec![PEER],
-            ..Inbound::default()
+        let trusting = Trust {
+            proxies: vec![PEER],
+            ..Trust::default()
         };
-        let trusted = admit(&trusting, &headers).unwrap();
+        let trusted = admitted(&trusting, &headers).unwrap();
         assert_eq!(trusted.0, "https://rooms.localhost/parties/chat/a?x=1");
         assert_eq!(trusted.1, "203.0.113.9");
     }
 
     #[test]
     fn the_standard_header_goes_before_the_older_ones() {
-        let trusting = Inbound {
-            trusted_proxies: vec![PEER],
-            ..Inbound::default()
+        let trusting = Trust {
+            proxies: vec![PEER],
+            ..Trust::default()
         };
         let standard =
             r#"for=6.6.6.6, for="[2001:db8::1]:4711";proto=https;host="a.localhost:8443""#;
@@ -249,10 +202,10 @@ mod tests {
             ("forwarded", standard),
             ("x-forwarded-for", "6.6.6.6"),
         ];
-        let trusted = admit(&trusting, &headers).unwrap();
+        let trusted = admitted(&trusting, &headers).unwrap();
         assert_eq!(trusted.0, "https://a.localhost:8443/parties/chat/a?x=1");
         assert_eq!(trusted.1, "2001:db8::1");
-        let untrusted = admit(&Inbound::default(), &headers).unwrap();
+        let untrusted = admitted(&Trust::default(), &headers).unwrap();
         assert_eq!(
             untrusted,
             (
@@ -260,20 +213,5 @@ mod tests {
                 "127.0.0.1".into()
             )
         );
-    }
-
-    #[test]
-    fn internal_headers_are_dropped() {
-        let request = http::Request::get("/").header("host", "localhost");
-        let request = request
-            .header("x-partykit-props", "e30")
-            .header("x-other", "1");
-        let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        Inbound::default()
-            .admit(&mut parts, None, true)
-            .ok()
-            .unwrap();
-        assert!(!parts.headers.contains_key("x-partykit-props"));
-        assert!(parts.headers.contains_key("x-other"));
     }
 }

@@ -4,13 +4,13 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
 use partyserver::Close;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
 use tokio_websockets::{Limits as FrameLimits, ServerBuilder};
 
-use crate::frames::close_message;
-use crate::io::Io;
 use crate::limits::Limits;
-use crate::places::Place;
+use crate::listen::places::Place;
+use crate::socket::frames::close_message;
+use crate::socket::io::Io;
+use crate::stop::Stop;
 
 /// Sends the close frame, then reads and discards until the client's close
 /// frame, the stream's end, or a limit. A server that stops does not wait for it.
@@ -19,7 +19,7 @@ pub(crate) async fn refuse(
     close: Close,
     limits: Limits,
     place: Place,
-    mut stopping: watch::Receiver<bool>,
+    stop: Stop,
 ) {
     let dismiss = async {
         let Ok(upgraded) = upgrade.await else { return };
@@ -48,7 +48,7 @@ pub(crate) async fn refuse(
     tokio::select! {
         () = dismiss => {}
         () = tokio::time::sleep(limits.close_time) => {}
-        _ = stopping.wait_for(|stopping| *stopping) => {}
+        () = stop.begun() => {}
     }
     drop(place);
 }

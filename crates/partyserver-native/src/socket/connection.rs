@@ -1,17 +1,19 @@
-//! The host's side of a connection: its queue, its deadline, its end.
+//! The host's side of a connection: its queue, and its life.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use futures_util::task::AtomicWaker;
-use partyserver::host::{ConnectionPort, ConnectionRecord};
-use partyserver::{Close, Connection, Message, SendError};
+use partyserver::host::ConnectionPort;
+use partyserver::host::backlog::{Capacity, Waiting};
+use partyserver::host::life::{Change, Life, Rest};
+use partyserver::host::record::ConnectionRecord;
+use partyserver::{Close, Connection, Message, PartyOptions, SendError};
 
+use super::connections::Connections;
+use super::sending::Sending;
 use crate::clock::Clock;
-use crate::connections::Connections;
-use crate::sending::Sending;
 use crate::turn_limit;
 
 /// One connection. Its socket's task takes from the queue what the room puts
@@ -23,61 +25,48 @@ pub(crate) struct Conn {
     clock: Arc<dyn Clock>,
     limits: QueueLimits,
     outbound: Mutex<Outbound>,
-    /// The deadline in milliseconds since 1970; `u64::MAX` for none.
-    deadline: AtomicU64,
     waker: AtomicWaker,
 }
 
-/// How many bytes may wait in a connection's queue.
+/// How much may wait in a connection's queue.
 #[derive(Clone, Copy)]
 pub(crate) struct QueueLimits {
     /// Until the first can be sent: what `on_connect` replays.
-    pub(crate) at_first: usize,
+    at_first: Capacity,
     /// From then on, beside what is left of those.
-    pub(crate) later: usize,
+    later: Capacity,
 }
 
+impl QueueLimits {
+    /// Those of a party.
+    pub(crate) fn of(options: &PartyOptions) -> Self {
+        Self {
+            at_first: Capacity {
+                messages: MAX_FIRST_MESSAGES,
+                bytes: options.max_replay_bytes,
+            },
+            later: Capacity {
+                messages: MAX_QUEUED_MESSAGES,
+                bytes: options.max_queued_bytes,
+            },
+        }
+    }
+}
+
+/// The life and the queue are behind one lock: what is queued or sent is judged by the
+/// life in the same moment.
 #[derive(Default)]
 struct Outbound {
+    life: Life,
     messages: VecDeque<Message>,
     /// What is left of the messages that were queued before any could be sent.
     /// They are the first in the queue.
     first: Waiting,
     later: Waiting,
     is_sending: bool,
-    ending: Option<Close>,
-    /// Whether nothing more is sent but the close frame.
-    is_cut: bool,
-    /// The close frame of the deadline.
-    at_deadline: Option<Close>,
     /// Whether the socket's task is at work and will look into the queue before
     /// it waits: then it need not be woken.
     is_attended: bool,
-}
-
-/// How much of the queue.
-#[derive(Clone, Copy, Default)]
-struct Waiting {
-    messages: usize,
-    bytes: usize,
-}
-
-impl Waiting {
-    /// With one more, as far as that is within the limits. A single message
-    /// always is: they are for what waits.
-    fn with(self, bytes: usize, max_messages: usize, max_bytes: usize) -> Option<Self> {
-        let next = Self {
-            messages: self.messages + 1,
-            bytes: self.bytes + bytes,
-        };
-        let fits = next.messages == 1 || next.bytes <= max_bytes;
-        (fits && next.messages <= max_messages).then_some(next)
-    }
-
-    fn remove(&mut self, bytes: usize) {
-        self.messages -= 1;
-        self.bytes -= bytes;
-    }
 }
 
 /// What became of a message.
@@ -87,6 +76,17 @@ pub(crate) enum Queued {
     Ended,
     /// The client reads too slowly: [`Conn::close_slow`] is due.
     Full,
+}
+
+/// What the socket's task finds when it looks into the queue.
+#[derive(Debug)]
+pub(crate) struct Filled {
+    /// The close frame, once it is its turn.
+    pub(crate) close: Option<Close>,
+    /// Whether the connection has ended. What is sent now is its last.
+    pub(crate) has_ended: bool,
+    /// When the connection ends by itself. A change wakes the task.
+    pub(crate) ends_at: Option<SystemTime>,
 }
 
 impl Conn {
@@ -103,7 +103,6 @@ impl Conn {
             clock,
             limits,
             outbound: Mutex::default(),
-            deadline: AtomicU64::new(NO_DEADLINE),
             waker: AtomicWaker::new(),
         })
     }
@@ -130,7 +129,7 @@ impl Conn {
         self.lock().is_attended = true;
     }
 
-    /// The wall clock that the deadline is judged by. What is done at one moment
+    /// The wall clock that its life is judged by. What is done at one moment
     /// asks once.
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
@@ -138,74 +137,38 @@ impl Conn {
 
     /// Whether a frame of this socket may still be handled.
     pub(crate) fn is_admitted(&self, now: SystemTime) -> bool {
-        self.end_if_past_deadline(now);
-        self.lock().ending.is_none()
-    }
-
-    /// How long until the deadline.
-    pub(crate) fn time_left(&self, now: SystemTime) -> Option<Duration> {
-        match self.deadline.load(Ordering::Acquire) {
-            NO_DEADLINE => None,
-            deadline => Some(Duration::from_millis(deadline.saturating_sub(millis(now)))),
+        let is_open = self.lock().life.is_open(now);
+        if !is_open {
+            self.step(|life| life.look(now));
         }
+        is_open
     }
 
     /// Gives what is queued to be sent, or takes back what must not be sent any
-    /// more. Returns the close frame once it is its turn.
-    pub(crate) fn fill(&self, sending: &mut Sending, now: SystemTime) -> Option<Close> {
-        self.end_if_past_deadline(now);
+    /// more.
+    pub(crate) fn fill(&self, sending: &mut Sending, now: SystemTime) -> Filled {
         let mut outbound = self.lock();
         outbound.is_sending = true;
         // What is queued from here on wakes the task to look again.
         outbound.is_attended = false;
-        if outbound.is_cut {
-            sending.cut();
-            return outbound.ending.clone();
+        let change = outbound.life.look(now);
+        outbound.follow(change);
+        let filled = outbound.fill(sending);
+        drop(outbound);
+        if change == Change::Ended {
+            self.connections.leave(self);
         }
-        while !sending.is_full()
-            && let Some(message) = outbound.messages.pop_front()
-        {
-            let of = if outbound.first.messages > 0 {
-                &mut outbound.first
-            } else {
-                &mut outbound.later
-            };
-            of.remove(message.as_bytes().len());
-            sending.push(message);
-        }
-        if !outbound.messages.is_empty() {
-            return None;
-        }
-        if outbound.messages.capacity() > KEPT_PLACES {
-            outbound.messages = VecDeque::new();
-        }
-        outbound.ending.clone().filter(|_| sending.is_empty())
+        filled
     }
 
     pub(crate) fn queue(&self, message: &Message, now: SystemTime) -> Queued {
-        if self.is_past_deadline(now) {
-            return Queued::Ended;
-        }
         let mut outbound = self.lock();
-        if outbound.ending.is_some() {
+        if !outbound.life.is_open(now) {
             return Queued::Ended;
         }
-        let bytes = message.as_bytes().len();
-        let QueueLimits { at_first, later } = self.limits;
-        let queued = if outbound.is_sending {
-            outbound.later.with(bytes, MAX_QUEUED_MESSAGES, later)
-        } else {
-            outbound.first.with(bytes, MAX_FIRST_MESSAGES, at_first)
-        };
-        let Some(queued) = queued else {
+        if !outbound.push(message, &self.limits) {
             return Queued::Full;
-        };
-        if outbound.is_sending {
-            outbound.later = queued;
-        } else {
-            outbound.first = queued;
         }
-        outbound.messages.push_back(message.clone());
         let is_attended = outbound.is_attended;
         drop(outbound);
         if !is_attended {
@@ -221,44 +184,47 @@ impl Conn {
         } else {
             "too much was sent to a new client"
         };
-        self.revoke(Close::new(Close::TRY_AGAIN_LATER, reason));
+        self.close(Close::new(Close::TRY_AGAIN_LATER, reason), Rest::Dropped);
     }
 
     /// Ends the connection without a frame, because its stream has ended.
     pub(crate) fn gone(&self) {
-        self.end(Close::new(Close::GOING_AWAY, ""), Rest::Dropped);
+        self.step(Life::gone);
     }
 
-    fn end(&self, close: Close, rest: Rest) {
-        {
+    /// Whether the caller is to tell the room of the end.
+    pub(crate) fn tell(&self) -> bool {
+        self.lock().life.tell()
+    }
+
+    /// A step that may end the connection, and what follows from it.
+    fn step(&self, step: impl FnOnce(&mut Life) -> Change) {
+        let change = {
             let mut outbound = self.lock();
-            if rest == Rest::Dropped {
-                outbound.is_cut = true;
-                outbound.messages = VecDeque::new();
-                outbound.first = Waiting::default();
-                outbound.later = Waiting::default();
-            }
-            if outbound.ending.is_none() {
-                outbound.ending = Some(close);
-            }
+            let change = step(&mut outbound.life);
+            outbound.follow(change);
+            change
+        };
+        // Without the lock, because a broadcast takes it while it holds the table's.
+        if change == Change::Ended {
+            self.connections.leave(self);
         }
-        self.connections.leave(self);
-        self.waker.wake();
+        if change != Change::None {
+            self.waker.wake();
+        }
     }
 
-    fn is_past_deadline(&self, now: SystemTime) -> bool {
-        let deadline = self.deadline.load(Ordering::Acquire);
-        deadline != NO_DEADLINE && millis(now) >= deadline
-    }
-
-    fn end_if_past_deadline(&self, now: SystemTime) {
-        if self.is_past_deadline(now) {
-            let close = self.lock().at_deadline.clone();
-            self.end(
-                close.unwrap_or_else(|| Close::new(Close::POLICY, "")),
-                Rest::Dropped,
-            );
+    /// A step that may move the end.
+    fn reschedule<T>(&self, step: impl FnOnce(&mut Life) -> T) -> T {
+        let mut outbound = self.lock();
+        let before = outbound.life.ends_at();
+        let outcome = step(&mut outbound.life);
+        let is_unseen = outbound.life.ends_at() != before && !outbound.is_attended;
+        drop(outbound);
+        if is_unseen {
+            self.waker.wake();
         }
+        outcome
     }
 
     /// What is behind the lock is changed by single moves.
@@ -267,20 +233,70 @@ impl Conn {
     }
 }
 
-/// What becomes of queued messages at the end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rest {
-    Sent,
-    Dropped,
+impl Outbound {
+    /// Adds a message, as far as there is room for it.
+    fn push(&mut self, message: &Message, limits: &QueueLimits) -> bool {
+        let (waiting, capacity) = if self.is_sending {
+            (&mut self.later, limits.later)
+        } else {
+            (&mut self.first, limits.at_first)
+        };
+        let Some(more) = waiting.with(message.as_bytes().len(), capacity) else {
+            return false;
+        };
+        *waiting = more;
+        self.messages.push_back(message.clone());
+        true
+    }
+
+    /// What has to be thrown away after a step.
+    fn follow(&mut self, change: Change) {
+        let is_cut = |life: &Life| {
+            let ending = life.ending();
+            ending.is_some_and(|ending| ending.rest == Rest::Dropped)
+        };
+        if change != Change::None && is_cut(&self.life) {
+            self.messages = VecDeque::new();
+            self.first = Waiting::default();
+            self.later = Waiting::default();
+        }
+    }
+
+    fn fill(&mut self, sending: &mut Sending) -> Filled {
+        let ending = self.life.ending();
+        let is_cut = ending.is_some_and(|ending| ending.rest == Rest::Dropped);
+        if is_cut {
+            sending.cut();
+        }
+        while !sending.is_full()
+            && let Some(message) = self.messages.pop_front()
+        {
+            let of = if self.first.is_empty() {
+                &mut self.later
+            } else {
+                &mut self.first
+            };
+            of.remove(message.as_bytes().len());
+            sending.push(message);
+        }
+        if self.messages.is_empty() && self.messages.capacity() > KEPT_PLACES {
+            self.messages = VecDeque::new();
+        }
+        // Of a frame that was begun the rest goes out, before the close frame.
+        let is_last = is_cut || (self.messages.is_empty() && sending.is_empty());
+        Filled {
+            close: ending
+                .filter(|_| is_last)
+                .map(|ending| ending.close.clone()),
+            has_ended: ending.is_some(),
+            ends_at: self.life.ends_at(),
+        }
+    }
 }
 
 impl ConnectionPort for Conn {
     fn record(&self) -> &ConnectionRecord {
         &self.record
-    }
-
-    fn record_changed(&self) {
-        // The record stays in memory for as long as the socket is open.
     }
 
     fn is_admitted(&self) -> bool {
@@ -298,35 +314,23 @@ impl ConnectionPort for Conn {
         Err(SendError)
     }
 
-    fn close(&self, close: Close) {
-        self.end(close, Rest::Sent);
+    fn close(&self, close: Close, rest: Rest) {
+        self.step(|life| life.close(close, rest));
     }
 
     fn close_at(&self, deadline: SystemTime, close: Close) {
-        let mut outbound = self.lock();
-        if millis(deadline) < self.deadline.load(Ordering::Acquire) {
-            outbound.at_deadline = Some(close);
-            self.deadline.store(millis(deadline), Ordering::Release);
-        }
-        drop(outbound);
-        self.waker.wake();
+        self.reschedule(|life| life.close_at(deadline, close));
     }
 
-    fn revoke(&self, close: Close) {
-        self.end(close, Rest::Dropped);
+    fn renew(&self, until: SystemTime, close: Close) -> bool {
+        let now = self.now();
+        self.reschedule(|life| life.renew(until, close, now))
     }
 }
 
-/// Rounded down: a deadline is never extended.
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(NO_DEADLINE - 1)
-}
-
-const NO_DEADLINE: u64 = u64::MAX;
 /// How many places a queue keeps when it is empty: idle connections hold no
 /// large one.
-pub(crate) const KEPT_PLACES: usize = 4;
+pub(super) const KEPT_PLACES: usize = 4;
 /// Many small messages cost more than their bytes.
 const MAX_QUEUED_MESSAGES: usize = 16 * 1024;
 const MAX_FIRST_MESSAGES: usize = 64 * 1024;

@@ -5,9 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::SystemTime;
 
 use partyserver::host::ConnectionPort;
+use partyserver::host::life::Rest;
 use partyserver::{Close, Connection, Message};
 
-use crate::connection::{Conn, Queued};
+use super::connection::{Conn, Queued};
 
 /// The table of a room.
 #[derive(Default)]
@@ -96,7 +97,7 @@ impl Connections {
     pub(crate) fn close_all(&self, close: &Close) {
         let all: Vec<_> = self.read().by_key.values().map(Arc::clone).collect();
         for conn in all {
-            conn.close(close.clone());
+            conn.close(close.clone(), Rest::Sent);
         }
     }
 

@@ -11,8 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::sending::Sending;
-use crate::tcp::{ConnectionPlace, Tcp};
+use super::sending::Sending;
+use crate::listen::tcp::{ConnectionPlace, Tcp};
 
 /// A stream that was HTTP before.
 pub(crate) struct Io {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use partyserver::Message;
 use tokio::io::AsyncWrite;
 
-use crate::connection::KEPT_PLACES;
+use super::connection::KEPT_PLACES;
 
 /// Frames in the order in which they are sent; several share a write.
 #[derive(Default)]

@@ -7,88 +7,32 @@
 //! back-pressure on a client that sends faster than its room works.
 
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use futures_util::{FutureExt, Sink, Stream};
 use hyper::upgrade::OnUpgrade;
-use partyserver::{BoxFuture, Close, CloseEvent, Error, loggable};
-use tokio::io::AsyncWriteExt;
-use tokio::sync::OwnedSemaphorePermit;
+use partyserver::{BoxFuture, CloseEvent};
 use tokio::time::{Instant, Sleep};
-use tokio_websockets::proto::ProtocolError;
-use tokio_websockets::{
-    Error as WsError, Limits as FrameLimits, Message as WsMessage, ServerBuilder, WebSocketStream,
-};
+use tokio_websockets::{Limits as FrameLimits, ServerBuilder, WebSocketStream};
 
-use crate::connection::Conn;
-use crate::failure;
-use crate::frames::{close_event, close_message, from_wire};
-use crate::io::Io;
+use super::Inbox;
+use super::connection::Conn;
+use super::ending::{Ended, Outcome};
+use super::io::Io;
 use crate::limits::Limits;
-use crate::party::AnyRoom;
 
-/// A socket on its way: its handshake is about to be answered.
-pub(crate) struct Arrival {
-    pub(crate) upgrade: OnUpgrade,
-    pub(crate) limits: Arc<Limits>,
-    /// Its place among the server's sockets.
-    pub(crate) place: OwnedSemaphorePermit,
-}
-
-/// Runs a connection that has joined its room to its end.
-pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn AnyRoom>) {
-    let Arrival {
-        upgrade,
-        limits,
-        place,
-    } = arrival;
-    // Whoever stops the server has seen the connection, or it sees the stop.
-    if room.port().host().is_stopping() {
-        conn.handle().close(Close::GOING_AWAY, STOPS);
-    }
-    let record = conn.as_record();
-    tracing::debug!(
-        party = &*record.party,
-        room = loggable(&record.room),
-        connection = loggable(&record.id),
-        "a socket joined"
-    );
-    // Whatever happens in there, the connection leaves its room.
-    let served = AssertUnwindSafe(serve(upgrade, &conn, &room, limits)).catch_unwind();
-    let ended = served.await.unwrap_or_else(|panic| Ended {
-        event: CloseEvent::abnormal(),
-        error: Some(failure::in_a_socket(&*panic)),
-    });
-    conn.gone();
-    tracing::debug!(
-        party = &*record.party,
-        room = loggable(&record.room),
-        connection = loggable(&record.id),
-        code = ended.event.code,
-        clean = ended.event.clean,
-        error = ended.error.as_ref().map(ToString::to_string),
-        "a socket ended"
-    );
-    room.closed(conn.handle(), ended.event, ended.error).await;
-    drop(place);
-}
-
-async fn serve(
+/// Waits for the upgrade, then serves the socket until it ends.
+pub(super) async fn serve(
     upgrade: OnUpgrade,
     conn: &Arc<Conn>,
-    room: &Arc<dyn AnyRoom>,
+    room: &Arc<dyn Inbox>,
     limits: Arc<Limits>,
 ) -> Ended {
     let Ok(Ok(upgraded)) = tokio::time::timeout(limits.head_time, upgrade).await else {
         // The client has gone, or the answer never reached it.
-        return Ended {
-            event: CloseEvent::abnormal(),
-            error: None,
-        };
+        return Ended::abnormal(None);
     };
     let stream = ServerBuilder::new()
         .limits(FrameLimits::default().max_payload_len(Some(room.max_message())))
@@ -99,39 +43,37 @@ async fn serve(
     Box::pin(socket.finish(outcome)).await
 }
 
-/// How a socket ended.
-struct Ended {
-    event: CloseEvent,
-    error: Option<Error>,
-}
-
-struct Socket {
-    stream: WebSocketStream<Io>,
-    conn: Arc<Conn>,
-    room: Arc<dyn AnyRoom>,
-    limits: Arc<Limits>,
-    turn: Option<BoxFuture<'static, ()>>,
-    phase: Phase,
+/// One socket at work. What it reads, writes and waits for is in `reading`, `writing` and
+/// `time`; how it ends is in `ending`.
+pub(super) struct Socket {
+    pub(super) stream: WebSocketStream<Io>,
+    pub(super) conn: Arc<Conn>,
+    pub(super) room: Arc<dyn Inbox>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) turn: Option<BoxFuture<'static, ()>>,
+    pub(super) phase: Phase,
     /// Whether all that was given to the stream has been written.
-    is_flushed: bool,
+    pub(super) is_flushed: bool,
     /// Answers to pings that the client has not taken yet.
-    unsent_pongs: u32,
+    pub(super) unsent_pongs: u32,
     /// When reading began, or began again after a turn.
-    reading_since: Instant,
+    pub(super) reading_since: Instant,
     /// When the last whole frame had been read.
-    last_frame: Instant,
+    pub(super) last_frame: Instant,
     /// When the first bytes of a frame came that is not whole yet.
-    frame_since: Option<Instant>,
-    next_ping: Instant,
+    pub(super) frame_since: Option<Instant>,
+    pub(super) next_ping: Instant,
+    /// When the connection ends by itself.
+    pub(super) ends_at: Option<SystemTime>,
     /// When a client that takes nothing is given up: set when the connection
     /// was closed with messages still queued.
-    give_up: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
+    pub(super) give_up: Option<Instant>,
+    pub(super) timer: Pin<Box<Sleep>>,
     /// The deadline of the timer, once it wakes the task.
-    fires_at: Instant,
+    pub(super) fires_at: Instant,
 }
 
-enum Phase {
+pub(super) enum Phase {
     Open,
     /// Our close frame was given to the stream; the client's is awaited until
     /// the instant.
@@ -141,21 +83,11 @@ enum Phase {
     },
 }
 
-/// What a poll of the socket ended with.
-enum Outcome {
-    /// The client's close frame came; its reason is still to be answered.
-    ClosedByClient(CloseEvent),
-    /// The client broke the protocol or a limit; the close frame that says so
-    /// is still to be written.
-    Broke(CloseEvent),
-    Ended(Ended),
-}
-
 impl Socket {
     fn new(
         stream: WebSocketStream<Io>,
         conn: Arc<Conn>,
-        room: Arc<dyn AnyRoom>,
+        room: Arc<dyn Inbox>,
         limits: Arc<Limits>,
     ) -> Self {
         let now = Instant::now();
@@ -172,6 +104,7 @@ impl Socket {
             last_frame,
             frame_since: None,
             next_ping: now + limits.ping_interval,
+            ends_at: None,
             give_up: None,
             timer: Box::pin(tokio::time::sleep_until(now + limits.ping_interval)),
             limits,
@@ -179,65 +112,8 @@ impl Socket {
         }
     }
 
-    async fn finish(mut self, outcome: Outcome) -> Ended {
-        // It is no longer in the room, however long the rest takes.
-        self.conn.gone();
-        let turn = self.turn.take();
-        // The turn goes on meanwhile: its room must not wait for this client.
-        let (ended, ()) = tokio::join!(self.end(outcome), async {
-            if let Some(turn) = turn {
-                turn.await;
-            }
-        });
-        ended
-    }
-
-    /// Does what is left to do for the client, which is dropped if it does not
-    /// let us.
-    async fn end(self, outcome: Outcome) -> Ended {
-        let limit = self.limits.close_time;
-        match outcome {
-            Outcome::ClosedByClient(event) => {
-                let _ = tokio::time::timeout(limit, self.answer_close(&event)).await;
-                Ended { event, error: None }
-            }
-            Outcome::Broke(event) => {
-                let told = async {
-                    let mut stream = self.stream;
-                    let _ = poll_fn(|cx| Pin::new(&mut stream).poll_close(cx)).await;
-                    stream.into_inner().end(MAX_DISCARDED).await;
-                };
-                let _ = tokio::time::timeout(limit, told).await;
-                Ended { event, error: None }
-            }
-            Outcome::Ended(ended) => {
-                let mut stream = self.stream.into_inner();
-                let _ = tokio::time::timeout(limit, stream.shutdown()).await;
-                ended
-            }
-        }
-    }
-
-    /// Answers the client's close frame with the same code and reason.
-    async fn answer_close(self, event: &CloseEvent) {
-        if !self.is_flushed || event.reason.is_empty() {
-            // The stream's own answer, which has the code alone, comes after
-            // what is still to be written.
-            let mut stream = self.stream;
-            let _ = poll_fn(|cx| Pin::new(&mut stream).poll_close(cx)).await;
-            return;
-        }
-        // Nothing else is to be written, so the whole frame can be.
-        let mut stream = self.stream.into_inner();
-        let mut frame = vec![
-            0x88,
-            2 + u8::try_from(event.reason.len()).unwrap_or_default(),
-        ];
-        frame.extend(event.code.to_be_bytes());
-        frame.extend(event.reason.as_bytes());
-        if stream.write_all(&frame).await.is_ok() {
-            let _ = stream.shutdown().await;
-        }
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
@@ -254,12 +130,12 @@ impl Socket {
             // After the turn, which may have taken long.
             let wall = self.conn.now();
             if let Err(error) = self.poll_write(cx, wall) {
-                return Poll::Ready(Outcome::Ended(broken(error)));
+                return Poll::Ready(Outcome::Ended(Ended::broken(error)));
             }
             if let Some(ended) = self.poll_time(cx, wall) {
                 return Poll::Ready(Outcome::Ended(ended));
             }
-            if self.turn.is_some() && matches!(self.phase, Phase::Open) {
+            if self.turn.is_some() && self.is_open() {
                 return Poll::Pending;
             }
             match ready!(self.poll_read(cx, wall)) {
@@ -268,227 +144,4 @@ impl Socket {
             }
         }
     }
-
-    /// Writes what is queued, until the client stops taking it.
-    fn poll_write(&mut self, cx: &mut Context<'_>, wall: SystemTime) -> Result<(), WsError> {
-        while matches!(self.phase, Phase::Open) {
-            // Looked at before each write: a deadline must be seen even with a
-            // client that reads nothing.
-            let io = self.stream.get_mut();
-            if let Some(close) = self.conn.fill(&mut io.sending, wall) {
-                Pin::new(&mut self.stream).start_send(close_message(&close))?;
-                self.close(&close);
-                break;
-            }
-            if io.sending.is_empty() {
-                break;
-            }
-            // Pings and their answers are the stream's own to write. One that was
-            // begun must be whole before a message.
-            let is_blocked = self.poll_flush(cx)?.is_pending()
-                || self.stream.get_mut().poll_send(cx)?.is_pending();
-            if is_blocked {
-                if !self.conn.is_admitted(wall) {
-                    let limit = Instant::now() + self.limits.close_time;
-                    self.give_up.get_or_insert(limit);
-                }
-                return Ok(());
-            }
-        }
-        // What the client does not take now waits.
-        let _ = self.poll_flush(cx)?;
-        Ok(())
-    }
-
-    /// Writes what was given to the stream.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WsError>> {
-        if !self.is_flushed {
-            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-            self.is_flushed = true;
-            self.unsent_pongs = 0;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn close(&mut self, close: &Close) {
-        self.is_flushed = false;
-        let event = CloseEvent::clean(close.code(), close.reason());
-        self.phase = Phase::Closing {
-            event,
-            until: Instant::now() + self.limits.close_time,
-        };
-    }
-
-    /// Looks at the deadlines, and sets the timer for the next.
-    fn poll_time(&mut self, cx: &mut Context<'_>, wall: SystemTime) -> Option<Ended> {
-        loop {
-            let now = Instant::now();
-            let wake = match &self.phase {
-                Phase::Closing { event, until } => {
-                    if now >= *until {
-                        return Some(Ended {
-                            event: event.clone(),
-                            error: None,
-                        });
-                    }
-                    *until
-                }
-                Phase::Open => {
-                    let last_read = self.stream.get_ref().last_read();
-                    let silence = last_read.max(self.reading_since) + self.limits.pong_time;
-                    if self.turn.is_none() && now >= silence {
-                        let error = Error::msg("the client has been silent for too long");
-                        return Some(Ended {
-                            event: CloseEvent::abnormal(),
-                            error: Some(error),
-                        });
-                    }
-                    let is_slow = self.frame_since.is_some_and(|since| {
-                        now >= since.max(self.reading_since) + self.limits.frame_time
-                    });
-                    if self.turn.is_none() && is_slow {
-                        let error = Error::msg("the client has taken too long for a frame");
-                        return Some(Ended {
-                            event: CloseEvent::abnormal(),
-                            error: Some(error),
-                        });
-                    }
-                    if self.give_up.is_some_and(|limit| now >= limit) {
-                        return Some(Ended {
-                            event: CloseEvent::abnormal(),
-                            error: None,
-                        });
-                    }
-                    if now >= self.next_ping {
-                        self.next_ping = now + self.limits.ping_interval;
-                        // A stream that takes no ping fails at its next write.
-                        let _ = Pin::new(&mut self.stream).start_send(WsMessage::ping(""));
-                        self.is_flushed = false;
-                        cx.waker().wake_by_ref();
-                    }
-                    let deadline = self
-                        .conn
-                        .time_left(wall)
-                        .map(|left| now + left.min(A_DAY) + A_MOMENT);
-                    let silence = if self.turn.is_none() {
-                        silence
-                    } else {
-                        self.next_ping
-                    };
-                    let limit = self.give_up.unwrap_or(silence);
-                    deadline
-                        .unwrap_or(silence)
-                        .min(silence)
-                        .min(self.next_ping)
-                        .min(limit)
-                }
-            };
-            // A timer that fires early is set again; so it is moved only when it
-            // would fire too late, and not touched at all for most frames.
-            if now < self.fires_at && self.fires_at <= wake + A_MOMENT {
-                return None;
-            }
-            if wake + A_MOMENT < self.timer.deadline() || self.timer.is_elapsed() {
-                self.timer.as_mut().reset(wake);
-            }
-            if self.timer.as_mut().poll(cx).is_pending() {
-                self.fires_at = self.timer.deadline();
-                return None;
-            }
-            // The deadline may be due: `fill` then has its close frame.
-            if matches!(self.phase, Phase::Open) && !self.conn.is_admitted(self.conn.now()) {
-                cx.waker().wake_by_ref();
-                return None;
-            }
-        }
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, wall: SystemTime) -> Poll<Option<Outcome>> {
-        let polled = Pin::new(&mut self.stream).poll_next(cx);
-        let last_read = self.stream.get_ref().last_read();
-        if polled.is_ready() {
-            (self.last_frame, self.frame_since) = (last_read, None);
-        } else if last_read > self.last_frame {
-            self.frame_since.get_or_insert(last_read);
-        }
-        let message = match ready!(polled) {
-            Some(Ok(message)) => message,
-            Some(Err(error)) => return Poll::Ready(Some(self.failed(error))),
-            None => {
-                let event = match &self.phase {
-                    Phase::Closing { event, .. } => event.clone(),
-                    Phase::Open => CloseEvent::abnormal(),
-                };
-                return Poll::Ready(Some(Outcome::Ended(Ended { event, error: None })));
-            }
-        };
-        if message.is_close() {
-            let outcome = match &self.phase {
-                Phase::Closing { event, .. } => Outcome::Ended(Ended {
-                    event: event.clone(),
-                    error: None,
-                }),
-                Phase::Open => Outcome::ClosedByClient(close_event(&message)),
-            };
-            return Poll::Ready(Some(outcome));
-        }
-        if message.is_ping() {
-            // The stream has queued the pong. It would queue any number of them
-            // for a client that sends pings and reads nothing.
-            self.is_flushed = false;
-            self.unsent_pongs += 1;
-            if self.unsent_pongs > MAX_UNSENT_PONGS {
-                self.conn.close_slow();
-            }
-        }
-        if matches!(self.phase, Phase::Open)
-            && let Some(message) = from_wire(message)
-            && self.conn.is_admitted(wall)
-        {
-            self.turn = Some(Arc::clone(&self.room).message(Arc::clone(&self.conn), message));
-        }
-        Poll::Ready(None)
-    }
-
-    /// The client broke the protocol or a limit. The stream has queued the
-    /// close frame that says so.
-    fn failed(&mut self, error: WsError) -> Outcome {
-        if let Phase::Closing { event, .. } = &self.phase {
-            // The connection had ended before; that is what the room is told.
-            return Outcome::Ended(Ended {
-                event: event.clone(),
-                error: None,
-            });
-        }
-        let code = match &error {
-            WsError::PayloadTooLong { .. } => Close::TOO_LARGE,
-            WsError::Protocol(ProtocolError::InvalidUtf8) => 1007,
-            WsError::Protocol(_) => 1002,
-            _ => return Outcome::Ended(broken(error)),
-        };
-        // The stream has said so itself, except for fragments whose sum is too
-        // large; then this is the frame, and otherwise it is refused.
-        let close = close_message(&Close::new(code, ""));
-        let _ = Pin::new(&mut self.stream).start_send(close);
-        self.is_flushed = false;
-        Outcome::Broke(CloseEvent::clean(code, ""))
-    }
 }
-
-fn broken(error: WsError) -> Ended {
-    Ended {
-        event: CloseEvent::abnormal(),
-        error: Some(error.into()),
-    }
-}
-
-/// Why sockets are closed when the server stops.
-pub(crate) const STOPS: &str = "the server stops";
-const MAX_UNSENT_PONGS: u32 = 128;
-/// What is read of a message that was too large, so that its client gets to
-/// read why it was closed.
-const MAX_DISCARDED: usize = 64 * 1024 * 1024;
-/// Timers are not set further ahead: a deadline may be in the year 9999.
-const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Timers count whole milliseconds; one more, so that the deadline has passed.
-const A_MOMENT: Duration = Duration::from_millis(1);

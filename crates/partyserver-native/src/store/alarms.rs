@@ -1,5 +1,7 @@
 //! The alarms of all rooms: they survive a restart.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use partyserver::StorageError;
@@ -8,53 +10,55 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::error::Failure;
 use super::{RoomName, Store, checksum, from_millis, to_millis};
 
-/// An alarm as it was set: one that is set anew, even for the same time, is
-/// another one.
+/// The id of an alarm: one that is set anew, even for the same time, has another. It says
+/// nothing from one start to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AlarmId(pub(crate) u64);
+
+/// An alarm as it was set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Alarm {
-    pub(crate) id: i64,
+    pub(crate) id: AlarmId,
     pub(crate) room: RoomName,
     pub(crate) at: SystemTime,
 }
 
 impl Store {
-    /// Sets or removes the alarm of a room.
+    /// Sets or removes the alarm of a room. Returns the id of the one that is set.
     pub(crate) async fn set_alarm(
         &self,
         room: RoomName,
         at: Option<SystemTime>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Option<AlarmId>, StorageError> {
+        // A write is done again when its group fails: the last id counts.
+        let set = Arc::new(AtomicI64::new(0));
+        let id = Arc::clone(&set);
         self.0
             .writer
             .write(move |db| {
                 let (party, name) = (&*room.party, &*room.room);
-                match at {
-                    // Replacing makes a new row, with an id that no row had.
-                    Some(at) => {
-                        let at = to_millis(at);
-                        db.prepare_cached(
-                            "INSERT OR REPLACE INTO alarms (party, room, at, checksum)
-                             VALUES (?1, ?2, ?3, ?4)",
-                        )?
-                        .execute((
-                            party,
-                            name,
-                            at,
-                            checksum_of(&room, at),
-                        ))?
-                    }
-                    None => db
-                        .prepare_cached("DELETE FROM alarms WHERE party = ?1 AND room = ?2")?
-                        .execute((party, name))?,
+                let Some(at) = at.map(to_millis) else {
+                    db.prepare_cached("DELETE FROM alarms WHERE party = ?1 AND room = ?2")?
+                        .execute((party, name))?;
+                    return Ok(());
                 };
+                // Replacing makes a new row, with an id that no row had.
+                let row = db
+                    .prepare_cached(
+                        "INSERT OR REPLACE INTO alarms (party, room, at, checksum)
+                         VALUES (?1, ?2, ?3, ?4)",
+                    )?
+                    .insert((party, name, at, checksum_of(&room, at)))?;
+                id.store(row, Ordering::Release);
                 Ok(())
             })
-            .await
+            .await?;
+        Ok(at.map(|_| AlarmId::of(set.load(Ordering::Acquire))))
     }
 
     /// Removes an alarm, unless the room has another one by now.
     pub(crate) async fn clear_alarm(&self, alarm: &Alarm) -> Result<(), StorageError> {
-        let id = alarm.id;
+        let id = alarm.id.row();
         self.0
             .writer
             .write(move |db| {
@@ -71,7 +75,7 @@ impl Store {
         alarm: &Alarm,
         to: SystemTime,
     ) -> Result<(), StorageError> {
-        let (id, to) = (alarm.id, to_millis(to));
+        let (id, to) = (alarm.id.row(), to_millis(to));
         let checksum = checksum_of(&alarm.room, to);
         self.0
             .writer
@@ -132,6 +136,16 @@ pub(super) fn check_all(db: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
+impl AlarmId {
+    fn of(row: i64) -> Self {
+        Self(row.cast_unsigned())
+    }
+
+    fn row(self) -> i64 {
+        self.0.cast_signed()
+    }
+}
+
 impl Alarm {
     /// A whole row, in the order of the table.
     fn of(row: &Row<'_>) -> Result<Self, Failure> {
@@ -144,8 +158,11 @@ impl Alarm {
 
     fn checked(id: i64, room: RoomName, at: i64, stored: i64) -> Result<Self, Failure> {
         checksum::check(stored, &columns(&room, &at.to_le_bytes()))?;
-        let at = from_millis(at);
-        Ok(Self { id, room, at })
+        Ok(Self {
+            id: AlarmId::of(id),
+            room,
+            at: from_millis(at),
+        })
     }
 }
 
@@ -153,7 +170,7 @@ fn checksum_of(room: &RoomName, at: i64) -> i64 {
     checksum::of(&columns(room, &at.to_le_bytes()))
 }
 
-/// What the checksum of an alarm is of. Its id says nothing from one start to the next.
+/// What the checksum of an alarm is of: all but its id.
 fn columns<'a>(room: &'a RoomName, at: &'a [u8]) -> [&'a [u8]; 3] {
     [room.party.as_bytes(), room.room.as_bytes(), at]
 }

@@ -32,7 +32,7 @@ use reader::Readers;
 use sql::{Databases, RoomSql};
 use writer::Writer;
 
-pub(crate) use alarms::Alarm;
+pub(crate) use alarms::{Alarm, AlarmId};
 pub use error::StoreError;
 
 /// The name of a room within the store.
