@@ -21,8 +21,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 
-use partyserver::PeerAddress;
-
 use self::places::Places;
 use self::tcp::{ConnectionPlace, Tcp};
 use crate::limits::Limits;
@@ -31,6 +29,12 @@ use crate::trust::Trust;
 
 /// What the body of an answer may fail with.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The address of a request's TCP peer, among the request's extensions: for a
+/// handler of the application to read, and for another server than this crate's
+/// to put there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
 
 /// The request came by a listener on loopback.
 #[derive(Clone, Copy)]

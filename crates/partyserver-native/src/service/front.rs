@@ -10,7 +10,6 @@ use futures_util::FutureExt;
 use http::StatusCode;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
-use partyserver::PeerAddress;
 use partyserver::host::failure::Failure;
 use partyserver::host::front::{self, Brought, Visit};
 use partyserver::host::gate::AnyGate;
@@ -21,7 +20,7 @@ use partyserver::{BodyError, BoxFuture, Handshake, Refusal, Request, Response, R
 use super::upgrade::Accepted;
 use super::{inbound, refused, upgrade};
 use crate::failure;
-use crate::listen::OnLoopback;
+use crate::listen::{OnLoopback, PeerAddress};
 use crate::site::Site;
 use crate::socket::{self, Arrival, Start};
 
@@ -72,7 +71,7 @@ impl front::Site for Site {
     fn believe(&self, head: &mut Parts) -> Result<Option<IpAddr>, Box<Response>> {
         let peer = head.extensions.get();
         let peer = peer.map(|PeerAddress(peer)| peer.ip().to_canonical());
-        let is_loopback = head.extensions.remove::<OnLoopback>().is_some();
+        let is_loopback = head.extensions.get::<OnLoopback>().is_some();
         inbound::admit(&self.trust, head, peer, is_loopback)
     }
 
