@@ -44,8 +44,8 @@ mod turn_limit;
 
 pub use clock::{Clock, SystemClock};
 pub use limits::Limits;
-pub use listen::PeerAddress;
 pub use parties::{Parties, ServeError};
+pub use partyserver::PeerAddress;
 pub use service::PartyService;
 pub use stop::stop_signal;
 pub use store::StoreError;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use partyserver::host::gate::{AnyGate, Gate};
 use partyserver::host::routes::Routes;
-use partyserver::{PartyOptions, PartyRegistry, Request, Response, Server};
+use partyserver::{IntoServer, PartyOptions, PartyRegistry, Request, Response};
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use crate::clock::{Clock, SystemClock};
@@ -92,6 +92,7 @@ impl Parties {
         options: PartyOptions,
         factory: impl Fn() -> S + Send + Sync + 'static,
     ) -> Self {
+        let factory = move || factory().into_server();
         let name = self.routes.register(name);
         self.registered.push(Box::new(move |rooms| {
             let gate = Gate::new(Arc::clone(&name), options.clone(), factory());

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use partyserver::PeerAddress;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
@@ -29,12 +30,6 @@ use crate::trust::Trust;
 
 /// What the body of an answer may fail with.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The address of a request's TCP peer, among the request's extensions: for a
-/// handler of the application to read, and for another server than this crate's
-/// to put there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
 
 /// The request came by a listener on loopback.
 #[derive(Clone, Copy)]

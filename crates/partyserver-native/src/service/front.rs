@@ -15,12 +15,14 @@ use partyserver::host::front::{self, Brought, Visit};
 use partyserver::host::gate::AnyGate;
 use partyserver::host::routes::Routes;
 use partyserver::host::{at_capacity, unavailable};
-use partyserver::{BodyError, BoxFuture, Handshake, Refusal, Request, Response, Result, answer};
+use partyserver::{
+    BodyError, BoxFuture, Handshake, PeerAddress, Refusal, Request, Response, Result, answer,
+};
 
 use super::upgrade::Accepted;
 use super::{inbound, refused, upgrade};
 use crate::failure;
-use crate::listen::{OnLoopback, PeerAddress};
+use crate::listen::OnLoopback;
 use crate::site::Site;
 use crate::socket::{self, Arrival, Start};
 
@@ -71,7 +73,7 @@ impl front::Site for Site {
     fn believe(&self, head: &mut Parts) -> Result<Option<IpAddr>, Box<Response>> {
         let peer = head.extensions.get();
         let peer = peer.map(|PeerAddress(peer)| peer.ip().to_canonical());
-        let is_loopback = head.extensions.get::<OnLoopback>().is_some();
+        let is_loopback = head.extensions.remove::<OnLoopback>().is_some();
         inbound::admit(&self.trust, head, peer, is_loopback)
     }
 
