@@ -137,10 +137,13 @@ impl Conn {
 
     /// Whether a frame of this socket may still be handled.
     pub(crate) fn is_admitted(&self, now: SystemTime) -> bool {
-        let is_open = self.lock().life.is_open(now);
-        if !is_open {
-            self.step(|life| life.look(now));
-        }
+        let mut is_open = false;
+        // In one step, so that no renewal comes between the look and the answer.
+        self.step(|life| {
+            let change = life.look(now);
+            is_open = life.ending().is_none();
+            change
+        });
         is_open
     }
 
