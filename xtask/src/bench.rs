@@ -97,8 +97,15 @@ fn workers(workspace: &Workspace, only: &[String], rounds: usize) -> Result<()> 
 
 /// The program of `proof/bench/`, built.
 fn bench(workspace: &Workspace, subcommand: &str) -> Result<Command> {
-    process::run(&mut workspace.cargo(&["build", "--locked", "--release", "--package", "bench"]))?;
-    let mut bench = Command::new(workspace.target.join("release/bench"));
+    process::run(&mut workspace.cargo(&[
+        "build",
+        "--locked",
+        "--profile",
+        "dist",
+        "--package",
+        "bench",
+    ]))?;
+    let mut bench = Command::new(workspace.target.join("dist/bench"));
     bench.arg(subcommand).current_dir(&workspace.root);
     Ok(bench)
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+use crate::answer::{Answer, json_answer, status};
 use crate::encoding::unix_now;
 use crate::fault::{Endpoint, Fault};
-use crate::issuer::Inner;
 use crate::key::Algorithm;
-use crate::server::{Answer, json_answer, status};
+use crate::state::Inner;
 use crate::token::CLIENT_ID;
 
 pub(crate) fn answer(issuer: &Inner, path: &str, body: &[u8]) -> Answer {

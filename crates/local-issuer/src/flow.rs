@@ -4,7 +4,6 @@
 //! `prompt=none` (OpenID Connect Core section 3.1.2.1) answers for users who have
 //! signed in with the same browser; `login_hint` chooses among several.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, SET_COOKIE};
@@ -12,12 +11,11 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
+use crate::answer::{Answer, json_answer, status};
 use crate::encoding::{random_text, s256, unix_now};
-use crate::issuer::{Grant, Inner};
-use crate::server::{Answer, json_answer, status};
+use crate::page::Form;
+use crate::state::{Grant, Inner};
 use crate::{loopback, page, session};
-
-pub(crate) type Form = HashMap<String, String>;
 
 /// Shows the sign-in page (GET), or signs the chosen user in (POST).
 pub(crate) fn authorize(issuer: &Inner, request: &Parts, body: &[u8]) -> Answer {

@@ -24,6 +24,7 @@
 //! ```
 
 mod admin;
+mod answer;
 mod encoding;
 mod fault;
 mod flow;
@@ -33,6 +34,7 @@ mod loopback;
 mod page;
 mod server;
 mod session;
+mod state;
 mod token;
 mod userinfo;
 

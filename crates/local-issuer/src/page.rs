@@ -1,7 +1,11 @@
 //! The sign-in page: plain HTML, no script.
 
+use std::collections::HashMap;
+
 use crate::encoding::html;
-use crate::flow::Form;
+
+/// The fields of a form or a query.
+pub(crate) type Form = HashMap<String, String>;
 
 /// A button per user; the request's parameters travel along.
 pub(crate) fn sign_in(users: &[String], form: &Form) -> String {

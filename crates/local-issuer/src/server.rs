@@ -2,25 +2,23 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-    CACHE_CONTROL, CONTENT_TYPE, LOCATION, VARY,
+    CACHE_CONTROL, LOCATION, VARY,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
+use crate::answer::{Answer, json_answer, status};
 use crate::fault::{Endpoint, Fault};
-use crate::issuer::Inner;
 use crate::loopback::{self, Origin};
+use crate::state::Inner;
 use crate::{admin, flow, userinfo};
-
-pub(crate) type Answer = Response<Full<Bytes>>;
 
 pub(crate) async fn run(listener: TcpListener, issuer: Arc<Inner>) {
     loop {
@@ -185,21 +183,6 @@ fn jwks(issuer: &Inner) -> Answer {
     if let Some(value) = cache_control.and_then(|value| HeaderValue::try_from(value).ok()) {
         answer.headers_mut().insert(CACHE_CONTROL, value);
     }
-    answer
-}
-
-pub(crate) fn json_answer(status: StatusCode, value: &Value) -> Answer {
-    let mut answer = Response::new(Full::from(value.to_string()));
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
-}
-
-pub(crate) fn status(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = status;
     answer
 }
 

@@ -7,7 +7,7 @@ use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
 use crate::encoding::base64url;
-use crate::issuer::Inner;
+use crate::state::Inner;
 
 /// The users who have signed in, the latest last. Names that are no users of the
 /// issuer are passed over.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use crate::encoding::{base64url, random_text, unix_now};
-use crate::issuer::Inner;
 use crate::key::Algorithm;
+use crate::state::Inner;
 
 /// Makes a token, valid by default, wrong in whatever way a test needs.
 ///

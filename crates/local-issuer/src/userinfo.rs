@@ -7,8 +7,8 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::issuer::Inner;
-use crate::server::{Answer, json_answer, status};
+use crate::answer::{Answer, json_answer, status};
+use crate::state::Inner;
 
 /// Answers with the token's subject. The token's signature is not checked:
 /// whoever reaches a local issuer could have minted it.

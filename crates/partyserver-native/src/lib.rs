@@ -1,8 +1,10 @@
 //! Rooms on one machine: a `partyserver` host on tokio, hyper and SQLite.
 //!
 //! A request goes one way through this crate: `listen` accepts it, `service`
-//! checks and routes it, the party's gate decides on it, and `room` runs it in
-//! turn; `store` keeps what must not be lost. The host knows no OAuth.
+//! checks it and brings it through the party's gate, and `room` runs it in turn.
+//! `socket` serves what has been upgraded, and `store` keeps what must not be lost.
+//! What is decided on that way is decided by `partyserver::host`, for every host
+//! alike. This one knows no OAuth.
 //!
 //! # Example
 //! ```no_run

@@ -243,6 +243,18 @@ async fn connections_of_a_room() {
 }
 
 #[tokio::test]
+async fn a_full_room_is_503_where_no_close_frame_can_be_sent() {
+    let limits = Limits::new().max_refused(0, 0);
+    let server = TestServer::start(parties().limits(limits)).await;
+    let _first = server.open("/parties/small/a").await;
+    let _second = server.open("/parties/small/a").await;
+    let answer = server.raw(handshake("/parties/small/a")).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("retry-after").is_some());
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
+}
+
+#[tokio::test]
 async fn past_the_cap_on_refused_sockets_capacity_is_503() {
     let limits = Limits::new().max_sockets(0).max_refused(0, 0);
     let server = TestServer::start(parties().limits(limits)).await;

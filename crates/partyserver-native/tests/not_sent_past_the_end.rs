@@ -11,7 +11,7 @@ use support::{TestClock, closing, handshake, mounted, read_head, rest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_service::Service as _;
 
-/// Sends much to each newcomer, who may stay for a minute; revokes on request.
+/// Sends much to each newcomer, who may stay for a minute; closes or revokes on request.
 struct Talkative;
 
 impl Server for Talkative {
@@ -24,11 +24,15 @@ impl Server for Talkative {
         Ok(())
     }
 
-    async fn on_request(&mut self, cx: &Context, _: Request) -> Result<Response> {
+    async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
         for connection in cx.room().connections() {
-            connection.revoke(Close::new(1008, "session ended"));
+            if request.uri().path().ends_with("/close") {
+                connection.close(4000, "the end");
+            } else {
+                connection.revoke(Close::new(1008, "session ended"));
+            }
         }
-        answer::json(&"revoked")
+        answer::json(&"done")
     }
 }
 
@@ -59,6 +63,14 @@ async fn received_around(end: impl AsyncFnOnce(&TestClock, &PartyService), close
     messages.len() / 100
 }
 
+async fn ask(service: &PartyService, what: &str) {
+    let request = http::Request::get(format!("/parties/talkative/a/{what}"));
+    let request = request.header("host", "localhost");
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
+    let answer = service.clone().call(request.unwrap()).await;
+    assert_eq!(answer.unwrap().status(), 200);
+}
+
 #[tokio::test]
 async fn at_a_deadline_that_comes_with_a_jump_of_the_clock() {
     let end = async |clock: &TestClock, _: &PartyService| clock.advance(Duration::from_secs(61));
@@ -68,14 +80,23 @@ async fn at_a_deadline_that_comes_with_a_jump_of_the_clock() {
 
 #[tokio::test]
 async fn at_a_revocation() {
-    let end = async |_: &TestClock, service: &PartyService| {
-        let request = http::Request::get("/parties/talkative/a").header("host", "localhost");
-        let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
-        let answer = service.clone().call(request.unwrap()).await;
-        assert_eq!(answer.unwrap().status(), 200);
-    };
+    let end = async |_: &TestClock, service: &PartyService| ask(service, "revoke").await;
     let received = received_around(end, &closing(1008, "session ended")).await;
     assert!(received <= 3, "{received} of 100");
+}
+
+/// The room's close lets what waits go first, but not past the deadline.
+#[tokio::test]
+async fn at_a_deadline_after_a_close() {
+    let end = async |clock: &TestClock, service: &PartyService| {
+        ask(service, "close").await;
+        clock.advance(Duration::from_secs(61));
+    };
+    let received = received_around(end, &closing(4000, "the end")).await;
+    assert!(received <= 3, "{received} of 100");
+    let end = async |_: &TestClock, service: &PartyService| ask(service, "close").await;
+    let received = received_around(end, &closing(4000, "the end")).await;
+    assert_eq!(received, 100);
 }
 
 #[tokio::test]

@@ -1,169 +1,149 @@
-//! A renewal moves the end of a live socket, later or sooner, and nothing is handled or
-//! sent past the end that holds then.
+//! A renewed identity keeps its socket open for longer, or for less long, and revives
+//! nothing.
 
 mod support;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{SinkExt, StreamExt};
 use partyserver::*;
-use partyserver_native::{Limits, Parties};
-use support::{Socket, TestClock, TestServer, closed, text};
+use partyserver_native::{Clock, Limits, Parties, SystemClock};
+use support::{Socket, TestClock, TestServer, closed, text as next_text};
 use tokio_websockets::Message as WsMessage;
 
-/// Admits each connection for the milliseconds in its URL, and counts the messages. A GET
-/// renews all connections for the milliseconds in its own, and says how many were still
-/// open. A PUT sends to all, and says how many the room has.
-struct Renewing(Arc<AtomicU32>);
+/// Admits for a minute. A message or the end of a request's path is a number of
+/// milliseconds that all connections, or the own one, are renewed for from now on.
+struct Renewing;
 
-fn number(uri: &http::Uri) -> u64 {
-    uri.query().unwrap().parse().unwrap()
-}
-
-fn expired() -> Close {
-    Close::new(3000, "token expired")
+fn renewed(connection: &Connection, now: SystemTime, millis: u64) -> bool {
+    let until = now + Duration::from_millis(millis);
+    connection.renew(until, Close::new(3000, "token expired"))
 }
 
 impl Server for Renewing {
-    async fn on_connect(&mut self, cx: &Context, c: &Connection, h: &Handshake) -> Result<()> {
-        c.renew(cx.now() + Duration::from_millis(number(h.uri())), expired());
+    async fn on_connect(&mut self, cx: &Context, c: &Connection, _: &Handshake) -> Result<()> {
+        renewed(c, cx.now(), 60_000);
         Ok(())
     }
 
-    async fn on_message(&mut self, _: &Context, from: &Connection, _: Message) -> Result<()> {
-        self.0.fetch_add(1, Ordering::SeqCst);
+    async fn on_message(&mut self, cx: &Context, from: &Connection, m: Message) -> Result<()> {
+        if let Ok(millis) = m.as_text()?.parse() {
+            renewed(from, cx.now(), millis);
+        }
         from.send("handled")?;
         Ok(())
     }
 
     async fn on_request(&mut self, cx: &Context, request: Request) -> Result<Response> {
-        let connections = cx.room().connections();
-        if request.method() == http::Method::PUT {
-            cx.room().broadcast("news");
-            return answer::json(&connections.len());
+        let what = request.uri().path().rsplit('/').next().unwrap_or_default();
+        let done = cx.room().connections().into_iter().map(|connection| {
+            what.parse().map_or_else(
+                |_| connection.send("sent").is_ok(),
+                |millis| renewed(&connection, cx.now(), millis),
+            )
+        });
+        answer::json(&done.collect::<Vec<_>>())
+    }
+}
+
+async fn start(clock: impl Clock) -> (TestServer, Socket) {
+    let day = Duration::from_secs(24 * 60 * 60);
+    // No other timer of the socket is due.
+    let limits = Limits::new().ping(day, day);
+    let parties = Parties::new().limits(limits).clock(clock);
+    let server = TestServer::start(parties.party("renewing", || Renewing)).await;
+    let socket = server.open("/parties/renewing/a").await;
+    (server, socket)
+}
+
+async fn says(socket: &mut Socket, text: &str) {
+    socket.send(WsMessage::text(text.to_owned())).await.unwrap();
+    assert_eq!(next_text(socket).await, "handled");
+}
+
+async fn answer_to(server: &TestServer, what: &str) -> String {
+    server.get(&format!("/parties/renewing/a/{what}")).await.1
+}
+
+fn expired() -> (u16, String) {
+    (3000, "token expired".to_owned())
+}
+
+#[tokio::test]
+async fn the_timer_follows_a_deadline_that_moves_sooner() {
+    // By its own message, whose turn the socket's task runs itself, and from outside.
+    let (_server, mut socket) = start(SystemClock).await;
+    let began = Instant::now();
+    says(&mut socket, "300").await;
+    assert_eq!(closed(&mut socket).await, expired());
+    assert!(began.elapsed() >= Duration::from_millis(299));
+
+    let (server, mut socket) = start(SystemClock).await;
+    says(&mut socket, "?").await;
+    let began = Instant::now();
+    assert_eq!(answer_to(&server, "300").await, "[true]");
+    assert_eq!(closed(&mut socket).await, expired());
+    assert!(began.elapsed() >= Duration::from_millis(299));
+}
+
+#[tokio::test]
+async fn the_timer_follows_a_deadline_that_moves_later() {
+    let (server, mut socket) = start(SystemClock).await;
+    for by_message in [true, false] {
+        // The timer is set for the earlier deadline first.
+        says(&mut socket, "700").await;
+        let began = Instant::now();
+        if by_message {
+            says(&mut socket, "60000").await;
+            says(&mut socket, "1600").await;
+        } else {
+            assert_eq!(answer_to(&server, "1600").await, "[true]");
         }
-        let until = cx.now() + Duration::from_millis(number(request.uri()));
-        let renewed = connections
-            .iter()
-            .filter(|connection| connection.renew(until, expired()));
-        answer::json(&renewed.count())
-    }
-}
-
-struct Live {
-    server: TestServer,
-    socket: Socket,
-    handled: Arc<AtomicU32>,
-}
-
-impl Live {
-    /// A socket that ends by itself after so many milliseconds.
-    async fn for_millis(millis: u64, parties: Parties) -> Self {
-        let handled = Arc::new(AtomicU32::new(0));
-        let renewing = {
-            let handled = Arc::clone(&handled);
-            move || Renewing(Arc::clone(&handled))
-        };
-        // No other timer of the socket comes near.
-        let ping = Duration::from_secs(600);
-        let parties = parties.limits(Limits::new().ping(ping, 2 * ping));
-        let server = TestServer::start(parties.party("renewing", renewing)).await;
-        let socket = server.open(&format!("/parties/renewing/a?{millis}")).await;
-        let mut live = Self {
-            server,
-            socket,
-            handled,
-        };
-        // Its timer is set by then.
-        live.say().await;
-        assert_eq!(text(&mut live.socket).await, "handled");
-        live
-    }
-
-    async fn say(&mut self) {
-        self.socket.send(WsMessage::text("?")).await.unwrap();
-    }
-
-    /// Renews it; whether it was still open.
-    async fn renew(&self, millis: u64) -> bool {
-        let (status, renewed) = self
-            .server
-            .get(&format!("/parties/renewing/a?{millis}"))
-            .await;
-        assert_eq!(status, 200);
-        renewed == "1"
-    }
-
-    /// Sends to all that are open; how many there are.
-    async fn broadcast(&self) -> String {
-        let line = "PUT /parties/renewing/a HTTP/1.1";
-        self.server.send(line, &[]).await.body
-    }
-
-    fn handled(&self) -> u32 {
-        self.handled.load(Ordering::SeqCst)
-    }
-}
-
-#[tokio::test]
-async fn moved_later_it_outlives_the_old_end_and_closes_at_the_new_one() {
-    let began = SystemTime::now();
-    let mut live = Live::for_millis(700, Parties::new()).await;
-    assert!(live.renew(1_500).await);
-    let renewed = SystemTime::now();
-    let old_end = began + Duration::from_millis(800);
-    let quiet = old_end
-        .duration_since(SystemTime::now())
-        .unwrap_or_default();
-    let early = tokio::time::timeout(quiet, live.socket.next()).await;
-    assert!(early.is_err(), "nothing happens at the old end: {early:?}");
-    live.say().await;
-    assert_eq!(text(&mut live.socket).await, "handled");
-    // Nothing is sent or received until its own timer ends it.
-    let told = closed(&mut live.socket).await;
-    assert_eq!(told, (3000, "token expired".to_owned()));
-    let lived = renewed.elapsed().unwrap();
-    assert!(lived >= Duration::from_millis(1_400), "{lived:?}");
-    assert!(!live.renew(60_000).await, "nothing revives it");
-    assert_eq!(live.handled(), 2);
-}
-
-#[tokio::test]
-async fn moved_sooner_it_closes_sooner() {
-    let mut live = Live::for_millis(3_600_000, Parties::new()).await;
-    assert!(live.renew(300).await);
-    // `closed` waits for ten seconds at most.
-    let told = closed(&mut live.socket).await;
-    assert_eq!(told, (3000, "token expired".to_owned()));
-}
-
-#[tokio::test]
-async fn nothing_is_handled_or_sent_past_the_moved_end() {
-    for (at_first, renewed, jump) in [
-        (60_000, 120_000, 120),
-        (120_000, 60_000, 60),
-        (60_000, 120_000, 3_600),
-    ] {
-        let clock = TestClock::new();
-        let parties = Parties::new().clock(clock.clone());
-        let mut live = Live::for_millis(at_first, parties).await;
-        assert!(live.renew(renewed).await);
-        clock.advance(Duration::from_millis(jump * 1000 - 1));
-        if jump * 1000 <= renewed {
-            live.say().await;
-            assert_eq!(text(&mut live.socket).await, "handled");
-            clock.advance(Duration::from_millis(1));
+        // Nothing comes at the earlier one, whose timer fires.
+        let past = Duration::from_millis(900);
+        let nothing = tokio::time::timeout(past, socket.next()).await;
+        assert!(nothing.is_err(), "{nothing:?}");
+        says(&mut socket, "?").await;
+        if !by_message {
+            assert_eq!(closed(&mut socket).await, expired());
+            assert!(began.elapsed() >= Duration::from_millis(1599));
         }
-        let handled = live.handled();
-        // A renewal that comes too late, a broadcast, and a frame of the client.
-        assert!(!live.renew(renewed).await);
-        live.broadcast().await;
-        live.say().await;
-        let told = closed(&mut live.socket).await;
-        assert_eq!(told, (3000, "token expired".to_owned()), "{renewed}");
-        assert_eq!(live.handled(), handled);
-        assert_eq!(live.broadcast().await, "0");
     }
+}
+
+#[tokio::test]
+async fn nothing_is_handled_or_sent_past_the_new_deadline() {
+    let clock = TestClock::new();
+    let (server, mut socket) = start(clock.clone()).await;
+    clock.advance(Duration::from_secs(59));
+    says(&mut socket, "60000").await;
+    clock.advance(Duration::from_secs(59));
+    says(&mut socket, "?").await;
+    assert_eq!(answer_to(&server, "send").await, "[true]");
+    assert_eq!(next_text(&mut socket).await, "sent");
+    clock.advance(Duration::from_secs(1));
+    // Nobody has looked at it yet: it is over all the same.
+    assert_eq!(answer_to(&server, "send").await, "[false]");
+    assert_eq!(answer_to(&server, "60000").await, "[false]");
+    socket.send(WsMessage::text("60000")).await.unwrap();
+    assert_eq!(closed(&mut socket).await, expired());
+}
+
+#[tokio::test]
+async fn a_sooner_deadline_counts_at_once() {
+    let clock = TestClock::new();
+    let (server, mut socket) = start(clock.clone()).await;
+    says(&mut socket, "?").await;
+    assert_eq!(answer_to(&server, "1000").await, "[true]");
+    clock.advance(Duration::from_secs(1));
+    socket.send(WsMessage::text("60000")).await.unwrap();
+    assert_eq!(closed(&mut socket).await, expired());
+}
+
+#[tokio::test]
+async fn a_time_that_has_passed_closes_at_once() {
+    let (server, mut socket) = start(SystemClock).await;
+    says(&mut socket, "?").await;
+    assert_eq!(answer_to(&server, "0").await, "[true]");
+    assert_eq!(closed(&mut socket).await, expired());
 }

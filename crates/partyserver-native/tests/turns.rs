@@ -213,7 +213,7 @@ fn assert_is_an_id_alone(text: &str) {
 
 #[tokio::test]
 async fn a_failure_closes_its_socket_and_no_other() {
-    let (server, _) = start().await;
+    let (server, stage) = start().await;
     let mut bystander = server.open("/parties/short/a").await;
     for what in ["error", "panic", "endless", "bomb"] {
         let mut socket = server.open("/parties/short/a").await;
@@ -228,6 +228,11 @@ async fn a_failure_closes_its_socket_and_no_other() {
     }
     bystander.send(WsMessage::text("?")).await.unwrap();
     assert!(next_text(&mut bystander).await.ends_with(" 1"));
+    // One that had joined before its hook failed was in the room too.
+    until("the room is told of each", || {
+        stage.closed.load(Ordering::SeqCst) == 8 * 1011
+    })
+    .await;
 }
 
 /// It never waits, so that a timer alone would not end it.

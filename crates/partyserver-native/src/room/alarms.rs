@@ -277,6 +277,19 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_replaced_while_it_waits_does_not_run() {
+        // Its own news too: what is stored is looked at again then.
+        for replaced_by in [None, Some(AlarmId(1)), Some(AlarmId(2))] {
+            let alarms = Alarms::default();
+            assert!(alarms.due(&alarm(1)));
+            alarms.set_anew(&room(), replaced_by);
+            assert!(!alarms.begin(&room()));
+            alarms.dismiss(&room());
+            assert!(alarms.lock().is_empty());
+        }
+    }
+
+    #[test]
     fn rooms_without_an_alarm_at_work_take_no_memory() {
         let alarms = Alarms::default();
         alarms.set_anew(&room(), Some(AlarmId(1)));

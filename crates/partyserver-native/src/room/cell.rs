@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use partyserver::host::RoomPort;
-use partyserver::host::admission::{Entry, Newcomer};
+use partyserver::host::admission::Newcomer;
 use partyserver::host::alarm::Next;
 use partyserver::host::failure::{Failure, Place};
 use partyserver::host::instance::Instance;
@@ -71,14 +71,11 @@ pub(super) enum Sleep {
 impl<S: Server> RoomCell<S> {
     pub(super) fn new(party: Arc<Shared<S>>, name: RoomName, ground: &Ground) -> Arc<Self> {
         let last_turn = AtomicU64::new(party.millis());
-        Arc::new_cyclic(|cell: &Weak<Self>| {
-            let handler = Weak::<Self>::clone(cell);
-            Self {
-                party,
-                room: Arc::new(NativeRoom::new(name, ground, handler)),
-                instance: Arc::default(),
-                last_turn,
-            }
+        Arc::new_cyclic(|cell: &Weak<Self>| Self {
+            party,
+            room: Arc::new(NativeRoom::new(name, ground, cell.clone())),
+            instance: Arc::default(),
+            last_turn,
         })
     }
 
@@ -158,10 +155,9 @@ impl<S: Server> RoomCell<S> {
         let turn = self.turn(slot, move |instance| {
             Box::pin(async move {
                 let most = cell.options().max_connections_per_room;
-                let entry: Result<Entry> = entering
+                entering
                     .enter(instance, &*cell.room, most, &handshake, attachments)
-                    .await;
-                entry
+                    .await
             })
         });
         let outcome = turn.await;

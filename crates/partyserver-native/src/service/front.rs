@@ -10,13 +10,14 @@ use futures_util::FutureExt;
 use http::StatusCode;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
-use partyserver::PeerAddress;
 use partyserver::host::failure::Failure;
 use partyserver::host::front::{self, Brought, Visit};
 use partyserver::host::gate::AnyGate;
 use partyserver::host::routes::Routes;
 use partyserver::host::{at_capacity, unavailable};
-use partyserver::{BodyError, BoxFuture, Handshake, Refusal, Request, Response, Result, answer};
+use partyserver::{
+    BodyError, BoxFuture, Handshake, PeerAddress, Refusal, Request, Response, Result, answer,
+};
 
 use super::upgrade::Accepted;
 use super::{inbound, refused, upgrade};

@@ -137,7 +137,8 @@ impl Conn {
 
     /// Whether a frame of this socket may still be handled.
     pub(crate) fn is_admitted(&self, now: SystemTime) -> bool {
-        let mut is_open = true;
+        let mut is_open = false;
+        // In one step, so that no renewal comes between the look and the answer.
         self.step(|life| {
             let change = life.look(now);
             is_open = life.ending().is_none();
@@ -336,3 +337,140 @@ pub(super) const KEPT_PLACES: usize = 4;
 /// Many small messages cost more than their bytes.
 const MAX_QUEUED_MESSAGES: usize = 16 * 1024;
 const MAX_FIRST_MESSAGES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use partyserver::Attachments;
+
+    use super::*;
+
+    struct Still;
+
+    impl Clock for Still {
+        fn now(&self) -> SystemTime {
+            at(0)
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    /// Counts how often the socket's task is woken.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A connection in a room of its own, and its task, which waits.
+    fn joined() -> (Arc<Conn>, Arc<Task>) {
+        let record = ConnectionRecord::new(
+            0,
+            "me".into(),
+            vec!["me".into()],
+            http::Uri::from_static("http://test/"),
+            ("chat".into(), "a".into()),
+            Attachments::default(),
+        );
+        let limits = QueueLimits::of(&PartyOptions::new());
+        let conn = Conn::new(record, Arc::default(), Arc::new(Still), limits);
+        conn.connections.join(Arc::clone(&conn));
+        let task = Arc::new(Task::default());
+        conn.register(&Waker::from(Arc::clone(&task)));
+        (conn, task)
+    }
+
+    fn look(conn: &Conn, now: SystemTime) -> (Option<u16>, Option<SystemTime>) {
+        let filled = conn.fill(&mut Sending::default(), now);
+        (filled.close.map(|close| close.code()), filled.ends_at)
+    }
+
+    fn expired() -> Close {
+        Close::new(3000, "token expired")
+    }
+
+    /// How often it is woken by each of these, when it was waiting and when it is about to
+    /// look anyway.
+    #[test]
+    fn the_task_learns_of_each_change() {
+        type Step = fn(&Conn);
+        let steps: [(Step, usize); 5] = [
+            (|conn| assert!(conn.renew(at(60), expired())), 0),
+            (|conn| conn.close_at(at(60), expired()), 0),
+            (|conn| conn.send(&"hello".into()).unwrap(), 0),
+            // An end is told in any case.
+            (|conn| conn.close(expired(), Rest::Sent), 1),
+            (|conn| conn.close(expired(), Rest::Dropped), 1),
+        ];
+        for (step, when_attended) in steps {
+            let (conn, task) = joined();
+            step(&conn);
+            assert_eq!(task.0.load(Ordering::SeqCst), 1);
+            let (conn, task) = joined();
+            conn.attend();
+            step(&conn);
+            assert_eq!(task.0.load(Ordering::SeqCst), when_attended);
+        }
+    }
+
+    #[test]
+    fn the_task_sees_the_end_where_it_is_now() {
+        let (conn, _) = joined();
+        assert_eq!(look(&conn, at(0)), (None, None));
+        assert!(conn.renew(at(60), expired()));
+        assert!(conn.renew(at(90), expired()));
+        assert_eq!(look(&conn, at(60)), (None, Some(at(90))));
+        assert!(conn.renew(at(70), expired()));
+        assert_eq!(look(&conn, at(69)), (None, Some(at(70))));
+        assert_eq!(conn.connections.len(), 1);
+        assert_eq!(look(&conn, at(70)), (Some(3000), Some(at(70))));
+        assert_eq!(conn.connections.len(), 0);
+        assert!(!conn.renew(at(90), expired()), "a renewal revives nothing");
+        assert!(conn.tell() && !conn.tell());
+    }
+
+    #[test]
+    fn nothing_is_queued_from_the_end_on_and_what_waited_is_dropped_at_the_deadline() {
+        let (conn, _) = joined();
+        assert!(conn.renew(at(60), expired()));
+        let message = Message::from("hello");
+        assert_eq!(conn.queue(&message, at(59)), Queued::Yes);
+        assert_eq!(conn.queue(&message, at(60)), Queued::Ended);
+        conn.close(Close::new(4000, "the end"), Rest::Sent);
+        assert_eq!(conn.queue(&message, at(59)), Queued::Ended);
+        let mut sending = Sending::default();
+        let filled = conn.fill(&mut sending, at(60));
+        // The room's close was first, so it is the one that is told.
+        assert_eq!(filled.close.map(|close| close.code()), Some(4000));
+        assert!(sending.is_empty());
+    }
+
+    /// Whatever comes first: it leaves its room once, and one close frame counts.
+    #[test]
+    fn a_close_a_renewal_and_the_deadline_at_one_time() {
+        for _ in 0..200 {
+            let (conn, _) = joined();
+            assert!(conn.renew(at(60), expired()));
+            std::thread::scope(|scope| {
+                scope.spawn(|| conn.close(Close::new(4000, ""), Rest::Sent));
+                scope.spawn(|| conn.renew(at(90), expired()));
+                scope.spawn(|| conn.is_admitted(at(60)));
+                scope.spawn(|| look(&conn, at(60)));
+                scope.spawn(|| conn.queue(&"hello".into(), at(59)));
+            });
+            let (first, _) = look(&conn, at(90));
+            assert!(matches!(first, Some(3000 | 4000)), "{first:?}");
+            assert_eq!(look(&conn, at(90)).0, first);
+            assert_eq!(conn.connections.len(), 0);
+            assert!(!conn.is_admitted(at(0)));
+        }
+    }
+}

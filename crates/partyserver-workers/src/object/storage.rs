@@ -6,7 +6,7 @@
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use partyserver::host::{Change, RESERVED, StoragePort};
+use partyserver::host::{Change, RESERVED, StoragePort, UpdateStep};
 use partyserver::{BoxFuture, StorageError};
 use serde::de::Error as _;
 use serde_json::Value;
@@ -137,7 +137,7 @@ impl StoragePort for ObjectStorage {
     fn update<'a>(
         &'a self,
         key: &'a str,
-        step: Box<dyn FnOnce(Option<&str>) -> Change>,
+        step: UpdateStep,
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         Box::pin(async move {
             let turn = self.updates.turn();

@@ -10,7 +10,7 @@ use super::failure::{Failure, Place};
 use super::instance::{Connecting, Instance};
 use super::record::ConnectionRecord;
 use crate::close::Close;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::http_types::{Handshake, Refusal};
 use crate::room::attachments::{Attachments, Principal};
 use crate::room::connection::Connection;
@@ -78,9 +78,8 @@ impl<J: Clone> Newcomer<J> {
         let key = door.next_key();
         let record = ConnectionRecord::new(key, id, tags, uri, door.names(), attachments);
         let connection = self.join(door, record)?;
-        if !connection.is_admitted() {
-            return Err(Error::msg("the connection can't be kept"));
-        }
+        // One that was closed in between is told of all the same: the room hears of its end
+        // too.
         instance.connected(&connection, handshake).await?;
         Ok(Entry(None))
     }
