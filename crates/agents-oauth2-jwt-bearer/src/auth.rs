@@ -4,6 +4,10 @@
 //! not woken without it. In the room each hook of the inner server runs only
 //! while the identity is valid.
 //!
+//! Of a request's extensions hooks see the [`Attachments`] and the [`PeerAddress`]. All
+//! others end at the gate, because frameworks keep copies of the URL and of the token
+//! there. What is to reach a room belongs among the attachments.
+//!
 //! ```
 //! use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, BearerAuth, WithAuth};
 //! use partyserver::*;
@@ -52,6 +56,14 @@ use crate::refusal::{TOKEN_EXPIRED, expired, refusal, response};
 /// It is the outermost wrapper, and no [`Server`] itself but what a party is made
 /// of ([`IntoServer`]): nothing can be put around it that would see a request
 /// before its token is verified.
+///
+/// ```compile_fail,E0277
+/// # use agents_oauth2_jwt_bearer::*; use partyserver::Server;
+/// # struct Chat; impl Server for Chat {}
+/// # fn wrong(options: AuthOptions) {
+/// WithAuth::new(WithAuth::new(Chat, options.clone()), options);
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct WithAuth<S> {
     inner: S,

@@ -48,8 +48,7 @@ macro_rules! hooks {
         /// [`inner_mut`](Self::inner_mut).
         #[diagnostic::on_unimplemented(
             message = "`{Self}` is not a server that a room or a wrapper can take",
-            label = "neither `impl Server` nor a wrapper that goes inside another",
-            note = "rooms are types with `impl Server for {Self} {{ … }}`",
+            label = "neither has `impl Server` nor is a wrapper that goes inside another",
             note = "an outermost wrapper such as `WithAuth` goes around all others: \
                     `WithAuth::new(WithOwnership::new(server), options)`"
         )]

@@ -49,8 +49,9 @@ pub trait PartyRegistry: Sized {
         F: Fn(Request) -> R + MaybeSend + MaybeSync + 'static,
         R: Future<Output = Response> + MaybeSend + 'static;
 
-    /// Changes the head of each request before anything looks at it: for rooms at
-    /// paths of your own (PartySocket's `basePath`), by changing the URI.
+    /// Changes the head of each request before it is routed: for rooms at paths of your
+    /// own (PartySocket's `basePath`), by changing the URI. The URI is absolute here, and
+    /// internal headers are gone. A path alone keeps scheme and authority.
     #[must_use]
     fn rewrite(self, rewrite: impl Fn(&mut Parts) + MaybeSend + MaybeSync + 'static) -> Self;
 }

@@ -14,6 +14,10 @@ use local_issuer::LocalIssuer;
 use partyserver_native::{AllowedHosts, Parties, stop_signal};
 use private_chat::Page;
 use tokio::net::TcpListener;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Shared and private chat rooms behind OAuth 2.0 access tokens.
 ///
@@ -47,11 +51,11 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|_| "info".into()))
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(lines.with_filter(logged()))
         .init();
     match run(Arguments::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -104,6 +108,14 @@ async fn run(mut arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
     }
     service.serve_on(listener, stop).await;
     Ok(())
+}
+
+/// What is logged: by `RUST_LOG`, targets and their levels, else from INFO on.
+fn logged() -> Targets {
+    let wanted = std::env::var("RUST_LOG").ok();
+    let wanted = wanted.filter(|wanted| !wanted.is_empty());
+    let targets = wanted.and_then(|wanted| wanted.parse().ok());
+    targets.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// A local issuer, unless one is configured. It is at the next port where that is

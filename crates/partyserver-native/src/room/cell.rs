@@ -11,10 +11,11 @@ use partyserver::host::RoomPort;
 use partyserver::host::admission::Newcomer;
 use partyserver::host::alarm::Next;
 use partyserver::host::failure::{Failure, Place};
+use partyserver::host::idle::leaves_after;
 use partyserver::host::instance::Instance;
 use partyserver::{
-    Attachments, BoxFuture, CloseEvent, Error, Handshake, Hibernation, Message, PartyOptions,
-    Refusal, Request, Response, Result, Room, Server,
+    Attachments, BoxFuture, CloseEvent, Error, Handshake, Message, PartyOptions, Refusal, Request,
+    Response, Result, Room, Server,
 };
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -84,12 +85,8 @@ impl<S: Server> RoomCell<S> {
     pub(super) fn fall_asleep(&self, now: u64) -> Sleep {
         let idle =
             Duration::from_millis(now.saturating_sub(self.last_turn.load(Ordering::Relaxed)));
-        let has_connections = self.room.open_connections().len() > 0;
-        let is_due = match self.options().hibernation {
-            Hibernation::After(time) => idle >= time,
-            Hibernation::Off => !has_connections && idle >= self.options().idle_time,
-        };
-        if !is_due {
+        let open = self.room.open_connections().len();
+        if leaves_after(self.options(), open).is_none_or(|time| idle < time) {
             return Sleep::Stays;
         }
         // A room in the middle of a turn is not idle.
@@ -100,7 +97,7 @@ impl<S: Server> RoomCell<S> {
             return Sleep::Asleep(Box::new(instance));
         }
         // What the room's code has spawned may still hold the room.
-        if !has_connections && Arc::strong_count(&self.room) == 1 {
+        if open == 0 && Arc::strong_count(&self.room) == 1 {
             Sleep::Leaves
         } else {
             Sleep::Stays

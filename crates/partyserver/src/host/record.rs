@@ -158,7 +158,7 @@ mod tests {
         let mut life = Life::default();
         let now = from_millis(0);
         assert!(life.renew(from_millis(5_000), Close::new(3000, "token expired"), now));
-        assert!(!life.close_at(from_millis(9_000), Close::new(4000, "the end")));
+        assert!(life.close_at(from_millis(9_000), Close::new(4000, "the end")));
         life
     }
 

@@ -20,15 +20,19 @@ impl Locals {
 
     /// Keeps a value that others hold too, like [`Locals::insert`].
     pub fn share<T: Any + Send + Sync>(&self, value: Arc<T>) {
-        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match values.iter_mut().find(|earlier| (***earlier).is::<T>()) {
-            Some(earlier) => *earlier = value,
-            None => {
+        let earlier = {
+            let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(earlier) = values.iter_mut().find(|earlier| (***earlier).is::<T>()) {
+                Some(std::mem::replace(earlier, value))
+            } else {
                 // Most rooms have one or two, and there are many rooms.
                 values.reserve_exact(1);
                 values.push(value);
+                None
             }
-        }
+        };
+        // Without the lock, because its end may look at the others.
+        drop(earlier);
     }
 
     /// The value of this type.
