@@ -1,10 +1,11 @@
-//! `faulty`: hooks that fail, panic, or never end.
+//! `faulty` and `hibernating-faulty`: hooks that fail, panic, or never end.
 
 use futures_util::future::join;
 use http::Uri;
 use partyserver::{
-    Admission, Body, CloseEvent, ConnectGate, Connection, Context, Error, Handshake, Lobby,
-    Message, Request, RequestGate, Response, Result, Server, Update, answer,
+    Admission, Attachment, Body, CloseEvent, ConnectGate, Connection, Context, Decoder, Encoded,
+    Encoder, Error, Handshake, Lifetime, Lobby, Message, Request, RequestGate, Response, Result,
+    Server, Update, answer,
 };
 use serde_json::json as value;
 
@@ -60,7 +61,10 @@ impl Server for Faulty {
     }
 
     async fn on_message(&mut self, _: &Context, from: &Connection, message: Message) -> Result<()> {
-        fail(message.as_text()?).await?;
+        match message.as_text()? {
+            "attach" => from.attachments().insert(Unwritable),
+            how => fail(how).await?,
+        }
         from.send(value!({ "instance": self.instance }))?;
         Ok(())
     }
@@ -110,6 +114,23 @@ impl Server for Faulty {
     async fn on_event(&mut self, cx: &Context, _: serde_json::Value) -> Result<()> {
         count(cx).await?;
         fail_if_named("on_event", cx).await
+    }
+}
+
+/// Panics where a host writes it down.
+#[derive(Debug)]
+struct Unwritable;
+
+impl Attachment for Unwritable {
+    const NAME: &'static str = "conformance.unwritable";
+    const LIFETIME: Lifetime = Lifetime::Connection;
+
+    fn encode(&self, _: Encoder) -> serde_json::Result<Encoded> {
+        panic!("the attachment panics, as it was told to")
+    }
+
+    fn decode(decoder: Decoder<'_>) -> serde_json::Result<Self> {
+        decoder.read::<()>().map(|()| Self)
     }
 }
 

@@ -139,6 +139,11 @@ pub fn parties<R: PartyRegistry>(
             plain().turn_limit(Duration::from_secs(1)),
             Faulty::default,
         )
+        .party_with(
+            "hibernating-faulty",
+            plain().hibernation(hibernating(10)),
+            Faulty::default,
+        )
         .party_with("slow", plain().max_queued_bytes(2 << 20), Slow::default)
         .party_with(
             "hibernating-slow",

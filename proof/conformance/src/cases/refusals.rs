@@ -13,6 +13,7 @@ cases! {
         too_long_token, missing_scope, not_the_owner, unknown_party, bad_upgrade,
         handshake_form, failing_hooks, failing_gates_and_admissions,
         failing_hooks_that_answer_nobody, a_panic_stays_in_its_room, a_panic_beside_a_write,
+        a_panic_while_a_connection_is_written_down,
         answers_that_http_does_not_know,
         what_is_stored_is_what_is_read, expiry_on_a_live_socket,
         an_end_beyond_all_time, expiry_is_not_queued_behind_a_flood,
@@ -309,6 +310,26 @@ async fn failing_hooks_that_answer_nobody(world: Shared) {
             .await;
         }
     }
+}
+
+/// It happens where a host keeps records through sleep; the others need none of it.
+async fn a_panic_while_a_connection_is_written_down(world: Shared) {
+    let path = "/parties/hibernating-faulty/written-down";
+    let mut bystander = world.open(path).await;
+    let mut unwritable = world.open(path).await;
+    unwritable.text("attach").await;
+    if world.start.served.host == Host::Workers {
+        assert_eq!(unwritable.closed().await.0, Some(1011));
+    }
+    for _ in 0..3 {
+        bystander.text("still here").await;
+        assert!(bystander.json().await["instance"].is_string());
+    }
+    drop(unwritable);
+    crate::world::eventually("the room is told", || async {
+        world.get(path).send().await.json()["ran"] == 1
+    })
+    .await;
 }
 
 async fn an_end_beyond_all_time(world: Shared) {
