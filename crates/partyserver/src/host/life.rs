@@ -264,7 +264,10 @@ mod tests {
         assert!(life.close_at(at(100), own.clone()));
         assert!(!life.close_at(at(120), own.clone()));
         assert!(life.renew(at(50), expired(), at(0)));
-        assert!(life.close_at(at(90), own.clone()), "later than the identity");
+        assert!(
+            life.close_at(at(90), own.clone()),
+            "later than the identity"
+        );
         assert!(life.renew(at(500), expired(), at(0)));
         assert_eq!(life.ends_at(), Some(at(90)));
         assert_eq!(life.look(at(90)), Change::Ended);
