@@ -101,9 +101,12 @@ impl Conn {
     /// Whether a frame of it may be handled or sent. One that is past its deadline is
     /// ended by being looked at.
     pub(super) fn is_admitted_at(&self, now: SystemTime) -> bool {
+        if self.life.borrow().is_open(now) {
+            return true;
+        }
         let change = self.life.borrow_mut().look(now);
         self.changed(change);
-        self.life.borrow().ending().is_none()
+        false
     }
 
     /// The socket has ended. Returns whether the room has yet to be told.
