@@ -37,14 +37,14 @@ use oauth2_jwt_bearer::{
     RequestKind, VerifiedToken, has_query_token, protect_query_token,
 };
 use partyserver::host::admission::requested_id;
-use partyserver::wrap::Wrap;
+use partyserver::wrap::{Wrap, renew};
 use partyserver::{
     Admission, Attachments, CloseEvent, ConnectGate, Connection, Context, Cors, Handshake,
     IntoServer, Lobby, Message, PeerAddress, Principal, Readiness, Request, RequestGate, Response,
     Result, Server, StreamEnd,
 };
 
-use crate::context::{NotAuthenticated, valid_identity};
+use crate::context::{NotAuthenticated, unreadable, valid_identity};
 use crate::identity::{Credentials, Identity};
 use crate::log;
 use crate::options::{AuthOptions, RefreshToken, Settings};
@@ -195,6 +195,12 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
         // Where hooks and other wrappers look for them.
         cx.room().locals().share(Arc::clone(self.settings()));
+        // An identity that an earlier version of the program wrote may not be readable.
+        for connection in cx.room().connections() {
+            if unreadable(connection.attachments()) {
+                connection.revoke(expired());
+            }
+        }
         self.inner.on_start(cx).await
     }
 
@@ -224,7 +230,10 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
         handshake: &Handshake,
     ) -> Result<()> {
         if let Some(identity) = connection.attachments().get::<Identity>() {
-            connection.renew(identity.valid_until(), expired());
+            // One that was closed meanwhile has nobody to be connected.
+            if !renew(connection, identity.valid_until(), expired()) {
+                return Ok(());
+            }
         }
         if self.check(cx).is_err() {
             connection.revoke(expired());
@@ -309,7 +318,7 @@ async fn authenticate<B>(
 ) -> Result<(), Refused> {
     let bearer = &settings.bearer;
     let taken = bearer.take(request, kind);
-    isolate(request.extensions_mut());
+    isolate(request.extensions_mut(), lobby.attachments());
     let secret = |headers: &mut HeaderMap, name: &HeaderName| {
         let value = headers.remove(name)?;
         AccessToken::new(value.to_str().ok()?).ok()
@@ -359,15 +368,10 @@ async fn authenticate<B>(
 
 /// Drops what the server around the rooms keeps with a request. A framework keeps the URL
 /// as it came there, with the token in it, and no hook behind the gate is to see that.
-fn isolate(extensions: &mut Extensions) {
-    let attachments = extensions.remove::<Attachments>();
+fn isolate(extensions: &mut Extensions, attachments: &Attachments) {
     let peer = extensions.remove::<PeerAddress>();
-    if !extensions.is_empty() {
-        extensions.clear();
-    }
-    if let Some(attachments) = attachments {
-        extensions.insert(attachments);
-    }
+    extensions.clear();
+    extensions.insert(attachments.clone());
     if let Some(peer) = peer {
         extensions.insert(peer);
     }

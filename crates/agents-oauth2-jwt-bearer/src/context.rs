@@ -63,7 +63,7 @@ pub enum NotAuthenticated {
     /// The caller is anonymous, or it is an event of the room itself.
     #[error("the caller is anonymous")]
     Anonymous,
-    /// The identity's time is up.
+    /// The identity's time is up, or it can't be read any more.
     #[error("the caller's identity has expired")]
     Expired,
 }
@@ -110,10 +110,21 @@ impl<B> AuthRequest for http::Request<B> {
     }
 }
 
+/// Whether there is an identity that can't be read: somebody, so never an anonymous caller.
+pub(crate) fn unreadable(attachments: &Attachments) -> bool {
+    attachments.holds::<Identity>() && attachments.get::<Identity>().is_none()
+}
+
 /// The identity of whose event this is, valid now.
 pub(crate) fn valid_identity(cx: &Context) -> Result<Arc<Identity>, NotAuthenticated> {
-    let identity = cx.attachments().and_then(Attachments::get::<Identity>);
-    let identity = identity.ok_or(NotAuthenticated::Anonymous)?;
+    let attachments = cx.attachments().ok_or(NotAuthenticated::Anonymous)?;
+    let Some(identity) = attachments.get::<Identity>() else {
+        return Err(if attachments.holds::<Identity>() {
+            NotAuthenticated::Expired
+        } else {
+            NotAuthenticated::Anonymous
+        });
+    };
     if identity.is_valid_at(cx.now()) {
         Ok(identity)
     } else {

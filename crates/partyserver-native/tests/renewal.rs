@@ -6,6 +6,7 @@ mod support;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{SinkExt, StreamExt};
+use partyserver::wrap::renew;
 use partyserver::*;
 use partyserver_native::{Clock, Limits, Parties, SystemClock};
 use support::{Socket, TestClock, TestServer, closed, text as next_text};
@@ -17,7 +18,7 @@ struct Renewing;
 
 fn renewed(connection: &Connection, now: SystemTime, millis: u64) -> bool {
     let until = now + Duration::from_millis(millis);
-    connection.renew(until, Close::new(3000, "token expired"))
+    renew(connection, until, Close::new(3000, "token expired"))
 }
 
 impl Server for Renewing {

@@ -53,7 +53,7 @@ mod worker;
 
 pub use parties::Parties;
 pub use platform::task::spawn;
-pub use serve::{ConfigError, Env, serve};
+pub use serve::{Env, SetupError, serve};
 
 /// For the shim alone.
 #[doc(hidden)]

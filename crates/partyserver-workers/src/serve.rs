@@ -7,7 +7,7 @@ use crate::platform::{js, log};
 use crate::site::Site;
 
 /// Why a Worker can't serve. One line, for the operator.
-pub type ConfigError = Box<dyn std::error::Error>;
+pub type SetupError = Box<dyn std::error::Error>;
 
 /// The variables and secrets of a Worker.
 pub struct Env(JsValue);
@@ -27,7 +27,7 @@ impl Env {
 /// `make` runs at the first request of an isolate. When it fails, the cause is
 /// logged and every request is answered with 500 and the id of that log line: a
 /// Worker cannot refuse to start.
-pub fn serve(make: impl FnOnce(&Env) -> Result<Parties, ConfigError> + 'static) {
+pub fn serve(make: impl FnOnce(&Env) -> Result<Parties, SetupError> + 'static) {
     log::init();
     Site::is_made_by(|env| {
         let parties = make(&Env(env.clone())).map_err(|error| error.to_string())?;

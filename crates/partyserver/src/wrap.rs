@@ -40,7 +40,22 @@
 
 pub use crate::server::{HOOKS, Wrap};
 
+use std::time::SystemTime;
+
+use crate::close::Close;
+use crate::room::connection::Connection;
 use crate::server::Server;
+
+/// Says until when the identity behind a connection is valid: earlier or later than what
+/// was said before. At that time the connection is closed as by [`Connection::close_at`],
+/// whose own deadline this does not extend. Returns whether the connection was still open:
+/// a renewal revives nothing.
+///
+/// It is for the one wrapper that gives connections their identity. A room's code has
+/// [`Connection::close_at`]: with this it could outlive a token.
+pub fn renew(connection: &Connection, until: SystemTime, close: Close) -> bool {
+    connection.renew(until, close)
+}
 
 /// What a party can be made of: a [`Server`], or a value that becomes one.
 ///

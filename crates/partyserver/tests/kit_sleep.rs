@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use partyserver::testing::TestRoom;
+use partyserver::wrap::renew;
 use partyserver::*;
 use serde_json::json;
 
@@ -49,7 +50,7 @@ impl Server for Sleeper {
     async fn on_connect(&mut self, cx: &Context, from: &Connection, _: &Handshake) -> Result<()> {
         from.set_state(&json!({ "joined": true }))?;
         from.close_at(cx.now() + DAY, Close::new(4000, "the day is over"));
-        from.renew(cx.now() + HOUR, Close::new(3000, "token expired"));
+        renew(from, cx.now() + HOUR, Close::new(3000, "token expired"));
         cx.room().locals().insert(7_u32);
         Ok(())
     }
@@ -63,7 +64,11 @@ impl Server for Sleeper {
         self.seen += 1;
         match message.as_text()? {
             "renew" => {
-                from.renew(cx.now() + 30 * HOUR, Close::new(3000, "token expired"));
+                renew(
+                    from,
+                    cx.now() + 30 * HOUR,
+                    Close::new(3000, "token expired"),
+                );
             }
             text => {
                 cx.room().storage().put("last", &text).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use partyserver::wrap::renew;
 use partyserver::{
     Close, Connection, Context, Handshake, Message, Request, Response, Result, Server, answer,
 };
@@ -37,7 +38,7 @@ impl Server for Stateful {
     ) -> Result<()> {
         if let Some(millis) = message.as_text()?.strip_prefix("renew:") {
             let until = cx.now() + Duration::from_millis(millis.parse()?);
-            let is_open = from.renew(until, Close::new(4001, "not renewed"));
+            let is_open = renew(from, until, Close::new(4001, "not renewed"));
             from.send(value!({ "renewed": is_open }))?;
             return Ok(());
         }

@@ -73,7 +73,7 @@ impl front::Site for Site {
     fn believe(&self, head: &mut Parts) -> Result<Option<IpAddr>, Box<Response>> {
         let peer = head.extensions.get();
         let peer = peer.map(|PeerAddress(peer)| peer.ip().to_canonical());
-        let is_loopback = head.extensions.remove::<OnLoopback>().is_some();
+        let is_loopback = head.extensions.get::<OnLoopback>().is_some();
         inbound::admit(&self.trust, head, peer, is_loopback)
     }
 

@@ -188,12 +188,27 @@ pub async fn answer<H: Site>(
             return site.respond(refusal);
         }
     };
-    enter(site, (party, room), head, client, body).await
+    visit(site, (party, room), head, client, body).await
 }
 
-/// Answers a request whose room is known: the steps of [`answer`](fn@answer) from there on. For
+/// Answers a request whose room is known, by the same steps but those that find it. For
 /// hosts that have another way to say which room it is.
 pub async fn enter<H: Site>(
+    site: &H,
+    place: (usize, &str),
+    mut head: Parts,
+    client: H::Client,
+    body: impl FnOnce(usize) -> Body + MaybeSend,
+) -> H::Answer {
+    if let Some(refusal) = too_large(&head, site.max_head()) {
+        return site.respond(refusal);
+    }
+    remove_internal(&mut head.headers);
+    visit(site, place, head, client, body).await
+}
+
+/// From the room that a request is for to its answer.
+async fn visit<H: Site>(
     site: &H,
     (party, room): (usize, &str),
     head: Parts,
@@ -296,9 +311,8 @@ async fn connect<H: Site>(
 /// A request carries what its gate attached, on every host: it is how hooks find whose it
 /// is. What else stands among its extensions does not reach a room on every host.
 fn keep(extensions: &mut http::Extensions, attachments: &Attachments) {
-    if extensions.get::<Attachments>().is_none() {
-        extensions.insert(attachments.clone());
-    }
+    // In place of others: what some other gate attached is not this request's.
+    extensions.insert(attachments.clone());
 }
 
 /// The host and each party can serve; else 503 with the reasons.

@@ -111,12 +111,12 @@ impl<S: Server> Instance<S> {
     /// The hook's own, or that of `on_start`. The host closes the connection
     /// with 1011 and the id of the log line.
     pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
+        self.start().await?;
+        if !connection.is_admitted() {
+            return Ok(());
+        }
         let cx = Context::for_connection(self.room.clone(), connection.clone());
-        let outcome = match self.start().await {
-            Ok(()) if !connection.is_admitted() => return Ok(()),
-            Ok(()) => self.server.on_message(&cx, connection, message).await,
-            Err(error) => Err(error),
-        };
+        let outcome = self.server.on_message(&cx, connection, message).await;
         self.report(&cx, outcome).await
     }
 
@@ -183,6 +183,8 @@ impl<S: Server> Instance<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
@@ -218,6 +220,34 @@ mod tests {
             cx.room().broadcast(format!("handled one of {}", from.id()));
             Ok(())
         }
+    }
+
+    /// Never starts, and counts what it is told of.
+    struct Failing(Arc<AtomicUsize>);
+
+    impl Server for Failing {
+        async fn on_start(&mut self, _: &Context) -> Result<()> {
+            Err(Error::msg("not today"))
+        }
+
+        async fn on_exception(&mut self, _: &Context, _: &Error) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_start_is_reported_once_for_each_event() {
+        let told = Arc::new(AtomicUsize::new(0));
+        let server = Failing(Arc::clone(&told));
+        let room = TestRoom::new("starting", "b", || Starting);
+        let mut other = TestRoom::new("starting", "c", || Starting);
+        let socket = other.connect("/").await.unwrap();
+        let connection = socket.connection().unwrap();
+        let mut instance = Instance::new(server, room.room());
+        assert!(instance.message(&connection, "hi".into()).await.is_err());
+        assert_eq!(told.load(Ordering::Relaxed), 1);
+        assert!(instance.alarm().await.is_err());
+        assert_eq!(told.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test]

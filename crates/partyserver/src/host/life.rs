@@ -135,11 +135,12 @@ impl Life {
     /// Its identity is valid until a time, earlier or later than before. Returns whether
     /// it is still open: a renewal revives nothing.
     pub fn renew(&mut self, until: SystemTime, close: Close, now: SystemTime) -> bool {
-        if !self.is_open(now) {
+        if self.due(now).is_some() {
             return false;
         }
+        // What still waits of one that was closed before is not sent past it either.
         self.identity = Some(Deadline::new(until, close));
-        true
+        matches!(self.stage, Stage::Open)
     }
 
     /// When it ends by itself.

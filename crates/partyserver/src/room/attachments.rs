@@ -98,6 +98,7 @@ struct Entry {
     value: Value,
 }
 
+#[derive(Clone)]
 enum Value {
     Live {
         value: Arc<dyn Any + Send + Sync>,
@@ -169,6 +170,12 @@ impl Attachments {
         })
     }
 
+    /// Whether a value of this type is attached, even one that does not decode any more:
+    /// for wrappers that must tell "nobody" from "somebody who can't be read".
+    pub fn holds<T: Attachment>(&self) -> bool {
+        self.with(|entries| entries.iter().any(|entry| entry.name == T::NAME))
+    }
+
     /// For hosts: the values as one JSON object, to hand to another process or
     /// to store. With [`Lifetime::Connection`] only the values that may be
     /// stored are in it.
@@ -176,20 +183,23 @@ impl Attachments {
     /// # Errors
     /// When a value cannot be written.
     pub fn encode(&self, lifetime: Lifetime) -> serde_json::Result<String> {
-        self.with(|entries| {
-            let mut object = std::collections::BTreeMap::new();
-            for entry in entries.iter() {
-                if lifetime == Lifetime::Connection && entry.lifetime == Lifetime::Memory {
-                    continue;
-                }
-                let raw = match &entry.value {
-                    Value::Live { value, encode } => encode(&**value)?,
-                    Value::Encoded(raw) => raw.clone(),
-                };
-                object.insert(&*entry.name, (entry.lifetime == Lifetime::Memory, raw));
-            }
-            serde_json::to_string(&object)
-        })
+        // Written without the lock, because it is an application's code that writes.
+        let kept: Vec<_> = self.with(|entries| {
+            let kept = entries.iter().filter(|entry| {
+                lifetime == Lifetime::Memory || entry.lifetime == Lifetime::Connection
+            });
+            kept.map(|entry| (entry.name.clone(), entry.lifetime, entry.value.clone()))
+                .collect()
+        });
+        let mut object = std::collections::BTreeMap::new();
+        for (name, lifetime, value) in kept {
+            let raw = match value {
+                Value::Live { value, encode } => encode(&*value)?,
+                Value::Encoded(raw) => raw,
+            };
+            object.insert(name, (lifetime == Lifetime::Memory, raw));
+        }
+        serde_json::to_string(&object)
     }
 
     /// For hosts: what [`Attachments::encode`] wrote. The text must come from

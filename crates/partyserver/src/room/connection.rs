@@ -120,11 +120,7 @@ impl Connection {
         self.0.close_at(deadline, close);
     }
 
-    /// For wrappers: the identity behind the connection is valid until this time, earlier
-    /// or later than what was said before. At it the connection is closed as by
-    /// [`Connection::close_at`], whose own deadline this does not extend. Returns whether
-    /// the connection was still open: a renewal revives nothing.
-    pub fn renew(&self, until: SystemTime, close: Close) -> bool {
+    pub(crate) fn renew(&self, until: SystemTime, close: Close) -> bool {
         self.0.renew(until, close)
     }
 

@@ -183,6 +183,10 @@ impl PartyRegistry for TestParties {
         factory: impl Fn() -> S + MaybeSend + MaybeSync + 'static,
     ) -> Self {
         let name = self.site.routes.register(name);
+        assert!(
+            self.site.routes.duplicate().is_none(),
+            "two parties are named {name:?}"
+        );
         let make = move || factory().into_server();
         let party = Party::new(self.site.kit.clone(), name, options, make);
         self.site.parties.push(Box::new(party));
