@@ -107,7 +107,7 @@ impl OwnerStore for Elsewhere {
 /// Alice's room, and her socket in it.
 struct Stage {
     store: Elsewhere,
-    room: TestRoom<Owned>,
+    room: TestRoom,
     alice: TestSocket,
     issuer: LocalIssuer,
 }

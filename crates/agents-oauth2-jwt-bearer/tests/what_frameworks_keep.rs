@@ -1,7 +1,7 @@
 //! A server that rooms are mounted in keeps things with each request: axum the URL as it
 //! came, with the token in it. No hook behind the gate sees them, whatever features are on.
 
-use agents_oauth2_jwt_bearer::{AuthOptions, AuthRequest, BearerAuth, WithAuth};
+use agents_oauth2_jwt_bearer::{Anonymous, AuthOptions, AuthRequest, BearerAuth, WithAuth};
 use http::Uri;
 use local_issuer::LocalIssuer;
 use partyserver::testing::TestRoom;
@@ -76,4 +76,28 @@ async fn no_hook_sees_it_and_each_sees_the_caller() {
 
     let socket = room.connect_with(request(&token, ())).await.unwrap();
     assert_eq!(socket.received(), [one.into()]);
+}
+
+#[tokio::test]
+async fn what_another_gate_attached_is_nobody_here() {
+    let issuer = LocalIssuer::builder().start().await.unwrap();
+    let bearer = BearerAuth::builder().issuer(issuer.url()).audience("api");
+    let bearer = bearer.build().unwrap().anonymous(Anonymous::Allowed);
+    let options = AuthOptions::new(bearer);
+    let mut room = TestRoom::new("looking", "a", move || {
+        WithAuth::new(Looking, options.clone())
+    });
+    let alice = issuer.token().sign();
+    let socket = room.connect_with(request(&alice, ())).await.unwrap();
+    let foreign = socket.connection().unwrap().attachments().clone();
+
+    let bob = issuer.token().subject("bob").sign();
+    for (token, subject) in [(bob.as_str(), "bob"), ("", "")] {
+        let mut forwarded = request(token, Body::empty());
+        forwarded.extensions_mut().insert(foreign.clone());
+        let answer = room.request(forwarded).await.unwrap();
+        let seen = answer.into_body().bytes().await.unwrap();
+        let one = format!("kept false, peer true, {subject}");
+        assert_eq!(seen, format!("gate: {one}; room: {one}"));
+    }
 }

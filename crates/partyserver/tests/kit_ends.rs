@@ -45,14 +45,14 @@ impl Server for Farewell {
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// A room with somebody who is told, and another.
-async fn room(id: &str) -> (TestRoom<Farewell>, TestSocket, TestSocket) {
+async fn room(id: &str) -> (TestRoom, TestSocket, TestSocket) {
     let mut room = TestRoom::new("farewell", "a", || Farewell);
     let watcher = room.connect("/?_pk=watcher").await.unwrap();
     let socket = room.connect(&format!("/?_pk={id}")).await.unwrap();
     (room, watcher, socket)
 }
 
-async fn nothing_more(room: &mut TestRoom<Farewell>, watcher: &TestSocket, socket: &TestSocket) {
+async fn nothing_more(room: &mut TestRoom, watcher: &TestSocket, socket: &TestSocket) {
     room.close(socket, 1000, "").await.unwrap();
     room.vanish(socket).await.unwrap();
     room.send(socket, "close").await.unwrap();

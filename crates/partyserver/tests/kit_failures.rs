@@ -61,7 +61,7 @@ impl Server for Failing {
     }
 }
 
-fn room(name: &str) -> TestRoom<Failing> {
+fn room(name: &str) -> TestRoom {
     TestRoom::new("failing", name, Failing::default)
 }
 
@@ -70,7 +70,7 @@ fn request(method: http::Method, path: &str) -> Request {
     request.body(Body::empty()).unwrap()
 }
 
-async fn asked(room: &mut TestRoom<Failing>) -> String {
+async fn asked(room: &mut TestRoom) -> String {
     let answer = room.request(request(http::Method::GET, "/")).await.unwrap();
     let body = answer.into_body().bytes().await.unwrap();
     String::from_utf8(body.to_vec()).unwrap()

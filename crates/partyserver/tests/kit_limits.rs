@@ -26,7 +26,7 @@ impl Server for Echo {
     }
 }
 
-fn room(options: PartyOptions) -> TestRoom<Echo> {
+fn room(options: PartyOptions) -> TestRoom {
     TestRoom::with_options("echo", "a", options, || Echo)
 }
 

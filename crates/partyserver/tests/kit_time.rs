@@ -88,7 +88,7 @@ impl Server for Timed {
     }
 }
 
-fn room(name: &str, options: PartyOptions) -> (TestRoom<Timed>, Log) {
+fn room(name: &str, options: PartyOptions) -> (TestRoom, Log) {
     let log = Log::default();
     let own = log.clone();
     let room = TestRoom::with_options("timed", name, options, move || Timed(own.clone()));

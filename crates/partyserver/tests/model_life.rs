@@ -101,7 +101,7 @@ fn a_life_is_what_its_model_says() {
                 }
                 Step::Renew(at, code) => {
                     let is_open = model.ended.is_none() && model.due(now).is_none();
-                    if is_open {
+                    if model.due(now).is_none() {
                         model.identity = Some((at, code));
                     }
                     let is_renewed = life.renew(from_millis(at), close(code), from_millis(now));

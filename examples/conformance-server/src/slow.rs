@@ -33,8 +33,8 @@ impl Server for Slow {
         Ok(())
     }
 
-    async fn on_close(&mut self, _: &Context, _: &Connection, _: CloseEvent) -> Result<()> {
-        self.seen.push("closed".to_owned());
+    async fn on_close(&mut self, _: &Context, _: &Connection, event: CloseEvent) -> Result<()> {
+        self.seen.push(format!("closed {}", event.code));
         Ok(())
     }
 

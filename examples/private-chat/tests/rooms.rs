@@ -7,17 +7,20 @@ use http::{Method, StatusCode};
 use local_issuer::LocalIssuer;
 use partyserver::testing::{TestRoom, TestSocket};
 use partyserver::{Body, Close, Handshake, IntoServer, Request, Response};
-use private_chat::{Chat, PrivateChat, SharedChat};
+use private_chat::Chat;
 use serde_json::{Value, json};
 
 /// A room behind an issuer of its own.
-struct Fixture<S: IntoServer> {
+struct Fixture {
     issuer: LocalIssuer,
-    room: TestRoom<S>,
+    room: TestRoom,
 }
 
-impl<S: IntoServer + 'static> Fixture<S> {
-    async fn new(party: &str, server: impl Fn(AuthOptions) -> S + Send + Sync + 'static) -> Self {
+impl Fixture {
+    async fn new<S: IntoServer>(
+        party: &str,
+        server: impl Fn(AuthOptions) -> S + Send + Sync + 'static,
+    ) -> Self {
         let issuer = LocalIssuer::builder().start().await.unwrap();
         let options = BearerAuth::builder().issuer(issuer.url()).audience("api");
         let options = AuthOptions::new(options.build().unwrap());
@@ -46,14 +49,14 @@ impl<S: IntoServer + 'static> Fixture<S> {
     }
 }
 
-async fn shared() -> Fixture<SharedChat> {
+async fn shared() -> Fixture {
     Fixture::new("shared-chat", |options| {
         WithAuth::new(Chat::Shared, options)
     })
     .await
 }
 
-async fn private() -> Fixture<PrivateChat> {
+async fn private() -> Fixture {
     Fixture::new("private-chat", |options| {
         WithAuth::new(WithOwnership::new(Chat::Private), options)
     })

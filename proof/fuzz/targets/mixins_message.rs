@@ -58,7 +58,7 @@ type Guarded = WithAuth<WithOwnership<Probe>>;
 
 /// A room, and what is expected of it.
 struct World {
-    room: TestRoom<Guarded>,
+    room: TestRoom,
     heard: Arc<Mutex<Vec<Heard>>>,
     clock: Arc<Clock>,
     clients: Vec<Client>,

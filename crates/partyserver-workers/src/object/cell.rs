@@ -283,9 +283,9 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                     return Ok(());
                 };
                 let conn = left.0.get_or_init(|| conn);
-                if !conn.gone() {
+                let Some(event) = conn.ended(event) else {
                     return Ok(());
-                }
+                };
                 let connection = conn.handle();
                 instance.closed(&connection, event, error.as_ref()).await
             },

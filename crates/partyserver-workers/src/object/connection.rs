@@ -109,19 +109,14 @@ impl Conn {
         false
     }
 
-    /// The socket has ended. Returns whether the room has yet to be told.
-    pub(super) fn gone(&self) -> bool {
-        let is_first = {
-            let mut life = self.life.borrow_mut();
-            // Nothing is left to close.
-            let _ = life.gone();
-            life.tell()
-        };
+    /// The socket has ended, as `seen`. Returns what the room has yet to be told.
+    pub(super) fn ended(&self, seen: CloseEvent) -> Option<CloseEvent> {
+        let event = self.life.borrow_mut().ended(seen);
         // The platform may hold it on, where its client never answers a close frame.
-        if is_first && self.hibernates && self.socket.ready_state() != CLOSED {
+        if event.is_some() && self.hibernates && self.socket.ready_state() != CLOSED {
             sleeping::mark_as_told(&self.socket);
         }
-        is_first
+        event
     }
 
     /// Whether the room was told, or is being told, that it has ended.

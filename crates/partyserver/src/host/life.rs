@@ -6,8 +6,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::close::Close;
 pub use crate::close::Rest;
+use crate::close::{Close, CloseEvent};
 
 /// The life of one connection that has joined its room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,17 @@ pub struct Ending {
     pub close: Close,
     /// What becomes of the messages that wait for the client.
     pub rest: Rest,
+    /// Which side ended it first.
+    pub by: Side,
+}
+
+/// A side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The room, or the host in its name.
+    Ours,
+    /// The client, or the network: the stream has ended.
+    Theirs,
 }
 
 /// When a connection ends by itself, and how.
@@ -100,9 +111,13 @@ impl Life {
 
     /// Ends it. The first close frame counts; what waits can still be dropped later.
     pub fn close(&mut self, close: Close, rest: Rest) -> Change {
+        self.end(close, rest, Side::Ours)
+    }
+
+    fn end(&mut self, close: Close, rest: Rest, by: Side) -> Change {
         match &mut self.stage {
             Stage::Open => {
-                self.stage = Stage::Ending(Ending { close, rest });
+                self.stage = Stage::Ending(Ending { close, rest, by });
                 Change::Ended
             }
             Stage::Ending(ending) | Stage::Told(ending)
@@ -117,7 +132,8 @@ impl Life {
 
     /// Its stream has ended: nothing can be sent any more.
     pub fn gone(&mut self) -> Change {
-        self.close(Close::new(Close::GOING_AWAY, ""), Rest::Dropped)
+        let close = Close::new(Close::GOING_AWAY, "");
+        self.end(close, Rest::Dropped, Side::Theirs)
     }
 
     /// Ends it at a time, at the room's wish. The earliest such time counts. Returns
@@ -174,6 +190,20 @@ impl Life {
             return true;
         }
         false
+    }
+
+    /// The socket has ended, as `seen`. Returns what the caller is to tell the room, once:
+    /// how this side had closed it, where it had, else what was seen.
+    pub fn ended(&mut self, seen: CloseEvent) -> Option<CloseEvent> {
+        let event = match self.ending() {
+            Some(ending) if ending.by == Side::Ours => {
+                CloseEvent::clean(ending.close.code(), ending.close.reason())
+            }
+            _ => seen,
+        };
+        // Nothing is left to close.
+        let _ = self.gone();
+        self.tell().then_some(event)
     }
 
     /// Whether the room was told, or is being told.
@@ -303,6 +333,23 @@ mod tests {
         assert_eq!(life.gone(), Change::Ended);
         assert!(life.tell() && life.is_told());
         assert!(!life.tell());
+    }
+
+    #[test]
+    fn the_room_is_told_how_this_side_closed_whatever_the_client_does() {
+        let seen = CloseEvent::clean(1000, "bye");
+        let mut life = Life::default();
+        assert_eq!(life.ended(seen.clone()), Some(seen.clone()));
+        assert_eq!(life.ended(seen.clone()), None);
+        let mut life = Life::default();
+        let _ = life.gone();
+        assert_eq!(life.ended(seen.clone()), Some(seen.clone()));
+        for seen in [seen, CloseEvent::abnormal()] {
+            let mut life = Life::default();
+            let _ = life.close(Close::new(4000, "the end"), Rest::Sent);
+            let told = life.ended(seen);
+            assert_eq!(told, Some(CloseEvent::clean(4000, "the end")));
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! One room of one party.
 
-use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
 use super::guard::Cut;
@@ -27,16 +26,15 @@ use crate::wrap::IntoServer;
 /// that answer nobody too (`on_close`, `on_alarm`, `on_event`). A hook's panic goes on in
 /// the operation, so that an assertion in a server under test fails the test; whoever
 /// catches it finds the room as on a host, started anew.
-pub struct TestRoom<S> {
+pub struct TestRoom {
     parties: TestParties,
     name: String,
-    server: PhantomData<fn() -> S>,
 }
 
-impl<S: IntoServer> TestRoom<S> {
+impl TestRoom {
     /// A room that has not started. `make` makes the gate, and the server each
     /// time the room wakes. The clock stands at the present.
-    pub fn new(
+    pub fn new<S: IntoServer>(
         party: &str,
         room: &str,
         make: impl Fn() -> S + MaybeSend + MaybeSync + 'static,
@@ -45,7 +43,7 @@ impl<S: IntoServer> TestRoom<S> {
     }
 
     /// The same, of a party with options.
-    pub fn with_options(
+    pub fn with_options<S: IntoServer>(
         party: &str,
         room: &str,
         options: PartyOptions,
@@ -54,7 +52,6 @@ impl<S: IntoServer> TestRoom<S> {
         Self {
             parties: TestParties::new().party_with(party, options, make),
             name: room.to_owned(),
-            server: PhantomData,
         }
     }
 

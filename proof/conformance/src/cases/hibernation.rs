@@ -100,7 +100,7 @@ async fn an_end_is_told_once(world: Shared) {
     let mut mute = world.open(path).await;
     mute.text("close").await;
     assert_eq!(mute.closed().await.0, Some(4000));
-    let told = json!(["close", "closed"]);
+    let told = json!(["close", "closed 4000"]);
     crate::world::eventually("the room is told", || async {
         world.get(path).send().await.json() == told
     })
@@ -111,8 +111,8 @@ async fn an_end_is_told_once(world: Shared) {
     other.text("another").await;
     crate::world::eventually("a new instance has seen the other alone", || async {
         let seen = world.get(path).send().await.json();
-        assert_ne!(seen[0], "closed");
-        seen == json!(["another"]) || seen == json!(["close", "closed", "another"])
+        assert_ne!(seen[0], "closed 4000");
+        seen == json!(["another"]) || seen == json!(["close", "closed 4000", "another"])
     })
     .await;
 }

@@ -30,7 +30,8 @@ async fn frames_before_a_close_are_handled(world: Shared) {
         socket.close(1000, "").await;
         assert_eq!(socket.closed().await.0, Some(1000), "{party}");
         crate::world::eventually("all of it was handled in order", || async {
-            world.get(&path).send().await.json() == json!(["wait", "second", "third", "closed"])
+            world.get(&path).send().await.json()
+                == json!(["wait", "second", "third", "closed 1000"])
         })
         .await;
     }
@@ -43,7 +44,7 @@ async fn a_client_that_never_answers_a_close(world: Shared) {
         socket.text("close").await;
         assert_eq!(socket.closed().await.0, Some(4000), "{party}");
         crate::world::eventually("the room is told of its end", || async {
-            world.get(&path).send().await.json() == json!(["close", "closed"])
+            world.get(&path).send().await.json() == json!(["close", "closed 4000"])
         })
         .await;
         // It is told once.
@@ -57,7 +58,7 @@ async fn nothing_more_is_told(world: &World, path: &str) {
     let mut other = world.open(path).await;
     other.text("another").await;
     crate::world::eventually("another is handled", || async {
-        world.get(path).send().await.json() == json!(["close", "closed", "another"])
+        world.get(path).send().await.json() == json!(["close", "closed 4000", "another"])
     })
     .await;
 }
