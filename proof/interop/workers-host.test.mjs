@@ -18,6 +18,18 @@ import { Workerd } from './support/workerd.mjs';
 /** The arguments of the next event of this name. */
 const next = (socket, event) => within(once(socket, event), event);
 
+/**
+ * The code of the close frame. After it workerd leaves the stream of a socket open that
+ * nobody uses, so its end is made here.
+ */
+async function closeCode(socket) {
+  const closed = next(socket, 'close');
+  const limit = Date.now() + 9_000;
+  while (socket.readyState <= WebSocket.OPEN && Date.now() < limit) await sleep(50);
+  socket.terminate();
+  return (await closed)[0];
+}
+
 const BUILT = target('workers/conformance-server');
 
 /** A copy of the built worker, each file changed as told, on a storage of its own. */
@@ -309,6 +321,104 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
     } finally {
       await variant.remove();
     }
+  });
+
+  test('a connection whose record can not be kept is closed, and its room goes on', async () => {
+    // The first is of a connection that joins, the second of the state that it is given.
+    for (const kept of [0, 1]) {
+      const changes = {
+        'index.js': (text) =>
+          replaced(
+            text,
+            'arg0.serializeAttachment(',
+            `if ((arg0.stored = (arg0.stored ?? 0) + 1) > ${kept}) throw new Error('no');
+            arg0.serializeAttachment(`,
+          ),
+      };
+      await on(changes, async (server) => {
+        const room = (name) => server.room('hibernating-stateful', name);
+        for (let i = 0; i < 2; i += 1) {
+          const socket = new WebSocket(room('unkept').replace('http', 'ws'));
+          assert.equal(await closeCode(socket), 1011);
+          const answer = await fetch(room('unkept'));
+          assert.deepEqual(await answer.json(), { name: 'unkept' });
+        }
+      });
+    }
+  });
+
+  test('an alarm whose outcome can not be stored does not run again', async () => {
+    const changes = {
+      'index.js': (text) =>
+        replaced(
+          replaced(
+            text,
+            'const ret = arg0.delete(getStringFromWasm0(arg1, arg2));',
+            `const name = getStringFromWasm0(arg1, arg2);
+            if (name === '__ps_alarm' && (tries += 1) <= 2) throw new Error('no');
+            const ret = arg0.delete(name);`,
+          ),
+          'export default {\n  async fetch(request, env, ctx) {',
+          `let tries = 0;
+          export default {
+            async fetch(request, env, ctx) {
+              if (request.url.endsWith('/tries')) return new Response(String(tries));`,
+        ),
+    };
+    await on(changes, async (server) => {
+      const room = (rest = '') => server.room('alarm', 'unstored', rest);
+      const json = async (where) => (await fetch(where)).json();
+      const tries = async () => Number(await (await fetch(`${server.url}/tries`)).text());
+      await json(room('/set?ms=100'));
+      const deadline = Date.now() + 30_000;
+      // Twice in vain, and a third time.
+      while ((await tries()) < 3) {
+        assert.ok(Date.now() < deadline, `${await tries()} tries`);
+        await sleep(200);
+      }
+      await sleep(1000);
+      assert.equal((await json(room())).fired, 1);
+      // And the next alarm runs.
+      await json(room('/set?ms=100'));
+      while ((await json(room())).fired !== 2) {
+        assert.ok(Date.now() < deadline, 'the next alarm never fires');
+        await sleep(200);
+      }
+    });
+  });
+
+  test('an alarm outlives a panic of the task that sees to it', async () => {
+    const changes = {
+      // Beside the hook's time limit the task has a timer of its own, which it does not get.
+      'index.js': (text) =>
+        replaced(
+          replaced(text, 'async alarm() {', 'async alarm() {\n    timers = Math.max(timers, 0);'),
+          'let engine;',
+          `let engine;
+          let timers = -Infinity;
+          const refuseSecond = () => {
+            if ((timers += 1) === 2) throw new Error('no timers are left');
+          };`,
+        ).replace(/(handleError\(function \(arg0, arg1\) \{)(\s+const ret = setTimeout\()/, '$1refuseSecond();$2'),
+    };
+    await on(changes, async (server) => {
+      const room = (rest = '') => server.room('alarm', 'panicking', rest);
+      const fired = async (rest) => (await (await fetch(room(rest))).json()).fired;
+      const eventually = async (count) => {
+        const deadline = Date.now() + 20_000;
+        while ((await fired()) < count) {
+          assert.ok(Date.now() < deadline, `it fired ${await fired()} times of ${count}`);
+          await sleep(100);
+        }
+      };
+      await fired('/set?ms=100');
+      await sleep(1000);
+      await eventually(1);
+      // It is another alarm, whatever became of the first.
+      const before = await fired();
+      await fired('/set?ms=100');
+      await eventually(before + 1);
+    });
   });
 
   test('what is done for a request is dropped when the platform ends the request', async () => {

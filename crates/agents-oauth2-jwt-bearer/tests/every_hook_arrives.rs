@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, Mutex};
 
-use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth, Claim, WithAuth, WithOwnership};
+use agents_oauth2_jwt_bearer::{
+    AuthOptions, BearerAuth, Claim, Overwrite, RoomOwnership, WithAuth, WithOwnership,
+};
 use http::{HeaderMap, Uri};
 use local_issuer::LocalIssuer;
 use partyserver::testing::TestRoom;
@@ -258,6 +260,9 @@ async fn through_either_wrapper_and_through_both() {
     stage
         .all_arrive(WithAuth::new(recorder(), options.clone()), &seen)
         .await;
+    // A room that woke without an owner would close the connection.
+    let owner = room.room();
+    owner.set_owner("alice", Overwrite::No).await.unwrap();
     stage.all_arrive(owned(), &seen).await;
     stage
         .all_arrive(WithAuth::new(owned(), options), &seen)

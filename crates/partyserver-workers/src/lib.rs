@@ -23,8 +23,8 @@
 //! upgrades, whose hooks may run again then; after that it is 503 or 1013. Messages that
 //! wait for their turns are at most `PartyOptions::max_queued_bytes` a connection, and all
 //! that waits in a room at most 32 MiB (1013, 503). A client has 5 s to answer a
-//! close frame before `on_close` is told. An alarm whose outcome can't be stored is
-//! tried again by the platform.
+//! close frame before `on_close` is told. Where the outcome of an alarm can't be stored,
+//! storing is tried again; `on_alarm` itself runs again only in a new memory.
 //!
 //! # Example
 //! The whole `main.rs` of a Worker whose parties are in a library:

@@ -36,6 +36,8 @@ pub(super) struct Alarm {
     /// Which one it is: how many the room's code has set or removed.
     id: Cell<u64>,
     work: RefCell<AlarmWork>,
+    /// Whether its hook has ended well, until what follows from that is stored.
+    outcome: Cell<Option<bool>>,
     platform: RefCell<WakeUp>,
     /// Whether setting it is to be tried again soon.
     is_retried: Cell<bool>,
@@ -76,6 +78,7 @@ impl Alarm {
             own: RefCell::default(),
             id: Cell::default(),
             work: RefCell::default(),
+            outcome: Cell::default(),
             platform: RefCell::default(),
             is_retried: Cell::default(),
         })
@@ -107,8 +110,12 @@ impl Alarm {
     }
 
     /// Its run has ended.
+    ///
+    /// # Errors
+    /// When what follows can't be stored. Then the hook is not run again, but this is to
+    /// be called again with [`Alarm::unstored`].
     pub(super) async fn end(&self, is_done: bool) -> Result<(), StorageError> {
-        let id = self.id.get();
+        self.outcome.set(Some(is_done));
         let next = {
             let mut work = self.work.borrow_mut();
             if !is_done {
@@ -117,23 +124,25 @@ impl Alarm {
             }
             work.end(is_done, now())
         };
-        let stored = match next {
-            Next::Leave => Ok(()),
-            Next::Clear => self.put(None).await,
-            Next::Again { at, failures } => self.put(Some(OwnAlarm::at(at, failures))).await,
-        };
-        if stored.is_ok() {
-            self.work.borrow_mut().stored(next);
-            return stored;
+        match next {
+            Next::Leave => {}
+            Next::Clear => self.put(None).await?,
+            Next::Again { at, failures } => self.put(Some(OwnAlarm::at(at, failures))).await?,
         }
-        // It is still due: the platform tries it again, but not at once.
+        self.work.borrow_mut().stored(next);
+        self.outcome.set(None);
+        Ok(())
+    }
+
+    /// The outcome of a run from which nothing could be stored yet.
+    pub(super) fn unstored(&self) -> Option<bool> {
+        self.outcome.get()
+    }
+
+    /// Nobody sees to its run any more: it is run anew.
+    pub(super) fn dismiss(&self) {
         self.work.borrow_mut().dismiss();
-        if id == self.id.get()
-            && let Some(Some(own)) = &mut *self.own.borrow_mut()
-        {
-            own.at = to_millis(now() + RETRY);
-        }
-        stored
+        self.outcome.set(None);
     }
 
     /// The platform's alarm has fired.
@@ -271,14 +280,16 @@ impl Alarm {
         let before = self.own.borrow_mut().replace(own);
         // In the same step, so that no crash comes between the two.
         let set = self.set_platform(own);
-        if let Err(thrown) = settled(stored).await {
+        // Both are waited for: each notes what it could not do.
+        let (stored, set) = (settled(stored).await, set.await);
+        if let Err(thrown) = stored {
             // Another may have been set meanwhile.
             if id == self.id.get() {
                 *self.own.borrow_mut() = before;
             }
             return Err(unavailable(thrown));
         }
-        set.await
+        set
     }
 }
 

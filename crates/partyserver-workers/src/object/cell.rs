@@ -7,11 +7,11 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use partyserver::host::ConnectionPort;
 use partyserver::host::admission::Newcomer;
-use partyserver::host::at_capacity;
 use partyserver::host::failure::Failure;
 use partyserver::host::gate::{AnyGate, Gate};
 use partyserver::host::instance::Instance;
 use partyserver::host::life::Rest;
+use partyserver::host::{at_capacity, escaped};
 use partyserver::{
     CloseEvent, Error, Hibernation, PartyOptions, Result, Room, Server, StorageError,
 };
@@ -123,6 +123,19 @@ impl<S: Server> RoomCell<S> {
 
     fn options(&self) -> &PartyOptions {
         self.gate.options()
+    }
+
+    /// Runs the alarm of the room's code, if it is due. What could not be stored of an
+    /// earlier run comes first.
+    async fn ring_if_due(self: &Rc<Self>) -> Result<(), StorageError> {
+        let alarm = &self.room.alarm;
+        if let Some(is_done) = alarm.unstored() {
+            alarm.end(is_done).await?;
+        }
+        if alarm.due().await? {
+            self.ring().await?;
+        }
+        Ok(())
     }
 
     /// Runs the alarm of the room's code, in a task of its own, so that a panic ends
@@ -293,18 +306,14 @@ impl<S: Server> AnyRoom for RoomCell<S> {
     }
 
     fn alarm(self: Rc<Self>) -> Event {
+        let cell = Rc::clone(&self);
         let work = async move {
             let alarm = &self.room.alarm;
             alarm.fired();
             self.room.restore().await;
             // Deadlines first: they never wait for a hook.
             self.room.connections.open();
-            let rung = match alarm.due().await {
-                Ok(true) => self.ring().await,
-                Ok(false) => Ok(()),
-                Err(error) => Err(error),
-            };
-            if let Err(error) = rung {
+            if let Err(error) = self.ring_if_due().await {
                 let party = self.room.place().party;
                 tracing::error!(party, %error, "what came of an alarm can't be stored");
                 // It is still due: the platform tries it again.
@@ -313,7 +322,17 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             }
             JsValue::from_bool(alarm.settle().await.is_ok())
         };
-        Event::new(work, |_| JsValue::FALSE)
+        Event::new(work, move |panic| {
+            let (party, panic) = (cell.room.place().party, escaped(&panic));
+            tracing::error!(
+                party,
+                panic,
+                "what sees to an alarm panicked; it is tried again"
+            );
+            // The platform comes again, and then the alarm is to run.
+            cell.room.alarm.dismiss();
+            JsValue::FALSE
+        })
     }
 }
 

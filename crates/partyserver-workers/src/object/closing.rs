@@ -32,10 +32,16 @@ impl Closing {
         if !self.waiting.borrow_mut().push((until, conn)) {
             return;
         }
-        let this = Rc::clone(self);
-        if !task::spawn(async move { this.wait().await }) {
-            self.waiting.borrow_mut().unattended();
+        let (this, broken) = (Rc::clone(self), Rc::clone(self));
+        let work = async move { this.wait().await };
+        if !task::spawn_with(work, move || broken.unattended()) {
+            self.unattended();
         }
+    }
+
+    /// Nobody waits any more: the next has it begun again.
+    fn unattended(&self) {
+        self.waiting.borrow_mut().unattended();
     }
 
     async fn wait(&self) {

@@ -227,7 +227,19 @@ impl Task {
 /// platform lets it: on after the answer (`waitUntil`). Returns `false` where
 /// no event is being handled; then it is dropped.
 pub fn spawn(future: impl Future<Output = ()> + 'static) -> bool {
-    Event::silent(future, |_| {}).spawn()
+    spawn_with(future, || {})
+}
+
+/// The same. After a panic, which the log tells, `clean_up` is called.
+pub(crate) fn spawn_with(
+    future: impl Future<Output = ()> + 'static,
+    clean_up: impl FnOnce() + 'static,
+) -> bool {
+    let last_words = move |panic: String| {
+        tracing::error!(panic = escaped(&panic), "a task beside the events panicked");
+        clean_up();
+    };
+    Event::silent(future, last_words).spawn()
 }
 
 /// Whether a task has ended.
