@@ -1,12 +1,12 @@
-//! `WithAuth`: nothing before authentication.
+//! `WithAuth`: nothing happens before authentication.
 //!
-//! At the gate the token is verified and taken out of the request; the room is
-//! not woken without it. In the room each hook of the inner server runs only
+//! At the gate the token is verified and taken out of the request. Without a valid
+//! token the room is not woken. In the room each hook of the inner server runs only
 //! while the identity is valid.
 //!
-//! Of a request's extensions hooks see the [`Attachments`] and the [`PeerAddress`]. All
-//! others end at the gate, because frameworks keep copies of the URL and of the token
-//! there. What is to reach a room belongs among the attachments.
+//! Hooks see two of a request's extensions: the [`Attachments`] and the
+//! [`PeerAddress`]. All others are removed at the gate, because frameworks keep copies
+//! of the URL and of the token there. Use the attachments to pass a value to a room.
 //!
 //! ```
 //! use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, BearerAuth, WithAuth};
@@ -50,12 +50,12 @@ use crate::log;
 use crate::options::{AuthOptions, RefreshToken, Settings};
 use crate::refusal::{TOKEN_EXPIRED, expired, refusal, response};
 
-/// A server whose every request, connection and message carries a verified
-/// identity. It can't be switched off by what the inner server does.
+/// A server whose every request, connection and message carries a verified identity.
+/// Nothing that the inner server does can switch that off.
 ///
-/// It is the outermost wrapper, and no [`Server`] itself but what a party is made
-/// of ([`IntoServer`]): nothing can be put around it that would see a request
-/// before its token is verified.
+/// It is the outermost wrapper. It is no [`Server`] itself, but a value that a party
+/// can be made of ([`IntoServer`]). So nothing can be put around it that would see a
+/// request before its token is verified.
 ///
 /// ```compile_fail,E0277
 /// # use agents_oauth2_jwt_bearer::*; use partyserver::Server;
@@ -100,8 +100,8 @@ impl<S: Server> AuthenticatedServer<S> {
         &self.options.0
     }
 
-    /// Whether the caller of an event may be served now, and who it is; `None` for an
-    /// anonymous one.
+    /// Whether the caller of an event may be served now. Returns the caller's identity,
+    /// or `None` for an anonymous caller.
     fn check(&self, cx: &Context) -> Result<Option<Arc<Identity>>, TokenError> {
         match valid_identity(cx) {
             Ok(identity) => Ok(Some(identity)),
@@ -137,7 +137,7 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
         }
     }
 
-    /// The inner server's own headers, else those for bearer tokens.
+    /// The inner server's own headers, or else the headers for bearer tokens.
     fn cors(&self) -> Cors {
         let inner = self.inner.cors();
         if inner == Cors::default() {
@@ -147,8 +147,8 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
         }
     }
 
-    /// The inner server's own. A URL with a token is kept out of caches and of
-    /// `Referer` headers (RFC 6750 section 2.3).
+    /// The inner server's own headers. If the URL has a token, headers are added that
+    /// keep the URL out of caches and of `Referer` headers (RFC 6750 section 2.3).
     fn answer_headers(&self, uri: &Uri) -> HeaderMap {
         let mut headers = self.inner.answer_headers(uri);
         if has_query_token(uri) {
@@ -193,7 +193,7 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
     }
 
     async fn on_start(&mut self, cx: &Context) -> Result<()> {
-        // Where hooks and other wrappers look for them.
+        // Hooks and other wrappers look for the settings here.
         cx.room().locals().share(Arc::clone(self.settings()));
         // An identity that an earlier version of the program wrote may not be readable.
         for connection in cx.room().connections() {
@@ -205,7 +205,7 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
     }
 
     async fn on_admit(&mut self, cx: &Context, handshake: &Handshake) -> Result<Admission> {
-        // The upgrade may have waited long for its turn.
+        // The upgrade may have waited for its turn so long that its token has expired.
         let caller = match self.check(cx) {
             Ok(caller) => caller,
             Err(error) => {
@@ -262,7 +262,8 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
         connection: &Connection,
         event: CloseEvent,
     ) -> Result<()> {
-        // The host closes at the deadline by itself; here is where it shows.
+        // The host closes the connection at its deadline. This is where the end is
+        // logged.
         let identity = connection.attachments().get::<Identity>();
         if identity.is_some_and(|identity| !identity.is_valid_at(cx.now()))
             && (event.code == TOKEN_EXPIRED || !event.clean)
@@ -291,7 +292,7 @@ impl<S: Server> Wrap for AuthenticatedServer<S> {
     }
 }
 
-/// What is still being streamed when the identity's time is up is broken off.
+/// An answer that is still being streamed is broken off when the identity's time is up.
 fn end_with_identity(mut answer: Response, attachments: Option<&Attachments>) -> Response {
     if !answer.body().is_whole()
         && let Some(identity) = attachments.and_then(Attachments::get::<Identity>)
@@ -304,11 +305,11 @@ fn end_with_identity(mut answer: Response, attachments: Option<&Attachments>) ->
 /// A request that was refused at the gate.
 struct Refused {
     error: TokenError,
-    /// The token, when it was read and refused.
+    /// The token, if one was read and refused.
     token: Option<AccessToken>,
 }
 
-/// Verifies the token of a request and moves it out of the request: hooks, logs
+/// Verifies the token of a request and moves it out of the request, so that hooks, logs
 /// and rooms see the URL and the headers without it.
 async fn authenticate<B>(
     settings: &Arc<Settings>,
@@ -348,7 +349,7 @@ async fn authenticate<B>(
         return Err(Refused { error, token: None });
     }
     let id_token = match id_token {
-        // Boxed, because most requests have none and would carry the place for it.
+        // Boxed, because most requests have no ID token and need no space for it.
         Some(id_token) => {
             Box::pin(verify_id_token(
                 settings, lobby, &id_token, &token, &verified,
@@ -366,8 +367,8 @@ async fn authenticate<B>(
     Ok(())
 }
 
-/// Drops what the server around the rooms keeps with a request. A framework keeps the URL
-/// as it came there, with the token in it, and no hook behind the gate is to see that.
+/// Removes what the server around the rooms keeps with a request. A framework keeps the
+/// URL as it arrived, with the token in it, and no hook behind the gate may see that.
 fn isolate(extensions: &mut Extensions, attachments: &Attachments) {
     let peer = extensions.remove::<PeerAddress>();
     extensions.clear();
@@ -383,7 +384,7 @@ fn attach(attachments: &Attachments, identity: Identity, credentials: Credential
     attachments.insert(credentials);
 }
 
-/// An ID token that does not verify is left out; it opens nothing here.
+/// An ID token that does not verify is left out. It never grants access.
 async fn verify_id_token(
     settings: &Settings,
     lobby: &Lobby,

@@ -1,4 +1,4 @@
-//! The identity, where hooks look for it.
+//! How hooks reach the identity.
 
 use std::sync::Arc;
 
@@ -10,26 +10,27 @@ use crate::identity::{Credentials, Identity};
 use crate::options::Settings;
 use crate::user_info::{Refresh, user_info};
 
-/// The identity of the event at hand.
+/// The identity behind the current event.
 pub trait AuthContext {
-    /// The verified claims of whose event this is, valid now.
+    /// The verified claims of the caller whose event this is. They are valid now.
     ///
     /// # Errors
-    /// [`NotAuthenticated`] for an anonymous caller, for an event of the room
-    /// itself, and when the identity's time is up.
+    /// [`NotAuthenticated`] for an anonymous caller, for an event of the room itself,
+    /// and when the identity's time is up.
     fn claims(&self) -> Result<Claims, NotAuthenticated>;
 
     /// The claims as a type of your own.
     ///
     /// # Errors
-    /// Those of [`AuthContext::claims`], and when the claims do not fit.
+    /// The errors of [`AuthContext::claims`], and an error when the claims do not fit
+    /// the type.
     fn claims_as<T: DeserializeOwned>(&self) -> partyserver::Result<T>;
 
-    /// The raw tokens: secrets. `None` for an anonymous caller, and after a
+    /// The raw tokens, which are secrets. `None` for an anonymous caller, and after a
     /// hibernation that unloaded the process.
     fn credentials(&self) -> Option<Arc<Credentials>>;
 
-    /// Who the user is, as the provider says: every member, known or not.
+    /// What the provider says about the user: every member, known or not.
     ///
     /// # Errors
     /// [`NotAuthenticated`], or [`UserInfoError`].
@@ -41,12 +42,12 @@ pub trait AuthContext {
 
 /// The identity of a connection.
 pub trait AuthConnection {
-    /// The claims that the connection was admitted with, also when their time
-    /// is up: `on_close` can still say who left. `None` for an anonymous one.
+    /// The claims that the connection was admitted with. They stay after their time is
+    /// up, so that `on_close` can still say who left. `None` for an anonymous connection.
     fn claims(&self) -> Option<Claims>;
 
-    /// The raw tokens: secrets. `None` for an anonymous connection, and after a
-    /// hibernation that unloaded the process.
+    /// The raw tokens, which are secrets. `None` for an anonymous connection, and after
+    /// a hibernation that unloaded the process.
     fn credentials(&self) -> Option<Arc<Credentials>>;
 }
 
@@ -60,7 +61,7 @@ pub trait AuthRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAuthenticated {
-    /// The caller is anonymous, or it is an event of the room itself.
+    /// The caller is anonymous, or the event comes from the room itself.
     #[error("the caller is anonymous")]
     Anonymous,
     /// The identity's time is up, or it can't be read any more.

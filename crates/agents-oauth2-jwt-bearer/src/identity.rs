@@ -1,4 +1,4 @@
-//! Who a request or connection is: bound to the socket, never to an id.
+//! Who a request or connection is. The identity is bound to the socket, never to an id.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,10 +11,10 @@ use serde_json::Result;
 
 /// A verified identity and the time until which it is valid.
 ///
-/// It is made from a [`VerifiedToken`] alone, or read back by the host from
-/// what the host itself stored with the socket. The raw token is not in it.
+/// It is made from a [`VerifiedToken`] alone, or the host reads it back from what the
+/// host itself stored with the socket. It does not contain the raw token.
 ///
-/// Claims, which prove nothing, can be read from anywhere; an identity can't:
+/// Claims prove nothing and can be read from anywhere. An identity can't:
 ///
 /// ```
 /// # fn read(json: &str) -> serde_json::Result<()> {
@@ -50,8 +50,8 @@ impl Identity {
         &self.claims
     }
 
-    /// The token's end, leeway included. Nothing is done in its name from then
-    /// on.
+    /// The token's end, leeway included. From then on nothing is done on behalf of this
+    /// identity.
     pub fn valid_until(&self) -> SystemTime {
         UNIX_EPOCH + self.valid_until
     }
@@ -89,11 +89,12 @@ impl Attachment for Identity {
     }
 }
 
-/// The raw tokens of a request or connection: secrets. They stay in memory and
-/// are wiped when the last handle to them is dropped. After a hibernation that
+/// The raw tokens of a request or connection, which are secrets. They stay in memory
+/// and are wiped when the last handle to them is dropped. After a hibernation that
 /// unloads the process they are gone.
 ///
-/// A token is taken out by its name, never written along with something else:
+/// A token is taken out by its name. It can't be written by accident as part of
+/// something else:
 ///
 /// ```
 /// # use agents_oauth2_jwt_bearer::Credentials;
@@ -133,19 +134,19 @@ impl Credentials {
         &self.access_token
     }
 
-    /// The ID token of `x-id-token`, where one was sent and verified.
+    /// The ID token of `x-id-token`, if one was sent and verified.
     pub fn id_token(&self) -> Option<&AccessToken> {
         self.id_token.as_ref()
     }
 
-    /// The refresh token of `x-refresh-token`, where the options accept one.
+    /// The refresh token of `x-refresh-token`, if the options accept one.
     pub fn refresh_token(&self) -> Option<&AccessToken> {
         self.refresh_token.as_ref()
     }
 }
 
-/// What passes from the router to the room, which may be another process of the
-/// platform's: access token, ID token, refresh token.
+/// What passes from the router to the room, which may be in another process of the
+/// platform: access token, ID token, refresh token.
 type PassedOn<T> = (T, Option<T>, Option<T>);
 
 impl Attachment for Credentials {

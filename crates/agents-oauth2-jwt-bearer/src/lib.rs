@@ -1,11 +1,10 @@
-//! Rooms whose every request, connection and message carries a verified OAuth
-//! 2.0 identity: [`WithAuth`] and [`WithOwnership`] around a `partyserver`
-//! server.
+//! Rooms in which every request, connection and message carries a verified OAuth 2.0
+//! identity: [`WithAuth`] and [`WithOwnership`] around a `partyserver` server.
 //!
-//! The crate knows no host and issues no tokens. It follows RFC 9068 (JWT
-//! access tokens), RFC 6750 (bearer tokens) and RFC 8725 (JWT best practice).
+//! The crate knows no host and issues no tokens. It follows RFC 9068 (JWT access
+//! tokens), RFC 6750 (bearer tokens) and RFC 8725 (JWT best practice).
 //!
-//! **The contract:** a connection is as valid as its token, at every moment.
+//! **The contract:** a connection is valid only while its token is valid.
 //!
 //! # Example
 //! ```
@@ -32,23 +31,24 @@
 //! ```
 //!
 //! # Logs
-//! Events of `tracing`, with `party`, `room`, `connection` once there is one, and
-//! `sub` and `act` where they are known. Values from outside are escaped and cut
-//! at 128 characters; a token is never logged.
+//! The crate emits `tracing` events with `party`, `room`, `connection` once there is
+//! one, and `sub` and `act` where they are known. Values from outside are escaped and
+//! cut at 128 characters. A token is never logged.
 //!
 //! | message | level | when |
 //! |---|---|---|
 //! | `connected` | info | a WebSocket has joined its room |
 //! | `refused` | info | a request or upgrade was refused, by the gate or the room |
 //! | `sent away` | info | an open connection lost its right to be there |
-//! | `admitted` | debug | the gate let a request or upgrade pass: one for each |
+//! | `admitted` | debug | the gate let a request or upgrade pass: one line for each |
 //! | `an ID token was left out` | info | `x-id-token` did not verify; its `code` says why |
-//! | `the owner can't be read after a claim` | warn | the owner store failed; its `error` |
+//! | `the owner can't be read after a claim` | warn | the owner store failed; its
+//! `error` says why |
 //!
-//! A refusal has a stable `code`: that of [`Error`](oauth2_jwt_bearer::Error::code),
-//! `not_owner`, or `hook` where `on_authenticated_connect` or
-//! `on_authorized_connect` said no. Who is sent away is `expired` or `not_owner`.
-//! The `sub` of a token that was not accepted is not known.
+//! A refusal has a stable `code`. It is the code of
+//! [`Error`](oauth2_jwt_bearer::Error::code), `not_owner`, or `hook` if
+//! `on_authenticated_connect` or `on_authorized_connect` refused. The code of `sent
+//! away` is `expired` or `not_owner`. A token that was not accepted has no known `sub`.
 
 mod auth;
 mod context;

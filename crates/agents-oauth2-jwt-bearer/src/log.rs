@@ -1,14 +1,14 @@
-//! What operators are told: who was admitted, refused and sent away, and why.
-//! Never a token.
+//! What operators are told: who was admitted, refused and sent away, and why. A token
+//! is never logged.
 
 use oauth2_jwt_bearer::Claims;
 use partyserver::{Attachments, Connection, Context, Lobby, Room, loggable};
 
 use crate::identity::Identity;
 
-/// At `debug`: there is one for each HTTP request.
+/// At level `debug`, because there is one line for each HTTP request.
 pub(crate) fn admitted(lobby: &Lobby, claims: Option<&Claims>) {
-    // What the line says is made only where the line is wanted.
+    // The values are computed only if the line is wanted.
     tracing::debug!(
         party = lobby.party(),
         room = loggable(lobby.room_name()),
@@ -87,7 +87,7 @@ pub(crate) fn owner_unknown(room: &Room, error: &partyserver::Error) {
     );
 }
 
-/// Whose event it is, and who acts for them, where that is known.
+/// The caller whose event it is, and who acts for the caller, if that is known.
 struct Who {
     sub: Option<String>,
     act: Option<String>,

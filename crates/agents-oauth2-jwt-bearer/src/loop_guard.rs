@@ -1,8 +1,8 @@
-//! Clients that come back with the same expired token, again and again.
+//! Clients that reconnect with the same expired token, again and again.
 //!
-//! An expired token is answered by a close that clients with a `query` function
-//! reconnect on, to bring a fresh one. A client that can't would do so for
-//! ever; the fifth time within a minute it is told for good.
+//! An expired token is answered by a close code on which clients with a `query`
+//! function reconnect, to bring a fresh token. A client that has no fresh token would
+//! do so for ever. The fifth time within a minute it is refused for good.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,13 +12,14 @@ use std::time::{Duration, SystemTime};
 use oauth2_jwt_bearer::AccessToken;
 use sha2::{Digest, Sha256};
 
-/// Counts expired tokens by what came with them. Best effort, per process.
+/// Counts expired tokens by the token and the id that came with it. Best effort, per
+/// process.
 pub(crate) struct LoopGuard(Mutex<Table>);
 
 #[derive(Default)]
 struct Table {
     attempts: HashMap<Key, Attempts>,
-    /// When entries that are over were last removed from a full table.
+    /// When a full table was last cleared of entries whose time is over.
     swept: Option<SystemTime>,
     #[cfg(test)]
     sweeps: u32,
@@ -37,8 +38,8 @@ impl LoopGuard {
         Self(Mutex::default())
     }
 
-    /// Counts a token that is right in everything but its time; returns whether
-    /// its client is caught in a loop.
+    /// Counts a token that is right in everything but its time. Returns whether its
+    /// client is caught in a loop.
     pub(crate) fn is_loop(&self, token: &AccessToken, id: Option<&str>, now: SystemTime) -> bool {
         let mut hash = Sha256::new();
         hash.update(Sha256::digest(token.expose()));
@@ -64,8 +65,8 @@ impl LoopGuard {
 }
 
 impl Table {
-    /// Whether a key is in the table or may join it. A flood of new ones costs
-    /// one look at all entries per [`SWEEP_PAUSE`], not one each.
+    /// Whether a key is in the table or may join it. A flood of new keys causes one
+    /// look at all entries per [`SWEEP_PAUSE`], not one for each key.
     fn has_place_for(&mut self, key: &Key, now: SystemTime) -> bool {
         if self.attempts.len() < MAX_ENTRIES || self.attempts.contains_key(key) {
             return true;
@@ -89,8 +90,8 @@ impl Attempts {
     }
 }
 
-/// Whether a moment is less than `time` ago. One in the future, after the clock
-/// was set back, is not.
+/// Whether a moment is less than `time` ago. A moment in the future is not: the clock
+/// was set back.
 fn is_within(time: Duration, moment: Option<SystemTime>, now: SystemTime) -> bool {
     moment.is_some_and(|moment| {
         now.duration_since(moment)
@@ -150,12 +151,12 @@ mod tests {
             (table.sweeps, table.attempts.len())
         };
         assert_eq!(flood(0..MAX_ENTRIES, 0), (0, MAX_ENTRIES));
-        // Nothing is over yet: one look finds that out for a second.
+        // No entry is over yet. One look finds that out, and serves for a second.
         assert_eq!(flood(20_000..25_000, 59_500), (1, MAX_ENTRIES));
         assert_eq!(flood(25_000..30_000, 60_499), (1, MAX_ENTRIES));
-        // All is over, and the next look makes room.
+        // All entries are over, and the next look makes room.
         assert_eq!(flood(30_000..30_100, 60_500), (2, 100));
-        // Whoever has a place is counted while the table is full.
+        // A key that has a place is counted even while the table is full.
         let token = AccessToken::new("30000").unwrap();
         assert_eq!(flood(40_000..50_000, 60_600), (2, MAX_ENTRIES));
         let loops: Vec<_> = (0..4)

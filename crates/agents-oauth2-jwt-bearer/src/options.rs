@@ -7,9 +7,9 @@ use oauth2_jwt_bearer::BearerAuth;
 use crate::loop_guard::LoopGuard;
 use crate::user_info::UserInfoCache;
 
-/// Options of [`WithAuth`](crate::WithAuth): a [`BearerAuth`], and what rooms add to it.
-/// Cheap to clone; clones share their caches. So make them once, and clone them for each
-/// room.
+/// Options of [`WithAuth`](crate::WithAuth): a [`BearerAuth`], and what rooms add to
+/// it. Clones are cheap and share their caches, so make the options once and clone them
+/// for each room.
 #[derive(Clone, Debug)]
 pub struct AuthOptions(pub(crate) Arc<Settings>);
 
@@ -26,8 +26,8 @@ pub(crate) struct Settings {
 /// How an upgrade is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefusalForm {
-    /// By a handshake and a close frame that says why: what browsers' clients
-    /// understand.
+    /// By a handshake that succeeds and a close frame that says why. Clients in
+    /// browsers can understand that.
     #[default]
     Close,
     /// Always by an HTTP answer instead of the handshake.
@@ -46,7 +46,7 @@ pub enum RefreshToken {
 }
 
 impl AuthOptions {
-    /// The options of rooms whose callers are authenticated so.
+    /// The options of rooms that authenticate their callers with this `BearerAuth`.
     pub fn new(bearer: BearerAuth) -> Self {
         Self(Arc::new(Settings {
             bearer,
@@ -58,8 +58,8 @@ impl AuthOptions {
         }))
     }
 
-    /// Options from the process's environment: `OIDC_ISSUER_URL`,
-    /// `OIDC_AUDIENCE`, and `OIDC_JWKS_URI` where discovery is not to be used.
+    /// Options from the process's environment: `OIDC_ISSUER_URL`, `OIDC_AUDIENCE`, and
+    /// `OIDC_JWKS_URI` if discovery is not wanted.
     ///
     /// # Errors
     /// When a variable is missing or malformed; the error names it.
@@ -81,16 +81,16 @@ impl AuthOptions {
         self.with(|settings| settings.refresh_token = refresh_token)
     }
 
-    /// The client that ID tokens must be for. Default: the client that the
+    /// The client that ID tokens must be issued for. Default: the client that the
     /// access token names.
     #[must_use]
     pub fn client_id(self, client_id: impl Into<String>) -> Self {
         self.with(|settings| settings.client_id = Some(client_id.into()))
     }
 
-    /// How requests are authenticated, for routes beside the rooms: with the feature
-    /// `tower` it is a layer that refuses by the same challenges, with the same keys and
-    /// the same verified tokens.
+    /// How requests are authenticated, for routes beside the rooms. With the feature
+    /// `tower` it is a layer that refuses with the same challenges and shares the keys
+    /// and the verified tokens.
     pub fn bearer_auth(&self) -> &BearerAuth {
         &self.0.bearer
     }

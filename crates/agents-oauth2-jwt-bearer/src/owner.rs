@@ -1,4 +1,5 @@
-//! The owner of a room: who it is, and who is closed when that changes.
+//! The owner of a room: who owns it, and whose connections are closed when that
+//! changes.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,17 +13,16 @@ use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
 
 /// The owner of a room.
 pub trait RoomOwnership {
-    /// Makes a user the owner, atomically and durably: of any number of
-    /// simultaneous claims one wins. The same owner again is no error. When the
-    /// owner changed, every connection of anyone else is closed at once with
-    /// 1008, and answers that are being streamed to them end. What was begun is
-    /// done to the end, even when the returned future is dropped.
+    /// Makes a user the owner, atomically and durably: if several users claim the room
+    /// at the same time, one wins. Setting the present owner again is no error. When
+    /// the owner changes, every connection of anyone else is closed at once with 1008,
+    /// and answers that are being streamed to them end. A change that has begun is
+    /// completed, even when the returned future is dropped.
     ///
     /// # Errors
-    /// [`OwnerError::Empty`] and [`OwnerError::AlreadyOwned`]; then nothing
-    /// changed. After [`OwnerError::Store`] the owner may have changed all the
-    /// same: every connection is closed but those of the user who is known to
-    /// be the owner.
+    /// [`OwnerError::Empty`] and [`OwnerError::AlreadyOwned`]; then nothing changed.
+    /// After [`OwnerError::Store`] the owner may have changed. In that case every
+    /// connection is closed, except those of the user who is known to be the owner.
     fn set_owner(
         &self,
         owner: &str,
@@ -40,7 +40,7 @@ pub trait RoomOwnership {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OwnerError {
-    /// The owner is empty: nobody can be it. The caller is at fault.
+    /// The owner is an empty text, which no user has. The caller is at fault.
     #[error("an owner can't be empty")]
     Empty,
     /// The room belongs to another user.
@@ -71,10 +71,10 @@ impl RoomOwnership for Room {
 /// A room's owner store, and the owner as it was last read.
 pub(crate) struct Ownership {
     store: Arc<dyn OwnerStore>,
-    /// What those who do not own the room are told.
+    /// The message for callers who do not own the room.
     message: Cow<'static, str>,
     seen: Mutex<Seen>,
-    /// Answers that are being streamed, and to whom.
+    /// Answers that are being streamed, and the subject each goes to.
     streams: Mutex<Vec<(String, StreamEnd)>>,
 }
 
@@ -95,19 +95,20 @@ impl Ownership {
         }
     }
 
-    /// The ownership of a room: that of its `WithOwnership`, once it started.
+    /// The ownership of a room, which its `WithOwnership` sets when it starts.
     pub(crate) fn of(room: &Room) -> Arc<Self> {
         let default = || Arc::new(Self::new(Arc::new(RoomStorage), NOT_YOURS.into()));
         room.locals().get().unwrap_or_else(default)
     }
 
-    /// The owner as the store has it now. When that is news, everyone else is
-    /// closed: something other than a claim may have changed it.
+    /// The owner that the store has now. If it differs from the owner seen before,
+    /// everyone else is closed, because something other than a claim may have changed
+    /// it.
     pub(crate) async fn read(&self, room: &Room) -> Result<Option<String>> {
         let version = self.with(|seen| seen.version);
         let owner = self.store.owner(room).await?;
         let is_news = self.with(|seen| {
-            // After a claim meanwhile, what that claim reads is what counts.
+            // If there was a claim meanwhile, the read that follows that claim decides.
             seen.version == version && seen.owner.replace(owner.clone()).as_ref() != Some(&owner)
         });
         if is_news {
@@ -124,12 +125,12 @@ impl Ownership {
         }
     }
 
-    /// Makes a claim, and closes everyone but the owner that it leaves the room
-    /// with. Returns that owner.
+    /// Makes a claim, and then closes everyone but the owner that the room has after
+    /// it. Returns that owner.
     ///
-    /// Once begun it runs to its end, even when the returned future is dropped
-    /// because its turn is over or its client has gone: a claim that is made is
-    /// always followed by its consequences.
+    /// Once begun it runs to its end, even when the returned future is dropped because
+    /// its turn is over or its client has gone. So a claim that was made is always
+    /// followed by its consequences.
     pub(crate) async fn claim(
         self: &Arc<Self>,
         room: &Room,
@@ -145,7 +146,7 @@ impl Ownership {
                 *lock(&outcome) = Some(done);
             }
         };
-        // Whoever is there drives it: the caller, or else the room.
+        // The caller polls the work, and if the caller goes away, the room does.
         let work = (Box::pin(work) as BoxFuture<'static, ()>).shared();
         room.spawn(work.clone());
         work.await;
@@ -155,17 +156,17 @@ impl Ownership {
 
     async fn claim_now(&self, room: &Room, owner: &str, overwrite: Overwrite) -> Result<String> {
         let before = self.with(|seen| seen.owner.clone()).flatten();
-        // Until the claim is answered the store alone knows.
+        // Until the claim is answered, only the store knows the owner.
         self.forget();
         let outcome = self.store.claim(room, owner, overwrite).await;
         self.forget();
-        // Whoever is the owner by now is who may stay.
+        // Only the present owner may stay.
         if let Err(error) = self.read(room).await {
             log::owner_unknown(room, &error);
             let known = match &outcome {
                 Ok(owner) => Some(owner.as_str()),
-                // A claim that failed may have been made all the same, but
-                // without overwriting it took the room from nobody.
+                // A claim that failed may have been made nevertheless. But without
+                // overwriting it can't have taken the room from anybody.
                 Err(_) => before
                     .as_deref()
                     .filter(|before| overwrite == Overwrite::No || *before == owner),
@@ -182,7 +183,7 @@ impl Ownership {
         });
     }
 
-    /// Ends an answer to the owner when the owner becomes another.
+    /// Ends an answer to the owner when the room gets another owner.
     pub(crate) fn watch(&self, subject: &str, end: StreamEnd) {
         let mut streams = lock(&self.streams);
         streams.retain(|(_, end)| end.is_shared());
@@ -212,17 +213,17 @@ impl Ownership {
     }
 }
 
-/// What is behind these locks is replaced whole.
+/// The values behind these locks are replaced whole, so a poisoned lock is harmless.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Nothing equals nothing: without an owner or a subject there is no match.
+/// An empty value matches nothing: without an owner or a subject there is no match.
 pub(crate) fn is_owner(owner: Option<&str>, subject: &str) -> bool {
     !subject.is_empty() && owner == Some(subject)
 }
 
-/// The reason code of those who do not own a room.
+/// The reason code for callers who do not own a room.
 pub(crate) const NOT_OWNER: &str = "not_owner";
-/// What those who do not own a room are told by default.
+/// The default message for callers who do not own a room.
 pub(crate) const NOT_YOURS: &str = "This chat is not yours.";

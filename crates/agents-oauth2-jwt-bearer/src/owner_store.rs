@@ -5,17 +5,17 @@ use partyserver::{BoxFuture, Result, Room, Update};
 /// Keeps the owners of rooms. The default keeps them in the room's storage
 /// under `owner`; implement it to keep them elsewhere.
 ///
-/// The store is asked at each request and upgrade, and when a room wakes. An
-/// owner that was changed in the store itself, not by
-/// [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner), is noticed
-/// then, and everyone else is closed; until then the former owner's connections
-/// go on. Call `set_owner` with the new owner where that must be at once.
+/// The store is asked at each request and upgrade, and when a room wakes. If an owner
+/// was changed in the store itself, not by
+/// [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner), that is noticed then,
+/// and everyone else is closed. Until then the former owner's connections stay open.
+/// Call `set_owner` with the new owner if they must be closed at once.
 pub trait OwnerStore: Send + Sync + 'static {
     /// The owner of a room.
     fn owner<'a>(&'a self, room: &'a Room) -> BoxFuture<'a, Result<Option<String>>>;
 
-    /// Makes `owner` the owner, atomically: of any number of simultaneous
-    /// claims without overwriting, one wins. Returns the owner after it.
+    /// Makes `owner` the owner, atomically: if several claims without overwriting come
+    /// at the same time, one wins. Returns the owner after the claim.
     fn claim<'a>(
         &'a self,
         room: &'a Room,
@@ -24,7 +24,7 @@ pub trait OwnerStore: Send + Sync + 'static {
     ) -> BoxFuture<'a, Result<String>>;
 }
 
-/// Whether a room that has an owner can be given to another.
+/// Whether a room that has an owner can be given to another user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overwrite {
     /// It can't.

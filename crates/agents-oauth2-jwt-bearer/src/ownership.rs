@@ -1,7 +1,7 @@
 //! `WithOwnership`: a room belongs to one user.
 //!
-//! It stands inside [`WithAuth`](crate::WithAuth), which gives it identities.
-//! Alone it admits nobody, and the other way round it does not compile:
+//! It goes inside [`WithAuth`](crate::WithAuth), which gives it identities. Alone it
+//! admits nobody, and the other way round it does not compile:
 //!
 //! ```compile_fail,E0277
 //! # use agents_oauth2_jwt_bearer::*; use partyserver::Server;
@@ -37,8 +37,8 @@ use crate::owner::{NOT_OWNER, NOT_YOURS, Ownership, is_owner};
 use crate::owner_store::{Overwrite, OwnerStore, RoomStorage};
 use crate::refusal::{expired, in_form};
 
-/// A server that serves its room's owner alone. It can't be switched off by
-/// what the inner server does.
+/// A server that serves only its room's owner. Nothing that the inner server does can
+/// switch that off.
 pub struct WithOwnership<S> {
     inner: S,
     claim: Claim,
@@ -49,8 +49,8 @@ pub struct WithOwnership<S> {
 /// How a room gets its owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Claim {
-    /// By [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner) alone, in an `on_authenticated_*` hook
-    /// for example.
+    /// By [`RoomOwnership::set_owner`](crate::RoomOwnership::set_owner) alone, for
+    /// example in an `on_authenticated_*` hook.
     #[default]
     Explicit,
     /// The first authenticated user who comes becomes the owner, atomically.
@@ -75,8 +75,8 @@ impl<S: Server> WithOwnership<S> {
         self
     }
 
-    /// What those who do not own the room are told. Default:
-    /// `This chat is not yours.`
+    /// The message for callers who do not own the room. Default: `This chat is not
+    /// yours.`
     #[must_use]
     pub fn message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.message = message.into();
@@ -118,8 +118,8 @@ impl<S: Server> WithOwnership<S> {
         }
     }
 
-    /// Whether the caller still owns the room. The store is not
-    /// asked: every change in this process is seen at once.
+    /// Whether the caller still owns the room. The store is not asked, because every
+    /// change in this process is seen at once.
     async fn still_owns(&self, cx: &Context) -> Result<bool> {
         let Ok(identity) = valid_identity(cx) else {
             return Ok(false);
@@ -128,13 +128,13 @@ impl<S: Server> WithOwnership<S> {
         Ok(is_owner(owner.as_deref(), identity.claims().subject()))
     }
 
-    /// What is still being streamed ends when the room gets another owner.
+    /// An answer that is still being streamed ends when the room gets another owner.
     async fn watch(&self, cx: &Context, answer: &mut Response) -> Result<()> {
         let end = StreamEnd::of(answer);
         if let Ok(identity) = valid_identity(cx) {
             Ownership::of(cx.room()).watch(identity.claims().subject(), end.clone());
         }
-        // It may have got one while the hook ran.
+        // The room may have got another owner while the hook ran.
         if !self.still_owns(cx).await? {
             end.now();
         }
@@ -209,7 +209,7 @@ impl<S: Server> Wrap for WithOwnership<S> {
             room.locals()
                 .insert(Ownership::new(store, self.message.clone()));
         }
-        // The room may have changed hands while it slept.
+        // The room's owner may have changed while it slept.
         if !room.connections().is_empty() {
             Ownership::of(room).read(room).await?;
         }
@@ -235,8 +235,8 @@ impl<S: Server> Wrap for WithOwnership<S> {
         connection: &Connection,
         handshake: &Handshake,
     ) -> Result<()> {
-        // A task of the room may have given it away since `on_admit`, before
-        // this connection was there to be closed.
+        // A task of the room may have given the room away since `on_admit`. At that
+        // time this connection did not exist and could not be closed.
         if !self.still_owns(cx).await? {
             self.send_away(connection);
             return Ok(());

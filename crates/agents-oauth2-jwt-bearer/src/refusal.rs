@@ -1,12 +1,12 @@
-//! From an error to what the client is told: the one table for both forms.
+//! From an error to what the client is told: one table for both forms.
 
 use oauth2_jwt_bearer::Error;
 use partyserver::{Close, Refusal, Response};
 
 use crate::options::{RefusalForm, Settings};
 
-/// The close code of a token that has expired: clients with a `query` function
-/// come back with a fresh one.
+/// The close code of a token that has expired. Clients with a `query` function
+/// reconnect with a fresh token.
 pub const TOKEN_EXPIRED: u16 = 3000;
 
 /// The close frame of an identity whose time is up.

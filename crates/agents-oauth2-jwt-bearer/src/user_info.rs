@@ -1,4 +1,4 @@
-//! Who the user is, as the provider says, remembered until the token ends.
+//! What the provider says about the user, remembered until the token ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use sha2::{Digest, Sha256};
 
 use crate::identity::Identity;
 
-/// Whether a remembered answer will do.
+/// Whether a remembered answer is good enough.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Refresh {
-    /// It will.
+    /// It is.
     #[default]
     IfNeeded,
-    /// The provider is asked anew.
+    /// The provider is asked again.
     Always,
 }
 
-/// Answers by the hash of their token. Bounded.
+/// Answers by the hash of their token. Their number is limited.
 pub(crate) struct UserInfoCache(Cache<[u8; 32], (Arc<UserInfo>, SystemTime)>);
 
 impl UserInfoCache {

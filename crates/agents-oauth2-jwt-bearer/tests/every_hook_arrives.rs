@@ -1,5 +1,5 @@
-//! Each hook of `Server` reaches the server that is wrapped, through either wrapper and
-//! through both: no wrapper can forget one. The list is the trait's own.
+//! Each hook of `Server` reaches the wrapped server through either wrapper and through
+//! both, so no wrapper can forget a hook. The list is the trait's own.
 
 use std::sync::{Arc, Mutex};
 
@@ -117,7 +117,8 @@ impl Server for Recorder {
     }
 }
 
-/// What hooks are called with: all of it an authenticated owner's.
+/// The arguments that hooks are called with. All of them belong to an authenticated
+/// owner.
 struct Stage {
     token: String,
     lobby: Lobby,
@@ -234,7 +235,8 @@ async fn through_either_wrapper_and_through_both() {
     let recorder = || Recorder(Arc::clone(&seen));
     let owned = || WithOwnership::new(recorder()).claim(Claim::FirstUser);
 
-    // A room, a connection in it, and whose event it is, as a gate attaches that.
+    // A room, a connection in it, and the caller's identity, attached as a gate does
+    // it.
     let made = options.clone();
     let mut room = TestRoom::new("party", "room", move || {
         WithAuth::new(Recorder(Seen::default()), made.clone())

@@ -1,4 +1,4 @@
-//! A server that overrides every hook to let everyone in lets nobody in.
+//! A server whose every hook would let everyone in still lets nobody in.
 
 mod support;
 
@@ -10,7 +10,7 @@ use partyserver_native::Parties;
 use support::{TestServer, closed};
 use tokio_websockets::Message as WsMessage;
 
-/// Admits in every hook, and panics where it should never get.
+/// Admits in every hook, and panics in hooks that must never run.
 struct OpenDoor;
 
 impl Server for OpenDoor {
@@ -82,13 +82,14 @@ async fn authentication_and_ownership_stand() {
         // Nobody owns the room, so nobody gets in.
         ("/parties/owned/a", Some(alice.as_str()), 403, 1008),
         ("/parties/owned/a", None, 401, 1008),
-        // Without WithAuth around it, ownership knows nobody.
+        // Without WithAuth around it, ownership knows no caller.
         ("/parties/bare/a", Some(alice.as_str()), 401, 1008),
         ("/parties/bare/a", None, 401, 1008),
     ] {
         assert_eq!(server.get(path, token).await, status, "{path}");
         let mut socket = server.open(path, token).await;
-        // The server may have closed already; what counts is what comes back.
+        // The server may have closed the socket already. The test looks at what comes
+        // back.
         let _ = socket.send(WsMessage::text("hello?")).await;
         assert_eq!(closed(&mut socket).await.0, code, "{path}");
     }

@@ -1,5 +1,5 @@
-//! What is logged of admissions, refusals and who is sent away: who and why,
-//! escaped and cut, and never a token.
+//! The log of admissions, refusals and connections that are sent away. It says who and
+//! why, escaped and cut, and never a token.
 
 mod support;
 
@@ -20,7 +20,7 @@ use support::TestServer;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Refuses who comes by `/refused`.
+/// Refuses a caller whose path is `/refused`.
 struct Quiet;
 impl Server for Quiet {
     async fn on_authenticated_connect(&mut self, _: &Context, h: &Handshake) -> Result<Admission> {
@@ -32,7 +32,7 @@ impl Server for Quiet {
     }
 }
 
-/// Says who has come; gives the room to bob at any request.
+/// Says who has come. Gives the room to bob at any request.
 struct Talking;
 impl Server for Talking {
     async fn on_connect(&mut self, cx: &Context, c: &Connection, _: &Handshake) -> Result<()> {
@@ -61,8 +61,8 @@ impl Log {
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    /// The line with a message that was logged since the last call; it must be
-    /// at level info and hold these parts.
+    /// The line with this message that was logged since the last call. It must have
+    /// level info and contain these parts.
     fn line(&self, message: &str, parts: &[&str]) -> String {
         let lines = self.take();
         let message = format!("agents_oauth2_jwt_bearer::log: {message}");
@@ -188,7 +188,7 @@ async fn a_refusal_of_someone_known_says_who() {
         .await
         .unwrap();
     expect("hook");
-    // The gate is on the system's clock; by the room's, time is up.
+    // The gate uses the system's clock. By the room's clock, the token has expired.
     let century = Duration::from_secs(100 * 365 * 24 * 60 * 60);
     room.advance(century).await.unwrap();
     room.connect_with(handshake("/", &token)).await.unwrap();

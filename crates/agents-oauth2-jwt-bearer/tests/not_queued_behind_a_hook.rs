@@ -15,7 +15,7 @@ use support::{TestServer, closed, text as next_text};
 use tokio::sync::Semaphore;
 use tokio_websockets::Message as WsMessage;
 
-/// Hangs in `on_message` until it is let go.
+/// Its `on_message` hangs until the test lets it go on.
 struct Hanging(Arc<Semaphore>);
 
 impl Server for Hanging {
@@ -37,7 +37,7 @@ impl Server for Hanging {
     ) -> Result<()> {
         if message.as_text()? == "give away" {
             let room = cx.room().clone();
-            // From a task beside the room, while the room is held up.
+            // This runs in a task beside the room, while the room is held up.
             cx.room().spawn(async move {
                 room.set_owner("bob", Overwrite::Yes)
                     .await

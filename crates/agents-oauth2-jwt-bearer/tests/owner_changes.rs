@@ -1,4 +1,4 @@
-//! A room that may have changed hands keeps nobody who may not own it.
+//! When a room may have changed hands, no one stays connected who may not own it.
 
 mod support;
 
@@ -37,7 +37,7 @@ fn generous(options: &AuthOptions, owners: &Elsewhere) -> Owned {
     WithAuth::new(owned, options.clone())
 }
 
-/// Owners outside of the room, with failures on demand.
+/// A store of owners outside of the room. It fails on demand.
 #[derive(Clone, Default)]
 struct Elsewhere(Arc<Mutex<State>>);
 
@@ -46,7 +46,7 @@ struct State {
     owner: Option<String>,
     read: Outcome,
     claim: Outcome,
-    /// Holds up the answer to a claim that was made.
+    /// Delays the answer to a claim that was made.
     answers: Option<Arc<Semaphore>>,
 }
 
@@ -55,7 +55,7 @@ enum Outcome {
     #[default]
     Works,
     Fails,
-    /// It is done, and its answer is lost.
+    /// The claim is made, but its answer is lost.
     FailsAfterwards,
 }
 
@@ -149,10 +149,10 @@ async fn a_store_that_fails_leaves_nobody_who_may_not_be_the_owner() {
         ("bob", Yes, Works, Fails, false),
         ("bob", No, Works, Fails, true),
         ("alice", Yes, Works, Fails, true),
-        // It is not known whether the claim was made; the store says.
+        // The caller does not know whether the claim was made; the store does.
         ("bob", Yes, FailsAfterwards, Works, false),
         ("bob", Yes, Fails, Works, true),
-        // Nothing is known.
+        // Neither is known: whether the claim was made, nor the owner.
         ("bob", Yes, FailsAfterwards, Fails, false),
         ("bob", Yes, Fails, Fails, false),
         ("bob", No, Fails, Fails, true),
@@ -202,7 +202,8 @@ async fn an_owner_that_was_changed_in_the_store_is_noticed() {
                 .set(|state| state.owner = owner.map(str::to_owned));
             let path = path(&stage.issuer, visitor);
             let socket = stage.room.connect(&path).await.unwrap();
-            // Without an owner it was nobody's room, and is the next visitor's.
+            // Without an owner the room is nobody's, and the next visitor can become
+            // its owner.
             assert_eq!(stage.alice.closed(), not_yours(), "{visitor} came");
             let is_admitted = owner.is_none_or(|owner| owner == visitor);
             let expected = if is_admitted { None } else { not_yours() };

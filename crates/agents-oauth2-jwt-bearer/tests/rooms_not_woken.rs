@@ -43,7 +43,7 @@ async fn ten_thousand_refused_requests_start_no_room() {
         (0, 0)
     );
     assert_eq!(server.service.sockets(), 0);
-    // The counter does count.
+    // A check that the counter works.
     let alice = server.issuer.token().sign();
     assert_eq!(server.get("/parties/private/room", Some(&alice)).await, 403);
     assert_eq!(server.service.rooms_started(), 1);

@@ -1,4 +1,4 @@
-//! Identities over time and sleep, without waiting: by `partyserver::testing`.
+//! Identities over time and sleep, tested without waiting, by `partyserver::testing`.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn a_connection_ends_with_its_token_asleep_or_not() {
         assert_eq!(watcher.received(), ["alice left".into()]);
         room.send(&socket, "from the grave").await.unwrap();
         assert_eq!(socket.received(), []);
-        // An hour has gone by: the token opens nothing any more.
+        // An hour has passed, so the token no longer grants access.
         let late = room.connect(&path(&brief)).await.unwrap();
         assert_eq!(late.closed(), Some(Close::new(3000, "token expired")));
         room.send(&watcher, "still here").await.unwrap();

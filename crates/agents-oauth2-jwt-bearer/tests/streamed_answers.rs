@@ -1,5 +1,5 @@
-//! An answer that is still being streamed ends with the identity that asked,
-//! and when the room gets another owner.
+//! An answer that is still being streamed ends with the identity that asked for it, and
+//! when the room gets another owner.
 
 mod support;
 
@@ -17,7 +17,7 @@ use support::TestServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Streams without end: all the time, or one word and then silence.
+/// Streams without end: either all the time, or one word and then silence.
 struct Streaming;
 
 impl Streaming {
@@ -93,7 +93,7 @@ async fn a_stream_does_not_outlive_a_change_of_owner() {
     while !begun.ends_with(b"tick") {
         begun.push(silent.read_u8().await.unwrap());
     }
-    // This one is the former owner's before it begins.
+    // The room is given away before this answer begins.
     let (given_away, silent) = tokio::join!(
         whole_answer(&server, "a/give-away", &token),
         rest("a/silent", silent)
@@ -102,7 +102,7 @@ async fn a_stream_does_not_outlive_a_change_of_owner() {
     assert!(!given_away.contains("tick"), "{given_away}");
 }
 
-/// What comes until the connection ends.
+/// Everything that comes until the connection ends.
 async fn whole_answer(server: &TestServer, path: &str, token: &str) -> String {
     rest(path, request(server, path, token).await).await
 }
@@ -121,7 +121,7 @@ async fn rest(path: &str, mut stream: TcpStream) -> String {
     let mut rest = String::new();
     let read = stream.read_to_string(&mut rest);
     let read = tokio::time::timeout(Duration::from_secs(5), read).await;
-    // A reset is an end too.
+    // A reset counts as an end too.
     let _ = read.unwrap_or_else(|_| panic!("{path} goes on"));
     rest
 }

@@ -1,5 +1,5 @@
-//! Every answer to a request with a token in its URL keeps that URL out of
-//! caches and of `Referer` headers (RFC 6750 section 2.3), whoever answers.
+//! When a request has a token in its URL, every answer keeps that URL out of caches and
+//! of `Referer` headers (RFC 6750 section 2.3), whoever answers.
 
 mod support;
 
@@ -64,7 +64,7 @@ async fn whoever_answers_the_url_is_protected() {
                 WithAuth::new(WithOwnership::new(Obedient), owned.clone())
             })
     };
-    // Refusals of upgrades have headers in HTTP alone.
+    // Refusals of upgrades have headers only in their HTTP form.
     let in_http = |options: AuthOptions| options.refusal(RefusalForm::Handshake);
     let server = TestServer::start_with(in_http, parties).await;
     let token = server.issuer.token().sign();
@@ -105,7 +105,8 @@ async fn whoever_answers_the_url_is_protected() {
         }
         let without = format!("{line} HTTP/1.1\r\n{headers}Authorization: Bearer {token}\r\n");
         let answer = server.send(&without).await.to_lowercase();
-        // What a host says by itself has them always: it knows of no token.
+        // The host's own answers always have these headers, because the host does not
+        // know about tokens.
         assert_eq!(
             answer.contains("referrer-policy"),
             status == 500,

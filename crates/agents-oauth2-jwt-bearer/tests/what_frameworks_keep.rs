@@ -1,5 +1,6 @@
-//! A server that rooms are mounted in keeps things with each request: axum the URL as it
-//! came, with the token in it. No hook behind the gate sees them, whatever features are on.
+//! A server that rooms are mounted in keeps things with each request. For example, axum
+//! keeps the URL as it arrived, with the token in it. No hook behind the gate sees
+//! these things, whatever features are on.
 
 use agents_oauth2_jwt_bearer::{Anonymous, AuthOptions, AuthRequest, BearerAuth, WithAuth};
 use http::Uri;
@@ -14,7 +15,7 @@ struct AsItCame(#[expect(dead_code, reason = "kept, as a framework does")] Uri);
 /// Answers with what its hooks find.
 struct Looking;
 
-/// What is among a request's extensions, and whose it is.
+/// What is among a request's extensions, and whose request it is.
 fn found<B>(request: &http::Request<B>) -> String {
     let kept = request.extensions().get::<AsItCame>().is_some();
     let peer = request.extensions().get::<PeerAddress>().is_some();

@@ -1,7 +1,8 @@
 //! [`Authenticated`]: an `axum` handler that can't run without a verified token.
 //!
-//! The layer ([`tower`](crate::tower)) verifies, the extractor hands over, and
-//! asks for the scopes that a handler needs. Both refuse by the same challenges.
+//! The layer ([`tower`](crate::tower)) verifies the token. The extractor gives it to
+//! the handler, and requires the scopes that the handler needs. Both refuse with the
+//! same challenges.
 //!
 //! # Example
 //! ```
@@ -62,27 +63,26 @@ use crate::tower::Passed;
 use crate::verifier::bearer_auth::BearerAuth;
 use crate::verify::VerifiedToken;
 
-/// Whom a request is from: a token that the layer around the route verified,
-/// that is valid now, and that has the scopes `R`.
+/// The caller of a request: a token that the layer around the route has verified, that
+/// is valid now, and that has the scopes `R`.
 ///
-/// `C` is the type of the claims: [`Claims`], or one of your own that
-/// deserializes from them. There is no other way to make a value, so a handler
-/// that takes one can't be called without a token.
+/// `C` is the type of the claims: [`Claims`], or a type of your own that deserializes
+/// from them. There is no other way to make a value, so a handler that takes one can't
+/// be called without a token.
 ///
-/// `Option<Authenticated<…>>` is `None` for an anonymous request, where the
-/// layer allows those ([`Anonymous::Allowed`](crate::Anonymous)). A token that
-/// is bad or lacks a scope is refused all the same.
+/// `Option<Authenticated<…>>` is `None` for an anonymous request, if the layer allows
+/// those ([`Anonymous::Allowed`](crate::Anonymous)). A token that is bad or lacks a
+/// scope is still refused.
 ///
 /// # Rejections
-/// [`AuthenticatedRejection`]; a route without the layer answers 500 to
-/// everyone.
+/// [`AuthenticatedRejection`]. Without the layer, the route answers 500 to everyone.
 pub struct Authenticated<C = Claims, R = ()> {
     token: VerifiedToken,
     claims: C,
     required: PhantomData<fn() -> R>,
 }
 
-/// The scopes that an [`Authenticated`] must have, beside those that the layer
+/// The scopes that an [`Authenticated`] must have, in addition to those that the layer
 /// requires. `()` requires none.
 pub trait RequiredScopes {
     /// All of them are required.
@@ -93,9 +93,10 @@ pub trait RequiredScopes {
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AuthenticatedRejection {
-    /// The client is told why by the challenge: [`Error::Missing`],
-    /// [`Error::Expired`] after a long wait, [`Error::InsufficientScope`], or
-    /// [`Invalid::Claim`] for claims that do not fit the handler's type.
+    /// The token is at fault, and the challenge tells the client why:
+    /// [`Error::Missing`], [`Error::Expired`] after a long wait,
+    /// [`Error::InsufficientScope`], or [`Invalid::Claim`] for claims that do not fit
+    /// the handler's type.
     #[error("{error}")]
     Refused {
         /// What is wrong.
@@ -103,8 +104,7 @@ pub enum AuthenticatedRejection {
         /// Its wire form.
         challenge: Challenge,
     },
-    /// No [`BearerAuth`] layer is around the route: 500. The
-    /// program is at fault.
+    /// No [`BearerAuth`] layer is around the route: 500. The program is at fault.
     #[error("no `BearerAuth` layer is around this route")]
     NoLayer,
 }
@@ -115,7 +115,7 @@ impl<C, R> Authenticated<C, R> {
         &self.claims
     }
 
-    /// The claims, to keep.
+    /// Takes the claims out, to keep them.
     pub fn into_claims(self) -> C {
         self.claims
     }
@@ -127,12 +127,13 @@ impl<C, R> Authenticated<C, R> {
 }
 
 impl<C: DeserializeOwned, R: RequiredScopes> Authenticated<C, R> {
-    /// From what the layer left. `None` where it let an anonymous request pass.
+    /// Finds what the layer attached. `None` if the layer admitted an anonymous
+    /// request.
     fn find(auth: &BearerAuth, extensions: &Extensions) -> Result<Option<Self>, Error> {
         let Some(token) = extensions.get::<VerifiedToken>() else {
             return Ok(None);
         };
-        // The request may have waited for long behind the layer.
+        // The request may have waited for a long time behind the layer.
         if !token.is_valid_at(auth.verifier().now()) {
             return Err(Error::Expired);
         }
@@ -140,7 +141,7 @@ impl<C: DeserializeOwned, R: RequiredScopes> Authenticated<C, R> {
             return Err(Error::InsufficientScope);
         }
         let claims = token.claims().claims_as().map_err(|_| {
-            // What does not fit is not said: it can be a value, which is personal.
+            // The cause is not named: its text can contain a value, which is personal.
             let claims = std::any::type_name::<C>();
             tracing::warn!(claims, "the claims of a valid token do not fit this type");
             Invalid::Claim
@@ -198,7 +199,7 @@ impl IntoResponse for AuthenticatedRejection {
     }
 }
 
-/// Shows nothing: claims are personal, and handlers' arguments end up in logs.
+/// Shows nothing, because claims are personal, and handlers' arguments end up in logs.
 impl<C, R> fmt::Debug for Authenticated<C, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Authenticated")
@@ -214,7 +215,7 @@ fn layer_of(extensions: &Extensions) -> Result<&BearerAuth, AuthenticatedRejecti
     })
 }
 
-/// The challenge names all scopes that a token needs to get to the handler.
+/// The challenge names all scopes that a token needs to reach the handler.
 fn refused<R: RequiredScopes>(auth: &BearerAuth, error: Error) -> AuthenticatedRejection {
     tracing::info!(code = error.code(), "refused");
     let mut scopes: Vec<&str> = auth.required_scopes.iter().map(String::as_str).collect();

@@ -1,4 +1,5 @@
-//! From an error to its wire form (RFC 6750 section 3): the one place.
+//! From an error to its wire form (RFC 6750 section 3). This is the only place for
+//! that.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// The challenge of an error, for a realm and the scopes that are required.
+    /// The challenge for an error, with a realm and the required scopes.
     ///
     /// Characters that may not stand in a quoted value are left out.
     pub fn new<S: AsRef<str>>(error: &Error, realm: &str, scopes: &[S]) -> Self {
@@ -91,8 +92,8 @@ impl Challenge {
         }
     }
 
-    /// A 403 of the application's own, for a token that is valid and not
-    /// enough: the challenge has the realm alone.
+    /// A 403 from the application, for a token that is valid but not sufficient. The
+    /// challenge has only the realm.
     pub fn forbidden(realm: &str, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             status: StatusCode::FORBIDDEN,
@@ -146,8 +147,8 @@ impl Challenge {
     }
 }
 
-/// The characters that RFC 6750 section 3 allows in `error_description`, which
-/// are also safe in every other quoted value.
+/// The characters that RFC 6750 section 3 allows in `error_description`. They are also
+/// safe in every other quoted value.
 fn quotable(text: &str) -> String {
     text.chars()
         .filter(|c| matches!(c, ' '..='~') && *c != '"' && *c != '\\')

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 /// The claims of a token: a JSON object. Cheap to clone.
 ///
-/// Having claims proves nothing: they can be deserialized from anywhere. The
+/// Having claims proves nothing, because they can be deserialized from anywhere. The
 /// proof is a [`VerifiedToken`](crate::VerifiedToken).
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -32,8 +32,8 @@ impl Claims {
         &self.0
     }
 
-    /// The claims as a type of your own; unknown claims are for its `Deserialize`
-    /// to keep or leave.
+    /// The claims as a type of your own. Its `Deserialize` decides whether to keep
+    /// unknown claims.
     ///
     /// # Errors
     /// When the claims do not fit the type.
@@ -109,7 +109,7 @@ impl Claims {
     }
 }
 
-/// Shows the names alone: values are personal.
+/// Shows the names alone, because values are personal.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()

@@ -12,8 +12,8 @@ pub enum Error {
     /// Nothing was sent. The client must obtain a token.
     #[error("no access token was sent")]
     Missing,
-    /// Two methods at once, or one twice (RFC 6750 section 2). The client is
-    /// at fault.
+    /// The request uses two methods at once, or one method twice (RFC 6750 section 2).
+    /// The client is at fault.
     #[error("more than one method used for authentication")]
     MultipleMethods,
     /// `Authorization: Bearer` without a token. The client is at fault.
@@ -30,17 +30,17 @@ pub enum Error {
     /// The token will never be accepted. The client must obtain another.
     #[error("{0}")]
     Invalid(#[from] Invalid),
-    /// Everything is right but the time. The client must obtain a fresh token.
+    /// Everything is right except the time. The client must obtain a fresh token.
     #[error("the token has expired")]
     Expired,
-    /// The token is valid and lacks a scope. The user must grant more.
+    /// The token is valid but lacks a scope. The user must grant more.
     #[error("the token lacks a required scope")]
     InsufficientScope,
-    /// The provider, or a key of it, can't be had now. Nobody's token is at
-    /// fault; the client may come back.
+    /// The provider, or one of its keys, can't be reached now. No token is at fault;
+    /// the client may try again.
     #[error("the identity provider is out of reach")]
     Unavailable {
-        /// After how long to come back, at most half a minute.
+        /// How long the client should wait, at most half a minute.
         retry_after: Duration,
     },
 }
@@ -64,8 +64,8 @@ impl Error {
 
 /// Why a token will never be accepted.
 ///
-/// The issuer, or whoever made the token, is at fault, or the operator
-/// configured an issuer or audience that is not the tokens'.
+/// The party that made the token is at fault, usually the issuer. Or the operator
+/// configured an issuer or audience that does not match the tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Invalid {
@@ -89,18 +89,18 @@ pub enum Invalid {
     /// `aud` is missing or does not contain the configured audience.
     #[error("the token is for another audience")]
     Audience,
-    /// It is an ID token, or nothing shows that it is an access token
-    /// (RFC 8725 section 3.12).
+    /// It is an ID token, or it has no sign of being an access token (RFC 8725 section
+    /// 3.12).
     #[error("the token is not an access token")]
     NotAccessToken,
-    /// It is bound to a key (`cnf`), and must not pass as a bearer token
-    /// (RFC 9449 section 7.2).
+    /// The token is bound to a key (`cnf`), so it must not be accepted as a bearer
+    /// token (RFC 9449 section 7.2).
     #[error("the token is bound to a key")]
     Bound,
     /// A required claim is missing or has the wrong type.
     #[error("the token has a missing or malformed claim")]
     Claim,
-    /// No key of the issuer fits the token.
+    /// The issuer has no key that fits the token.
     #[error("the token is signed with an unknown key")]
     UnknownKey,
     /// The signature is wrong.
@@ -140,7 +140,7 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// An error of a setting, named as the operator wrote it.
+    /// An error in a setting. `setting` is the name that the operator knows.
     pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self {
             setting,
@@ -148,8 +148,8 @@ impl ConfigError {
         }
     }
 
-    /// The same problem of a setting that the operator knows by another name,
-    /// an environment variable for example.
+    /// The same problem, for a setting that the operator knows by another name, for
+    /// example an environment variable.
     #[must_use]
     pub fn named(mut self, setting: &'static str) -> Self {
         self.setting = setting;

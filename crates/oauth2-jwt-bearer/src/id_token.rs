@@ -1,8 +1,8 @@
-//! An ID token that comes along with an access token (OpenID Connect Core 1.0
+//! An ID token that comes together with an access token (OpenID Connect Core 1.0
 //! section 3.1.3.7).
 //!
-//! It says who the user is to the client, and opens nothing here. It is
-//! believed only where it speaks of the access token's subject.
+//! An ID token tells the client who the user is, and never grants access here. It is
+//! accepted only if it has the same subject as the access token.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -26,8 +26,8 @@ pub struct IdToken {
     claims: Claims,
 }
 
-/// An ID token that has passed every check that needs no key and no hash. Its
-/// `Debug` shows the header alone.
+/// An ID token that has passed every check that needs no key and no hash. Its `Debug`
+/// shows the header alone.
 pub struct UnverifiedIdToken<'t> {
     jws: Jws<'t>,
     raw: &'t AccessToken,
@@ -36,7 +36,7 @@ pub struct UnverifiedIdToken<'t> {
 }
 
 impl IdToken {
-    /// The raw token: personal data, to be treated as a secret.
+    /// The raw token. It is personal data, so treat it as a secret.
     pub fn raw(&self) -> &AccessToken {
         &self.raw
     }
@@ -48,9 +48,9 @@ impl IdToken {
 }
 
 impl<'t> UnverifiedIdToken<'t> {
-    /// Checks structure, algorithm, issuer, subject and audience. The audience
-    /// is `client_id` where it is configured, else the client that the access
-    /// token names (`client_id`, `azp`, `cid` or `appid`).
+    /// Checks structure, algorithm, issuer, subject and audience. The audience must be
+    /// `client_id` if that is configured, else the client that the access token names
+    /// (`client_id`, `azp`, `cid` or `appid`).
     ///
     /// # Errors
     /// [`Error::Invalid`] with the cause.
@@ -89,7 +89,7 @@ impl<'t> UnverifiedIdToken<'t> {
         })
     }
 
-    /// The header, to select a key by.
+    /// The header, which is used to select a key.
     pub fn header(&self) -> &Header {
         self.jws.header()
     }
@@ -104,13 +104,13 @@ impl<'t> UnverifiedIdToken<'t> {
         self.jws.signature()
     }
 
-    /// `at_hash`, where the token has one.
+    /// `at_hash`, if the token has one.
     pub fn access_token_hash(&self) -> Option<&Value> {
         self.claims.get("at_hash")
     }
 
-    /// The last step: `exp`, and `at_hash` where there is one. `digest` is the
-    /// hash of the access token by the hash function of the algorithm.
+    /// The last step: checks `exp`, and `at_hash` if there is one. `digest` is the hash
+    /// of the access token, made with the hash function of the algorithm.
     ///
     /// # Errors
     /// [`Error::Expired`], or [`Invalid::Claim`] when `at_hash` is wrong.

@@ -1,8 +1,8 @@
-//! JSON as tokens need it: an object in which no member stands twice.
+//! JSON as tokens need it: an object in which no member occurs twice.
 //!
-//! Parsers differ in which of two equal members they take, so a token with
-//! such a pair can mean two things to two readers (RFC 8725 section 2.4,
-//! RFC 7515 section 4).
+//! If two members have the same name, parsers differ in which of them they take. So a
+//! token with such a pair can mean two things to two readers (RFC 8725 section 2.4, RFC
+//! 7515 section 4).
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The object in `bytes`; `None` for anything else, or when a member stands
-/// twice in it or in an object inside it.
+/// The object in `bytes`. `None` for anything else, or when a member occurs twice in it
+/// or in an object inside it.
 pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(bytes).ok()? {
         Unique(Value::Object(object)) => Some(object),
@@ -21,8 +21,9 @@ pub(crate) fn parse_object(bytes: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// Hands over the members of the object in `bytes` as they come, by the same rules:
-/// with `None`, what was handed over is of no object that passes.
+/// Passes each member of the object in `bytes` to `member`, by the same rules. If this
+/// returns `None`, the object is not acceptable, and the members that were passed must
+/// not be used.
 pub(crate) fn read_object(bytes: &[u8], member: impl FnMut(&str, Value)) -> Option<()> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     deserializer.deserialize_map(Members(member)).ok()?;
@@ -50,7 +51,7 @@ impl<'de, F: FnMut(&str, Value)> Visitor<'de> for Members<F> {
     }
 }
 
-/// A name that stays where it was read, unless it has escapes.
+/// A name that borrows from the text, unless it has escapes.
 #[derive(Deserialize)]
 struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
 

@@ -10,8 +10,8 @@ use crate::algorithm::Algorithm;
 use crate::error::Invalid;
 use crate::json;
 
-/// A signed token whose structure is right and whose signature has not been
-/// looked at: nothing of it may be believed. Its `Debug` shows the header alone.
+/// A signed token whose structure is right but whose signature was not checked, so
+/// nothing in it may be trusted. Its `Debug` shows the header alone.
 pub struct Jws<'t> {
     header: Header,
     payload: Vec<u8>,
@@ -19,9 +19,9 @@ pub struct Jws<'t> {
     signature: Vec<u8>,
 }
 
-/// The parts of a protected header that verification uses. Keys inside a
-/// header (`jwk`, `jku`, `x5u`, `x5c`) are not among them: they are the
-/// sender's word about the sender (RFC 8725 section 3.10).
+/// The parts of a protected header that verification uses. Keys inside a header (`jwk`,
+/// `jku`, `x5u`, `x5c`) are not used: there the sender only vouches for itself (RFC
+/// 8725 section 3.10).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     pub(crate) algorithm: Algorithm,
@@ -29,7 +29,8 @@ pub struct Header {
     pub(crate) token_type: Option<String>,
 }
 
-/// The payload is personal, and with the signature it is the token: a secret.
+/// Shows the header alone. The payload is personal, and together with the signature it
+/// is the token, a secret.
 impl fmt::Debug for Jws<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Jws")
@@ -56,8 +57,8 @@ impl Header {
 }
 
 impl<'t> Jws<'t> {
-    /// Parses `header.payload.signature`: three parts of unpadded base64url
-    /// without spare bits, an object without duplicate members as header, an
+    /// Parses `header.payload.signature`: three parts of unpadded base64url without
+    /// spare bits. The header must be an object without duplicate members, with an
     /// asymmetric algorithm.
     ///
     /// # Errors
@@ -99,7 +100,7 @@ impl<'t> Jws<'t> {
     }
 }
 
-/// Unpadded base64url, refusing spare bits, white space and everything else.
+/// Decodes unpadded base64url. Refuses spare bits, white space and everything else.
 pub(crate) fn decode(part: &str) -> Result<Vec<u8>, Invalid> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Invalid::Malformed)
 }
@@ -111,8 +112,8 @@ fn parse_header(header: &[u8]) -> Result<Header, Invalid> {
         "alg" => algorithm = Some(value),
         "kid" => key_id = Some(value),
         "typ" => token_type = Some(value),
-        // Nothing that could stand in `crit` is understood here, and an unencoded
-        // payload (RFC 7797) is not one that this parser reads.
+        // This parser understands none of the names that may occur in `crit`, and it
+        // can't read an unencoded payload (RFC 7797).
         "crit" | "b64" => is_critical = true,
         _ => {}
     })

@@ -1,9 +1,9 @@
-//! Verify OAuth 2.0 access tokens in JWT form: a token in, a
-//! [`VerifiedToken`] or a [`Challenge`] out (RFC 9068, RFC 6750, RFC 8725).
+//! Verifies OAuth 2.0 access tokens in JWT form: a token goes in, a [`VerifiedToken`]
+//! or a [`Challenge`] comes out (RFC 9068, RFC 6750, RFC 8725).
 //!
-//! The core does no I/O, has no clock and is not asynchronous: the time is an
-//! argument, keys and signature checks come from outside. It does not issue
-//! tokens, does not speak to users, and knows only asymmetric signatures.
+//! The core does no I/O, has no clock and is not asynchronous. The time is an argument,
+//! and keys and signature checks come from outside. It does not issue tokens or
+//! interact with users, and it knows only asymmetric signatures.
 //!
 //! | feature | adds |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | `tower` | `BearerAuth` as a layer: the module `tower` |
 //! | `axum` | `Authenticated`, for handlers that need a token: the module `axum` |
 //!
-//! **The contract:** a [`VerifiedToken`] exists only where every check has
-//! passed, and says until when it is valid.
+//! **The contract:** a [`VerifiedToken`] exists only after every check has passed, and
+//! it says until when it is valid.
 //!
 //! # Example
 //! ```

@@ -7,8 +7,7 @@ use http::Uri;
 use crate::algorithm::Algorithm;
 use crate::error::ConfigError;
 
-/// Which tokens are accepted. It can be loosened only where a setter's name
-/// says so.
+/// Which tokens are accepted. Only setters whose names say so make it less strict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     pub(crate) issuer: String,
@@ -19,13 +18,13 @@ pub struct Policy {
     pub(crate) token_mark: TokenMark,
 }
 
-/// Whom a token must be for.
+/// Who a token must be issued for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// `aud` contains one of these.
     AnyOf(Vec<String>),
-    /// For providers whose access tokens have no audience (Cognito, Clerk):
-    /// `aud` must be absent, and `client_id`, else `azp`, be one of these.
+    /// For providers whose access tokens have no audience (Cognito, Clerk): `aud` must
+    /// be absent, and `client_id`, or else `azp`, must be one of these.
     Client(Vec<String>),
 }
 
@@ -44,35 +43,34 @@ impl From<String> for Audience {
 /// Which tokens count as access tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Profile {
-    /// What providers really issue: `typ` is `at+jwt`, `JWT` or absent. An ID
-    /// token is refused all the same (RFC 8725 section 3.12).
+    /// What providers really issue: `typ` is `at+jwt`, `JWT` or absent. ID tokens are
+    /// still refused (RFC 8725 section 3.12).
     #[default]
     Interoperable,
     /// RFC 9068 alone: `typ` is `at+jwt`.
     Rfc9068,
 }
 
-/// Whether a token without `at+jwt` must show by a claim that it is an access
-/// token.
+/// Whether a token without `at+jwt` needs a claim that marks it as an access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenMark {
-    /// One of `scope`, `scp`, `permissions`, `client_id`, `cid`, `appid`,
+    /// It needs one of `scope`, `scp`, `permissions`, `client_id`, `cid`, `appid`,
     /// `azpacr`, `gty`, `token_use` = `access` or payload `typ` = `Bearer`.
     #[default]
     Required,
-    /// None is needed: for providers that mark nothing (Supabase, Clerk
-    /// sessions). Whoever can get an ID token without a nonce for this audience
-    /// gets in with it.
+    /// No mark is needed, for providers that set none (Supabase, Clerk sessions). Then
+    /// anyone who can get an ID token without a nonce for this audience gets in with
+    /// it.
     NotRequired,
 }
 
-/// What a request without a token is.
+/// What happens to a request without a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Anonymous {
-    /// Refused with 401.
+    /// It is refused with 401.
     #[default]
     Refused,
-    /// Admitted without an identity. A bad token is refused all the same.
+    /// It is admitted without an identity. A bad token is still refused.
     Allowed,
 }
 
@@ -81,7 +79,7 @@ impl Policy {
     /// [`Algorithm`], a leeway of 5 s.
     ///
     /// # Errors
-    /// When the issuer is no usable URL or the audience is empty.
+    /// When the issuer is not a usable URL, or the audience is empty.
     pub fn new(
         issuer: impl Into<String>,
         audience: impl Into<Audience>,
@@ -108,8 +106,8 @@ impl Policy {
     /// Which tokens count as access tokens. Default: [`Profile::Interoperable`].
     ///
     /// # Errors
-    /// [`Profile::Rfc9068`] can't go with [`Audience::Client`]: RFC 9068
-    /// section 4 requires `aud`.
+    /// [`Profile::Rfc9068`] can't be combined with [`Audience::Client`], because RFC
+    /// 9068 section 4 requires `aud`.
     pub fn profile(mut self, profile: Profile) -> Result<Self, ConfigError> {
         if profile == Profile::Rfc9068 && matches!(self.audience, Audience::Client(_)) {
             return Err(ConfigError::new(
@@ -136,8 +134,8 @@ impl Policy {
         Ok(self)
     }
 
-    /// How long past `exp`, and before `nbf`, a token is valid, for clocks that
-    /// differ. Default: 5 s.
+    /// How long a token is valid after `exp` and before `nbf`, because clocks differ.
+    /// Default: 5 s.
     ///
     /// # Errors
     /// Over 60 s.
@@ -156,7 +154,7 @@ impl Policy {
         self
     }
 
-    /// The issuer, exactly as it stands in `iss`.
+    /// The issuer, exactly as it is in `iss`.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }

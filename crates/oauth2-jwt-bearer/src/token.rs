@@ -9,16 +9,16 @@ use zeroize::Zeroizing;
 
 use crate::error::Error;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is read, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
 
-/// A raw access token: a secret. Wiped from memory when dropped; its `Debug`
-/// shows nothing of it.
+/// A raw access token, which is a secret. It is wiped from memory when dropped, and its
+/// `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessToken(Zeroizing<Box<str>>);
 
 impl AccessToken {
-    /// A token from its text, of any form.
+    /// A token from its text, which may have any form.
     ///
     /// # Errors
     /// [`Error::TooLarge`] over [`MAX_TOKEN_BYTES`].
@@ -43,15 +43,15 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// Where a token may stand in the query, as `access_token` (RFC 6750 section
-/// 2.3). Browsers can't set headers on a WebSocket, so upgrades need it.
+/// Where a token may be in the query, as `access_token` (RFC 6750 section 2.3).
+/// Browsers can't set headers on a WebSocket, so upgrades need it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueryToken {
     /// On upgrades and other requests.
     #[default]
     Everywhere,
-    /// On upgrades alone; elsewhere the parameter is not a token, and is still
-    /// removed from the URL.
+    /// On upgrades alone. On other requests the parameter is not used as a token, but
+    /// it is still removed from the URL.
     UpgradesOnly,
     /// Nowhere.
     Off,
@@ -60,7 +60,7 @@ pub enum QueryToken {
 /// What kind of request a token came with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestKind {
-    /// Any request but an upgrade.
+    /// Any request except an upgrade.
     Http,
     /// A WebSocket handshake.
     Upgrade,
@@ -87,8 +87,9 @@ impl RequestKind {
 
 /// Finds the token of a request; `None` when it carries none.
 ///
-/// The scheme is `Bearer` in any case with one or more spaces. `Basic` and
-/// unknown schemes count as no token. An empty `access_token` counts as absent.
+/// The scheme is `Bearer` in upper or lower case, followed by one or more spaces.
+/// `Basic` and unknown schemes count as no token. An empty `access_token` counts as
+/// absent.
 ///
 /// # Errors
 /// [`Error::MultipleMethods`], [`Error::EmptyBearer`], [`Error::TooLarge`], or
@@ -136,7 +137,7 @@ pub fn has_query_token(uri: &Uri) -> bool {
         .is_some_and(|query| query.split('&').any(is_token_parameter))
 }
 
-/// The URL without any `access_token` parameter; every other byte as it was.
+/// The URL without any `access_token` parameter. Every other byte is kept.
 pub fn without_query_token(uri: &Uri) -> Uri {
     if !has_query_token(uri) {
         return uri.clone();
@@ -153,13 +154,14 @@ pub fn without_query_token(uri: &Uri) -> Uri {
         format!("{path}?{}", kept.join("&"))
     };
     let mut parts = uri.clone().into_parts();
-    // Parts of a valid URI stay valid; should they ever not, nothing is kept.
+    // Parts of a valid URI form a valid URI. If they ever do not, the path and query
+    // are dropped.
     parts.path_and_query = path_and_query.parse().ok();
     Uri::from_parts(parts).unwrap_or_default()
 }
 
-/// Keeps the answer to a URL with a token out of caches, and the URL out of
-/// `Referer` headers (RFC 6750 section 2.3).
+/// Keeps the answer out of caches, and the URL, which has a token, out of `Referer`
+/// headers (RFC 6750 section 2.3).
 pub fn protect_query_token(answer: &mut HeaderMap) {
     answer.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     answer.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -197,14 +199,14 @@ fn bearer_token(rest: &[u8]) -> Result<AccessToken, Error> {
     if rest.len() > MAX_TOKEN_BYTES {
         return Err(Error::TooLarge);
     }
-    // A proxy may join two headers by a comma (RFC 9110 section 5.3), which
-    // can't stand in a token (b64token, RFC 6750 section 2.1).
+    // A proxy may join two headers with a comma (RFC 9110 section 5.3). A comma can't
+    // be part of a token (b64token, RFC 6750 section 2.1).
     if rest.contains(&b',') {
         return Err(Error::MultipleMethods);
     }
     match std::str::from_utf8(rest) {
         Ok(text) => AccessToken::new(text),
-        // It becomes a token that fails to parse later.
+        // This makes a token that fails to parse later.
         Err(_) => AccessToken::new(String::from_utf8_lossy(rest)),
     }
 }
@@ -216,7 +218,7 @@ fn query_tokens(uri: &Uri) -> impl Iterator<Item = Cow<'_, str>> {
 }
 
 fn is_token_parameter(part: &str) -> bool {
-    // The name alone: the value may be long.
+    // Only the name, because the value may be long.
     let name = part.split('=').next().unwrap_or_default();
     form_urlencoded::parse(name.as_bytes()).any(|(name, _)| name == PARAMETER)
 }

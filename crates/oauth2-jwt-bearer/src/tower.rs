@@ -1,25 +1,25 @@
-//! [`BearerAuth`] as a `tower` layer: nothing before authentication.
+//! [`BearerAuth`] as a `tower` layer: nothing happens before authentication.
 //!
-//! A request that is admitted goes on with its
-//! [`VerifiedToken`](crate::VerifiedToken) among its extensions, and with its
-//! [`AccessToken`](crate::AccessToken), the secret, for whoever calls the provider
-//! or another server in the user's name; an anonymous one has neither. Any other
-//! is answered by its [`Challenge`](crate::Challenge), and the inner service never
-//! sees it. Refusals are logged with the error's code.
+//! A request that is admitted goes on with two extensions: its
+//! [`VerifiedToken`](crate::VerifiedToken), and the secret
+//! [`AccessToken`](crate::AccessToken) for code that calls the provider or another
+//! server on the user's behalf. An anonymous request has neither. Any other request is
+//! answered by its [`Challenge`](crate::Challenge), and the inner service never sees
+//! it. Refusals are logged with the error's code.
 //!
-//! * What logs URLs or headers belongs inside: it then sees neither token.
-//! * What answers CORS preflights belongs outside, for they carry no token. It
-//!   must allow `Authorization` by name, and expose `WWW-Authenticate` and
+//! * Put layers that log URLs or headers inside this one, so that they never see a
+//!   token.
+//! * Put layers that answer CORS preflights outside, because preflights carry no token.
+//!   Such a layer must allow `Authorization` by name, and expose `WWW-Authenticate` and
 //!   `Retry-After` to scripts.
-//! * A layer inside another one verifies the token that the outer one took: a few
-//!   routes can so require further scopes.
-//! * A WebSocket handshake is refused by an HTTP answer. Rooms, which are refused
-//!   by a close code that browsers show, authenticate by themselves: they belong
-//!   beside the layer.
-//! * An answer that is still being streamed when the token's time is up goes on,
-//!   unless the handler ends it: it knows
+//! * A layer inside another one verifies the token that the outer one took, so that a
+//!   few routes can require further scopes.
+//! * A WebSocket handshake is refused by an HTTP answer. Rooms refuse by a close code,
+//!   which browsers show, and authenticate by themselves: put them beside the layer.
+//! * An answer that is still being streamed when the token expires goes on, unless the
+//!   handler ends it. The handler knows
 //!   [`valid_until`](crate::VerifiedToken::valid_until).
-//! * On wasm32 its futures are not `Send`, which axum's router asks for.
+//! * On wasm32 its futures are not `Send`, which axum's router requires.
 //!
 //! # Example
 //! ```
@@ -66,15 +66,15 @@ use crate::verifier::port::BoxFuture;
 
 /// A service behind a [`BearerAuth`] layer.
 ///
-/// Its answers' body is the inner service's, which a refusal's text must be able
-/// to become.
+/// The body of its answers is the inner service's body. That type must be able to hold
+/// the text of a refusal.
 #[derive(Clone, Debug)]
 pub struct BearerAuthService<S> {
     inner: S,
     auth: BearerAuth,
 }
 
-/// The mark of a request that has passed a layer.
+/// Marks a request that has passed a layer.
 #[derive(Clone, Debug)]
 #[cfg_attr(
     not(feature = "axum"),
@@ -109,7 +109,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
-        // The service that said it is ready is the one to call.
+        // The service that was ready must be the one that is called.
         let fresh = self.inner.clone();
         let mut inner = mem::replace(&mut self.inner, fresh);
         let auth = self.auth.clone();

@@ -1,8 +1,8 @@
 //! From a raw token to a [`VerifiedToken`], step by step.
 //!
-//! The order is fixed: what costs no key comes first and admits nothing; the
-//! signature comes before the times, so that "expired" is said only of a token
-//! that was right in everything else.
+//! The order is fixed. The checks that need no key come first, and they admit nothing.
+//! The signature comes before the times, so that "expired" is said only of a token that
+//! is right in everything else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::jws::{Header, Jws};
 use crate::policy::{Audience, Policy, Profile, TokenMark};
 use crate::token::AccessToken;
 
-/// A token that has passed every check that needs no key. Its claims can't be
-/// read yet, nor seen in its `Debug`.
+/// A token that has passed every check that needs no key. Its claims can't be read yet,
+/// and its `Debug` does not show them.
 pub struct UnverifiedToken<'t> {
     jws: Jws<'t>,
     claims: Claims,
     leeway: std::time::Duration,
 }
 
-/// A token whose every check has passed. It can be made in no other way.
+/// A token that has passed every check. It can't be made in any other way.
 #[derive(Clone, Debug)]
 pub struct VerifiedToken(Arc<Verified>);
 
@@ -37,10 +37,10 @@ struct Verified {
     valid_until: SystemTime,
 }
 
-/// The word of a signature check that the signature is right.
+/// The statement of a signature check that the signature is right.
 ///
-/// Made by implementations of the signature port alone. Making one without
-/// having checked a signature lets anyone in.
+/// Only implementations of the signature port may make it. Making one without having
+/// checked a signature lets anyone in.
 #[derive(Debug)]
 pub struct SignatureValid(());
 
@@ -72,9 +72,9 @@ impl<'t> UnverifiedToken<'t> {
         }
         // Step "aud".
         check_audience(&claims, &policy.audience)?;
-        // Step "decrypt" is skipped: encrypted tokens have five parts and are
-        // refused as malformed. Steps "signature" and "exp" follow in
-        // `verified`; what they read must be there.
+        // Step "decrypt" is skipped: encrypted tokens have five parts and are refused
+        // as malformed. Steps "signature" and "exp" follow in `verified`. The claims
+        // that they read must be present.
         check_required(&claims)?;
         Ok(Self {
             jws,
@@ -83,7 +83,7 @@ impl<'t> UnverifiedToken<'t> {
         })
     }
 
-    /// The header, to select a key by.
+    /// The header, which is used to select a key.
     pub fn header(&self) -> &Header {
         self.jws.header()
     }
@@ -98,7 +98,7 @@ impl<'t> UnverifiedToken<'t> {
         self.jws.signature()
     }
 
-    /// The last step: the times.
+    /// The last step: checks the times.
     ///
     /// # Errors
     /// [`Error::Expired`], or [`Invalid::NotYetValid`].
@@ -139,13 +139,13 @@ impl VerifiedToken {
         self.0.claims.subject()
     }
 
-    /// `exp` with the leeway. From then on nothing may be done in its name.
+    /// `exp` plus the leeway. From then on nothing may be done on its behalf.
     pub fn valid_until(&self) -> SystemTime {
         self.0.valid_until
     }
 
-    /// Whether the token is valid at a time. A clock may have been set back since it
-    /// was verified.
+    /// Whether the token is valid at a time. The clock may have been set back since the
+    /// token was verified.
     pub fn is_valid_at(&self, now: SystemTime) -> bool {
         self.0.valid_from.is_none_or(|from| from <= now) && now < self.0.valid_until
     }
@@ -167,7 +167,7 @@ fn check_type(header: &Header, claims: &Claims, policy: &Policy) -> Result<(), I
     }
 }
 
-/// Whether a token without `at+jwt` is an access token and no ID token.
+/// Whether a token without `at+jwt` is an access token and not an ID token.
 fn shows_access_token(claims: &Claims, token_mark: TokenMark) -> bool {
     let is_other_kind = claims
         .get("typ")
@@ -187,7 +187,7 @@ fn shows_access_token(claims: &Claims, token_mark: TokenMark) -> bool {
 /// Claims of ID tokens (OpenID Connect Core 3.3.2.11) and logout tokens.
 const OTHER_KINDS: [&str; 4] = ["at_hash", "c_hash", "s_hash", "events"];
 
-/// Claims that providers put in access tokens and not in ID tokens.
+/// Claims that providers put in access tokens but not in ID tokens.
 const MARKS: [&str; 8] = [
     "scope",
     "scp",
@@ -244,8 +244,8 @@ fn check_required(claims: &Claims) -> Result<(), Invalid> {
         .is_some_and(|subject| !subject.is_empty())
         && claims.get("exp").is_some_and(Value::is_number)
         && claims.get("nbf").is_none_or(Value::is_number)
-        // It decides nothing here, and is a number all the same (RFC 7519 section
-        // 4.1.6): whoever reads it later finds no other thing.
+        // It decides nothing here, but it must be a number (RFC 7519 section 4.1.6), so
+        // that later readers find nothing else.
         && claims.get("iat").is_none_or(Value::is_number);
     if is_complete {
         Ok(())

@@ -1,4 +1,5 @@
-//! What a handler that asks for a verified token gets, and who never reaches it.
+//! What a handler that asks for a verified token gets, and which requests never reach
+//! it.
 
 #![cfg(feature = "axum")]
 

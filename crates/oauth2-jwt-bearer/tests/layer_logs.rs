@@ -1,4 +1,4 @@
-//! What the layer and the extractor log of a refusal, and what they never do.
+//! What the layer and the extractor log of a refusal, and what they never log.
 
 #![cfg(feature = "axum")]
 

@@ -1,5 +1,5 @@
-//! No type on the way of a token shows any of it by `Debug`: such texts end up
-//! in logs.
+//! No type that handles a token shows any part of it by `Debug`, because such texts end
+//! up in logs.
 
 use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,8 @@ fn token() -> AccessToken {
     AccessToken::new(parts.map(|part| URL_SAFE_NO_PAD.encode(part)).join(".")).unwrap()
 }
 
-/// No eight bytes of the token or its payload, in text or as numbers.
+/// Checks that no eight bytes of the token or its payload are shown, as text or as
+/// numbers.
 fn assert_shows_nothing(shown: &dyn Debug, token: &AccessToken) {
     let text = format!("{shown:?}");
     for secret in [token.expose().as_bytes(), PAYLOAD.as_bytes(), &[0xa5; 64]] {

@@ -1,4 +1,4 @@
-//! What the log says of a provider in trouble, and what it never says.
+//! What the log says when a provider has problems, and what it never says.
 
 #![cfg(feature = "verifier")]
 

@@ -36,7 +36,7 @@ async fn fetch(url: &str, timeout: Duration) -> Result<FetchResponse, FetchError
     native::ports().fetch.fetch(request).await
 }
 
-/// Verifies against a key set that can't be fetched; says why it can't.
+/// Verifies against a key set that can't be fetched, and returns the cause.
 async fn problem(issuer: &LocalIssuer, fault: Fault) -> String {
     issuer.fault_on(Endpoint::Jwks, fault);
     let verifier = verifier(issuer);
@@ -75,7 +75,7 @@ async fn every_algorithm_is_checked_and_no_forgery_passes() {
         (Algorithm::EdDsa, "ES256"),
     ] {
         let sign = || issuer.token().algorithm(algorithm);
-        // A key that is made by this token is newer than the set.
+        // The key of this token is newer than the set.
         let good = token(sign().sign());
         verifier.verify(&good).await.unwrap();
 

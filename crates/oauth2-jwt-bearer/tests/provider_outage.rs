@@ -61,7 +61,7 @@ async fn held_keys_serve_for_a_day_and_no_longer() {
     verifier.verify(&remembered).await.unwrap();
     world.answer_all(&Answer::Down);
     sleep(seconds(day - 1.0)).await;
-    // New tokens too.
+    // New tokens are verified too.
     let mut other = expires_later;
     other["sub"] = "bob".into();
     let other = world.token_with(Some("a"), 1, other);
@@ -130,7 +130,7 @@ async fn an_answer_that_is_no_key_set_is_a_failed_fetch() {
             "keys: the answer is not a JWK Set",
         ),
     ] {
-        // At first, and when keys are held: those stay.
+        // Both at first and while keys are held: held keys stay.
         let world = World::new(&[("a", 1)]);
         world.answer(Document::Keys, answer.clone());
         let verifier = world.verifier();

@@ -1,5 +1,5 @@
-//! Where a task belongs to the request that began it, and may never end, nobody
-//! waits for it for long.
+//! In runtimes where a task belongs to the request that began it and may never end,
+//! nobody waits for it for long.
 
 #![cfg(feature = "verifier")]
 
@@ -22,7 +22,7 @@ async fn thirty_simultaneous_tokens_share_one_fetch() {
         let outcomes = join_all(tokens.iter().map(|token| verifier.verify(token))).await;
         assert!(outcomes.iter().all(Result::is_ok), "{takes}");
         assert_eq!(world.requests(Document::Keys), fetches, "{takes}");
-        // Those that were overtaken change nothing.
+        // Fetches that were overtaken change nothing.
         sleep(seconds(5.0)).await;
         verifier.verify(&tokens[0]).await.unwrap();
         assert_eq!(world.requests(Document::Keys), fetches, "{takes}");
@@ -70,7 +70,8 @@ async fn three_fetches_are_under_way_at_most() {
             assert_eq!(retry_after(outcome), seconds(1.0));
         }
         assert_eq!(began.elapsed().as_secs(), round * 3);
-        // The first is given up after 10 s, by itself: it was overtaken.
+        // The first fetch gives up after 10 s. That starts no new fetch, because it was
+        // overtaken.
         assert_eq!(world.requests(Document::Keys), 3, "{round}");
     }
 }
@@ -97,10 +98,10 @@ async fn keys_are_refreshed_beside_the_request_that_finds_them_old() {
     verifier.verify(&stays).await.unwrap();
     verifier.verify(&goes).await.unwrap();
     world.publish(&[("a", 1)]);
-    // Without requests nothing happens.
+    // Without requests nothing is fetched.
     sleep(seconds(3600.0)).await;
     assert_eq!(world.requests(Document::Keys), 1);
-    // This one is remembered; it waits for nothing.
+    // This token is remembered, so it waits for nothing.
     world.answer(Document::Keys, Answer::Slow(seconds(2.0)));
     let began = Instant::now();
     verifier.verify(&stays).await.unwrap();
@@ -121,7 +122,7 @@ async fn a_refresh_whose_request_is_gone_stops_no_later_one() {
         verifier.verify(&stays).await.unwrap();
         world.freeze_tasks();
         sleep(seconds(11.0)).await;
-        // It is believed to be under way.
+        // The fetch is assumed to be still running.
         verifier.verify(&goes).await.unwrap();
         sleep(seconds(1.0)).await;
         assert_eq!(world.requests(Document::Keys), 1, "{refresh}");
@@ -145,7 +146,7 @@ async fn a_late_answer_is_ignored() {
     });
     outcome.unwrap();
     assert_eq!(world.requests(Document::Keys), 2);
-    // The first answer, of before `b` was withdrawn, comes now.
+    // The first answer comes now. It is from before `b` was withdrawn.
     sleep(seconds(1.0)).await;
     let withdrawn = verifier.verify(&world.token("b", 2)).await;
     assert_eq!(withdrawn.unwrap_err(), UNKNOWN_KEY);
@@ -201,7 +202,7 @@ async fn an_outage_is_told_at_once() {
 async fn a_flood_of_made_up_keys_costs_three_fetches_for_each_that_is_due() {
     let world = World::of_requests(&[("a", 1)]);
     let verifier = world.ready_verifier().await;
-    // Each fetch takes longer than the patience of those who wait.
+    // Each fetch takes longer than the waiting requests have patience.
     world.answer(Document::Keys, Answer::Slow(seconds(2.5)));
     let tokens: Vec<_> = (0..400)
         .map(|i| world.token(&format!("flood-{i}"), 2))
@@ -214,7 +215,7 @@ async fn a_flood_of_made_up_keys_costs_three_fetches_for_each_that_is_due() {
         }
     });
     join_all(flood).await;
-    // 20 s: three in a burst and two more, each with two beside it.
+    // 20 s: three fetches in a burst and two more, each with two extra fetches.
     let fetches = world.requests(Document::Keys) - 1;
     assert!((5..=15).contains(&fetches), "{fetches}");
 }
@@ -227,7 +228,7 @@ async fn a_rotated_key_is_found_by_the_first_token_that_names_it() {
     world.publish(&[("a", 1), ("b", 2)]);
     verifier.verify(&world.token("b", 2)).await.unwrap();
     assert_eq!(world.requests(Document::Keys), 2);
-    // Nor does the age of the held keys take away what the fetch proves.
+    // The age of the held keys does not change what the fetch proves.
     sleep(seconds(600.0)).await;
     let unknown = verifier.verify(&world.token("c", 3)).await;
     assert_eq!(unknown.unwrap_err(), UNKNOWN_KEY);

@@ -1,5 +1,5 @@
-//! Keys come and go: a new one is found by the first token that names it, a
-//! withdrawn one stops working, and made-up ones cost next to nothing.
+//! Keys come and go: the first token that names a new key finds it, a withdrawn key
+//! stops working, and made-up key ids cost almost nothing.
 
 #![cfg(feature = "verifier")]
 
@@ -46,8 +46,8 @@ async fn a_fetch_that_began_before_the_token_arrived_refuses_nobody() {
         world.publish(&[("a", 1), ("b", 2)]);
         verifier.verify(&late).await
     });
-    // The provider was asked after the first token arrived and did not have
-    // the key; of the second token that says nothing.
+    // The provider was asked after the first token arrived, and did not have the key.
+    // That proves nothing for the second token.
     assert_eq!(early.unwrap_err(), UNKNOWN_KEY);
     assert!(retry_after(late) <= seconds(5.0));
 }
@@ -59,7 +59,7 @@ async fn a_failed_fetch_refuses_nobody() {
     world.answer_all(&Answer::Status(500));
     let outcome = verifier.verify(&world.token("b", 2)).await;
     assert_eq!(retry_after(outcome), seconds(0.5));
-    // Keys that are held go on, and the one in question is found later.
+    // Held keys stay in use, and the unknown key is found later.
     verifier.verify(&world.token("a", 1)).await.unwrap();
     world.answer_all(&Answer::Right);
     world.publish(&[("a", 1), ("b", 2)]);
@@ -99,7 +99,7 @@ async fn a_flood_of_made_up_keys_costs_three_fetches_and_one_per_ten_seconds() {
             Err(UNKNOWN_KEY) => refused += 1,
             outcome => assert!(retry_after(outcome) <= seconds(10.0)),
         }
-        // The flood holds nobody up.
+        // The flood delays nobody.
         let subject = json!({"sub": format!("user-{i}")});
         let good = world.token_with(Some("a"), 1, subject);
         verifier.verify(&good).await.unwrap();
@@ -109,7 +109,8 @@ async fn a_flood_of_made_up_keys_costs_three_fetches_and_one_per_ten_seconds() {
             assert_eq!(world.requests(Document::Keys), 1 + 3);
         }
     }
-    // 21 s after the first: two more. Each fetch settled the one token that began it.
+    // 21 s after the first: two more fetches. Each fetch answered only the token that
+    // began it.
     assert_eq!(world.requests(Document::Keys), 1 + 3 + 2);
     assert_eq!(refused, 5);
 }
@@ -151,8 +152,7 @@ async fn a_withdrawn_key_stops_working_at_the_next_refresh() {
         verifier.verify(&goes).await.unwrap();
         assert_eq!(world.requests(Document::Keys), 1, "{cache_control:?}");
         sleep(seconds(1.1)).await;
-        // The verification that was remembered went with the key, the other
-        // one stayed.
+        // The remembered verification ended with its key; the other one stayed.
         assert_eq!(verifier.verify(&goes).await.unwrap_err(), UNKNOWN_KEY);
         verifier.verify(&stays).await.unwrap();
         assert_eq!(world.signature_checks(), checks, "{cache_control:?}");
@@ -185,7 +185,7 @@ async fn keys_that_share_an_id_are_all_tried() {
 async fn a_key_that_is_not_usable_is_as_good_as_absent() {
     let world = World::new(&[("a", 1), ("broken", UNUSABLE)]);
     let verifier = world.ready_verifier().await;
-    // Exactly one usable key: a token need not name it.
+    // With exactly one usable key, a token need not name it.
     let unnamed = world.token_with(None, 1, json!({}));
     verifier.verify(&unnamed).await.unwrap();
     let broken = world.token("broken", UNUSABLE);
@@ -207,8 +207,8 @@ async fn a_clock_that_is_set_back_delays_no_fetch() {
     let missing = verifier.verify(&world.token("b", 2)).await;
     assert_eq!(missing.unwrap_err(), UNKNOWN_KEY);
     world.set_clock_back(seconds(7200.0));
-    // Neither the memory of the key that was missing, nor the budget, nor the
-    // time of the next fetch lasts for two hours.
+    // After two hours nothing is left of the memory of the missing key, of the budget,
+    // and of the time of the next fetch.
     world.publish(&[("a", 1), ("b", 2)]);
     verifier.verify(&world.token("b", 2)).await.unwrap();
     for i in 0..3 {

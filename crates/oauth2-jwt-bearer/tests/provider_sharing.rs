@@ -1,4 +1,4 @@
-//! One fetch serves everyone, in the background, and holds nobody up for long.
+//! One fetch serves everyone, in the background, and delays nobody for long.
 
 #![cfg(feature = "verifier")]
 
@@ -88,7 +88,7 @@ async fn a_port_that_never_answers_is_given_up_after_ten_seconds() {
     verifier.start();
     sleep(seconds(9.0)).await;
     world.answer(Document::Keys, Answer::Right);
-    // It is given up at 10 s and tried again half a second later.
+    // The fetch is given up at 10 s and tried again half a second later.
     sleep(seconds(2.0)).await;
     verifier.verify(&world.token("a", 1)).await.unwrap();
 }
@@ -184,7 +184,7 @@ async fn a_verified_token_is_forgotten_when_it_expires() {
     let claims = serde_json::json!({"exp": now.as_secs() + 60});
     let token = world.token_with(Some("a"), 1, claims);
     verifier.verify(&token).await.unwrap();
-    // With the leeway of 5 s.
+    // The leeway of 5 s is included.
     sleep(seconds(64.0)).await;
     verifier.verify(&token).await.unwrap();
     sleep(seconds(1.0)).await;
@@ -199,7 +199,7 @@ async fn a_verified_token_is_not_valid_before_its_time_when_the_clock_is_set_bac
     let claims = serde_json::json!({"nbf": now.as_secs()});
     let token = world.token_with(Some("a"), 1, claims);
     verifier.verify(&token).await.unwrap();
-    // Within the leeway of 5 s, and beyond it.
+    // First within the leeway of 5 s, then beyond it.
     world.set_clock_back(seconds(4.0));
     verifier.verify(&token).await.unwrap();
     world.set_clock_back(seconds(2.0));

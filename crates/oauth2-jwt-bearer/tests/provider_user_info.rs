@@ -1,4 +1,4 @@
-//! User info is believed only where it speaks of the token's subject.
+//! User info is accepted only if it is about the token's subject.
 
 #![cfg(feature = "verifier")]
 
@@ -41,7 +41,7 @@ async fn an_answer_of_somebody_else_is_not_used() {
         let outcome = ask(&world, &verifier).await;
         assert_eq!(outcome, Err(UserInfoError::Unusable), "{body}");
     }
-    // Nothing equals nothing.
+    // An empty subject matches nothing.
     world.user_info(&json!({"sub": ""}));
     let nobody = verifier.user_info(&world.token("a", 1), "").await;
     assert_eq!(nobody, Err(UserInfoError::Unusable));

@@ -1,5 +1,5 @@
-//! What the layer lets pass, what it answers itself, and what is left of a token
-//! behind it.
+//! What the layer lets pass, what it answers itself, and what a service behind it can
+//! still see of a token.
 
 #![cfg(feature = "tower")]
 
@@ -27,8 +27,8 @@ struct Seen {
     token: Option<AccessToken>,
 }
 
-/// A service behind the layer that keeps what it sees. It must be asked whether
-/// it is ready before each call.
+/// A service behind the layer that records what it sees. It must be asked whether it is
+/// ready before each call.
 #[derive(Default)]
 struct Inner {
     seen: Arc<Mutex<Vec<Seen>>>,
@@ -76,7 +76,7 @@ impl Service<Request<()>> for Inner {
     }
 }
 
-/// A request to the service behind layers, the innermost first.
+/// Sends a request to the service behind layers, the innermost first.
 async fn ask(
     inner: &Inner,
     layers: &[&BearerAuth],
@@ -280,7 +280,7 @@ async fn a_layer_inside_another_verifies_the_same_token_by_its_own_rules() {
         let answer = ask(&inner, &[inside, &outside], "/", &headers).await;
         assert_eq!(answer.status(), status, "{scope}");
     }
-    // One that lets everyone in is not the way around the one inside it.
+    // A layer that lets everyone in does not disable the one inside it.
     let open = outside.anonymous(Anonymous::Allowed);
     assert_eq!(ask(&inner, &[&same, &open], "/", &[]).await.status(), 401);
 }

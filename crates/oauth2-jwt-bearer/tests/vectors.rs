@@ -1,9 +1,9 @@
-//! Public test vectors at the signature layer: strict parsing, key selection
-//! and signatures. Their payloads are mostly no claims.
+//! Public test vectors for signatures: strict parsing, key selection and signature
+//! checks. Most of their payloads are not claims.
 //!
-//! The vectors are not part of the repository. They are looked for in
-//! `../shared/vectors` beside it, or where `JOSE_VECTORS` points; a test says so
-//! when they are absent.
+//! The vectors are not part of the repository. The tests look for them in
+//! `../shared/vectors` beside it, or where `JOSE_VECTORS` points. A test says so when
+//! they are absent.
 #![cfg(feature = "native")]
 
 use std::collections::BTreeSet;
@@ -58,8 +58,8 @@ async fn accepts(token: &str, keys: &Value) -> bool {
     false
 }
 
-/// The key of a JWS group as a set. The vectors' keys are chosen by the test,
-/// not by `kid`, so the name that the token asks for is put on the key.
+/// The key of a JWS group as a set. The test chooses the key of a vector, not the `kid`,
+/// so the key gets the name that the token asks for.
 fn one_key(key: &Value, token: &str) -> Value {
     let mut key = key.clone();
     if let Ok(jws) = Jws::parse(token) {
@@ -78,14 +78,14 @@ async fn wycheproof_signatures() {
     let Some(vectors) = vectors("json_web_signature_test.json") else {
         return;
     };
-    // Marked valid in the file, and refused here: a key for PS256 with a token
-    // of PS384 (346, 350), a key whose `alg` does not exist (347, 351), and a
-    // `?` inside base64url (372, 373).
+    // Marked valid in the file, but refused here: a key for PS256 with a token of PS384
+    // (346, 350), a key whose `alg` does not exist (347, 351), and a `?` inside
+    // base64url (372, 373).
     let disputed = BTreeSet::from([346, 347, 350, 351, 372, 373]);
     let (mut accepted, mut refused) = (0, 0);
     for group in vectors["testGroups"].as_array().unwrap() {
         let key = group.get("public").unwrap_or(&group["private"]);
-        // Symmetric keys are refused whole.
+        // Symmetric keys are always refused.
         let is_symmetric = key["kty"] == "oct";
         for test in group["tests"].as_array().unwrap() {
             let id = test["tcId"].as_u64().unwrap();
@@ -106,8 +106,8 @@ async fn wycheproof_keys() {
     let Some(vectors) = vectors("json_web_key_test.json") else {
         return;
     };
-    // 1 (a set that mixes kinds of keys) and 4 (one `kid` twice) are ambiguous:
-    // both tokens are HS256, so both are refused with all symmetric ones.
+    // 1 (a set that mixes kinds of keys) and 4 (one `kid` twice) are ambiguous. Both
+    // tokens are HS256, so both are refused like everything symmetric.
     let mut count = 0;
     for group in vectors["testGroups"].as_array().unwrap() {
         let keys = group.get("public").unwrap_or(&group["private"]);
@@ -149,7 +149,7 @@ async fn rfc7520_cookbook() {
         let token = vector["output"]["compact"].as_str().unwrap_or_default();
         let key = public(&vector["input"]["key"]);
         let mut set = one_key(&key, token);
-        // The vector's keys name the operation they were made for.
+        // The vector's keys name the operation for which they were made.
         set["keys"][0]
             .as_object_mut()
             .map(|key| key.remove("key_ops"));
@@ -161,7 +161,7 @@ async fn rfc7520_cookbook() {
     }
 }
 
-/// A key without its private members: a provider publishes public keys.
+/// A key without its private members, because a provider publishes only public keys.
 fn public(key: &Value) -> Value {
     let mut key = key.clone();
     if let Some(key) = key.as_object_mut() {

@@ -1,8 +1,8 @@
-//! The wall clock, as a port so that tests can turn it.
+//! The wall clock. It is a port, so that tests can set it.
 
 use std::time::SystemTime;
 
-/// Tells the time that deadlines and alarms are judged by.
+/// Tells the time that decides about deadlines and alarms.
 pub trait Clock: Send + Sync + 'static {
     /// The wall clock.
     fn now(&self) -> SystemTime;

@@ -1,4 +1,4 @@
-//! Panics, as the core and the log are told of them, and the ids of failures.
+//! Turns panics into failures for the core and the log, and makes the ids of failures.
 
 use std::any::Any;
 
@@ -7,8 +7,8 @@ use partyserver::host::failure::Failure;
 
 use crate::turn_limit::PastLimit;
 
-/// What a panic of a hook is: one that ended a turn past its limit is no fault of the
-/// hook's own words.
+/// The failure behind a panic of a hook. If the panic ended a turn past its limit, the
+/// hook itself did not panic.
 pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
     if panic.is::<PastLimit>() {
         return Failure::TimedOut;
@@ -16,7 +16,7 @@ pub(crate) fn of_panic(panic: &(dyn Any + Send)) -> Failure {
     Failure::Panicked(text(panic))
 }
 
-/// What a panic says, on one line: it may quote what a client sent.
+/// The text of a panic, on one line, because it may quote what a client sent.
 pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
     escaped(&text(panic))
 }
@@ -29,6 +29,6 @@ fn text(panic: &(dyn Any + Send)) -> String {
 
 /// 64 random bits in hexadecimal.
 pub(crate) fn random_id() -> String {
-    // Ids only have to differ; without randomness a request still gets one.
+    // Ids only have to differ. Without randomness a request still gets one.
     format!("{:016x}", getrandom::u64().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! The machine beneath the rooms: what all rooms of a server share.
+//! The machine under the rooms: what all rooms of a server share.
 
 use std::sync::Arc;
 

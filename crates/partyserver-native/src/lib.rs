@@ -1,10 +1,10 @@
 //! Rooms on one machine: a `partyserver` host on tokio, hyper and SQLite.
 //!
-//! A request goes one way through this crate: `listen` accepts it, `service`
-//! checks it and brings it through the party's gate, and `room` runs it in turn.
-//! `socket` serves what has been upgraded, and `store` keeps what must not be lost.
-//! What is decided on that way is decided by `partyserver::host`, for every host
-//! alike. This one knows no OAuth.
+//! A request goes one way through this crate: `listen` accepts it, `service` checks it
+//! and brings it through the party's gate, and `room` runs it in its turn. `socket`
+//! serves upgraded connections, and `store` keeps the data that must not be lost.
+//! `partyserver::host` makes the decisions on that way, the same for every host. This
+//! crate knows nothing of OAuth.
 //!
 //! # Example
 //! ```no_run

@@ -1,5 +1,5 @@
-//! Limits for what a stranger can send, for the server as a whole. Those of a
-//! party are in `partyserver::PartyOptions`.
+//! Limits for what strangers can send, for the server as a whole. The limits of a party
+//! are in `partyserver::PartyOptions`.
 
 use std::time::Duration;
 
@@ -44,76 +44,75 @@ impl Limits {
         }
     }
 
-    /// The largest request line with headers, in bytes, at least 8 KiB. Larger
-    /// ones are answered by 431, or 414 where the URL alone is too long and its
-    /// end could be found. More than 100 headers are answered by 431 too.
-    /// Default: 64 KiB.
+    /// The largest request line with headers, in bytes, at least 8 KiB. A larger one is
+    /// answered by 431, or by 414 if the URL alone is too long and its end was found.
+    /// More than 100 headers are answered by 431 too. Default: 64 KiB.
     #[must_use]
     pub fn max_head(mut self, bytes: usize) -> Self {
         self.max_head = bytes.max(8192);
         self
     }
 
-    /// How long a client may take to send a request's headers, a handshake's
-    /// among them, and how long a connection may be idle between requests; then
-    /// it is closed. Default: 10 s.
+    /// How long a client may take to send a request's headers, including those of a
+    /// handshake, and how long a connection may be idle between requests. After that
+    /// the connection is closed. Default: 10 s.
     #[must_use]
     pub fn head_time(mut self, time: Duration) -> Self {
         self.head_time = bounded(time);
         self
     }
 
-    /// How long a client may take to send a request's body; then it is answered
-    /// by 408. Default: 30 s.
+    /// How long a client may take to send a request's body. After that the request is
+    /// answered by 408. Default: 30 s.
     #[must_use]
     pub fn body_time(mut self, time: Duration) -> Self {
         self.body_time = bounded(time);
         self
     }
 
-    /// How long a client may take nothing of an answer that is being sent; then
-    /// its connection is closed. Default: 30 s.
+    /// How long a client may read nothing while an answer is being sent. After that its
+    /// connection is closed. Default: 30 s.
     #[must_use]
     pub fn write_time(mut self, time: Duration) -> Self {
         self.write_time = bounded(time);
         self
     }
 
-    /// How many WebSockets the server holds, at most three quarters of the TCP
-    /// connections: the rest is for requests and refusals. A further one is
-    /// refused with 1013, or 503. Default: 20,000.
+    /// How many WebSockets the server holds. At most three quarters of the TCP
+    /// connections can be WebSockets, so that the rest is free for requests and
+    /// refusals. A further one is refused with 1013, or 503. Default: 20,000.
     #[must_use]
     pub fn max_sockets(mut self, count: usize) -> Self {
         self.max_sockets = count;
         self
     }
 
-    /// How many TCP connections are open at once, with and without a WebSocket.
+    /// How many TCP connections may be open at once, with and without a WebSocket.
     /// Further ones wait to be accepted. Default: 40,000.
     ///
-    /// At its start a server raises the process's limit of open files to what it
-    /// may be. Where that is too low there are fewer connections, and the log
-    /// says so: 512 files, or half of a limit below 1,024, are kept for the store
-    /// and for what else the program opens.
+    /// When it starts, a server raises the process's limit of open files to the highest
+    /// value that it may set. If that is too low, there are fewer connections, and the
+    /// log says so. 512 files, or half of a limit below 1,024, are reserved for the
+    /// store and for other files of the program.
     #[must_use]
     pub fn max_connections(mut self, count: usize) -> Self {
         self.max_connections = count;
         self
     }
 
-    /// How many of them one address has; with IPv6, one network of 64 bits. A
-    /// further one is answered by 503. Loopback and the trusted proxies, whose
-    /// connections are other clients', have no such limit; a proxy elsewhere
-    /// that is not among the trusted ones has it. Default: a quarter of the
-    /// connections.
+    /// How many of these connections one address may have; with IPv6, one network of 64
+    /// bits. A further one is answered by 503. Loopback and the trusted proxies have no
+    /// such limit, because their connections belong to other clients. A proxy elsewhere
+    /// that is not trusted has the limit. Default: a quarter of the connections.
     #[must_use]
     pub fn max_connections_per_address(mut self, count: usize) -> Self {
         self.max_connections_per_address = Some(count);
         self
     }
 
-    /// How many refused sockets are told why by a close frame at once, in all
-    /// and for one address. Past it the HTTP form is sent. Default: 1,024 and 32.
+    /// How many refused sockets may be told the reason by a close frame at the same
+    /// time, in all and for one address. Beyond that a refusal is sent as an HTTP
+    /// answer. Default: 1,024 and 32.
     #[must_use]
     pub fn max_refused(mut self, in_all: usize, per_address: usize) -> Self {
         self.max_refused = in_all;
@@ -121,9 +120,9 @@ impl Limits {
         self
     }
 
-    /// How often a socket is pinged, and after how long without a byte from its
-    /// client it is dropped. The time in which a room works on the client's
-    /// last message, and nothing is read, does not count. Default: 25 s and 60 s.
+    /// How often a socket is pinged, and after how long without a byte from its client
+    /// it is dropped. While a room works on the client's last message, nothing is read,
+    /// so that time does not count. Default: 25 s and 60 s.
     #[must_use]
     pub fn ping(mut self, interval: Duration, limit: Duration) -> Self {
         self.ping_interval = bounded(interval);
@@ -131,25 +130,25 @@ impl Limits {
         self
     }
 
-    /// How long a client may take to send one WebSocket frame, from its first
-    /// byte to its last; then it is dropped, to within the ping interval. Pings
-    /// do not notice such a client, because bytes come. Default: 60 s.
+    /// How long a client may take to send one WebSocket frame, from its first byte to
+    /// its last. After that it is dropped, within one ping interval. Pings do not
+    /// detect such a client, because bytes keep coming. Default: 60 s.
     #[must_use]
     pub fn frame_time(mut self, time: Duration) -> Self {
         self.frame_time = bounded(time);
         self
     }
 
-    /// How long a client may take to receive the last frame or answer and to
-    /// end the connection too; then it is dropped. Default: 5 s.
+    /// How long a client may take to receive the last frame or answer and to end the
+    /// connection too. After that it is dropped. Default: 5 s.
     #[must_use]
     pub fn close_time(mut self, time: Duration) -> Self {
         self.close_time = bounded(time);
         self
     }
 
-    /// How long requests, turns and closing sockets may take in all when the
-    /// server stops. Default: 10 s.
+    /// How long requests, turns and closing sockets may take in all when the server
+    /// stops. Default: 10 s.
     #[must_use]
     pub fn shutdown_time(mut self, time: Duration) -> Self {
         self.shutdown_time = bounded(time);
@@ -161,8 +160,7 @@ impl Limits {
         self.max_connections_per_address.unwrap_or(quarter)
     }
 
-    /// These limits, where that is more than so many connections can be had
-    /// lowered to that.
+    /// These limits, lowered if necessary: only this many connections are possible.
     pub(crate) fn lowered_to(mut self, connections: usize) -> Self {
         self.max_connections = self.max_connections.min(connections).max(1);
         let most = self.max_connections - self.max_connections / 4;
@@ -179,12 +177,12 @@ impl Limits {
     }
 }
 
-/// Times are added to instants, which end some day.
+/// Times are added to instants, and the range of instants has an end.
 fn bounded(time: Duration) -> Duration {
     time.min(Duration::from_secs(365 * 24 * 60 * 60))
 }
 
-/// Semaphores hold a part of 32 bits.
+/// The number of a semaphore's permits must fit into 32 bits.
 fn as_permits(count: usize) -> u32 {
     let most = u32::MAX >> 4;
     u32::try_from(count).map_or(most, |count| count.min(most))

@@ -1,4 +1,4 @@
-//! Parties, served on a listener of their own.
+//! Parties, served on their own listener.
 
 use std::io;
 use std::net::IpAddr;
@@ -32,14 +32,16 @@ pub struct Parties {
     clock: Arc<dyn Clock>,
 }
 
-/// Makes the gate of a party, and adds its rooms, once there is a host for them.
+/// Makes the gate of a party, and adds the party's rooms, as soon as there is a host
+/// for them.
 type Register = Box<dyn FnOnce(&mut AllRooms) -> Box<dyn AnyGate> + Send>;
 
-/// Why a server does not start, or ended. One line, for the operator.
+/// Why a server does not start, or why it ended. One line, for the operator.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address can't be listened on: in use, or not this machine's.
+    /// The server can't listen on the address: it is in use, or does not belong to this
+    /// machine.
     #[error("can't listen on {address}: {source}")]
     Listen {
         /// The address.
@@ -47,8 +49,8 @@ pub enum ServeError {
         /// What the system says.
         source: io::Error,
     },
-    /// Two parties have one name, once both are in kebab-case: one of them
-    /// would never be reached. The program is at fault.
+    /// Two parties have the same name in kebab-case, so one of them would never be
+    /// reached. The program is at fault.
     #[error("two parties are named {name:?}")]
     DuplicateParty {
         /// The name in kebab-case.
@@ -60,8 +62,8 @@ pub enum ServeError {
 }
 
 impl Parties {
-    /// No parties yet, under the prefix `parties`, with a store that is gone
-    /// when the server ends.
+    /// No parties yet, under the prefix `parties`, with a store that is deleted when
+    /// the server ends.
     pub fn new() -> Self {
         Self {
             routes: Routes::new(),
@@ -102,8 +104,8 @@ impl Parties {
         self
     }
 
-    /// The folder of the store. It is made where its parent exists. Without a
-    /// folder nothing outlives the server.
+    /// The folder of the store. It is made if its parent exists. Without a folder, no
+    /// data outlives the server.
     #[must_use]
     pub fn data(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data = Some(folder.into());
@@ -117,7 +119,8 @@ impl Parties {
         self
     }
 
-    /// The application's own answers: to paths that are no room's. Default: 404.
+    /// The application's own answers, for every path that does not lead to a room.
+    /// Default: 404.
     #[must_use]
     pub fn fallback<F, R>(mut self, answer: F) -> Self
     where
@@ -128,25 +131,25 @@ impl Parties {
         self
     }
 
-    /// Changes the head of each request before it is routed: for rooms at paths of
-    /// your own (PartySocket's `basePath`), by changing the URI. The URI is absolute
-    /// here, `Host` was checked, and internal headers are gone. A path alone keeps
-    /// scheme and authority.
+    /// Changes the head of each request before it is routed. Use it for rooms at paths
+    /// of your own (PartySocket's `basePath`), by changing the URI. The URI is absolute
+    /// here, `Host` was checked, and internal headers are gone. If you set a path
+    /// alone, the scheme and the authority are kept.
     #[must_use]
     pub fn rewrite(mut self, rewrite: impl Fn(&mut Parts) + Send + Sync + 'static) -> Self {
         self.routes.set_rewrite(rewrite);
         self
     }
 
-    /// Which `Host` values are answered. Default: loopback's own names on
-    /// loopback, any elsewhere.
+    /// Which `Host` values are answered. Default: on loopback, loopback's own names;
+    /// elsewhere, any.
     #[must_use]
     pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
         self.trust.hosts = hosts;
         self
     }
 
-    /// The addresses of proxies whose `Forwarded` (RFC 7239), or else
+    /// The addresses of trusted proxies. Their `Forwarded` (RFC 7239), or else
     /// `X-Forwarded-For`, `-Proto` and `-Host`, are believed. Default: none.
     #[must_use]
     pub fn trusted_proxies(mut self, proxies: impl IntoIterator<Item = IpAddr>) -> Self {
@@ -228,7 +231,7 @@ impl Parties {
     }
 }
 
-/// For functions that register the same parties with every host.
+/// Lets a function register the same parties with every host.
 impl PartyRegistry for Parties {
     fn party_with<S: IntoServer>(
         self,
@@ -258,7 +261,7 @@ impl Default for Parties {
     }
 }
 
-/// What can be had of the limits, which the log says when it is less.
+/// The limits that the system allows. If they are lower, the log says so.
 fn fitting(limits: Limits) -> Limits {
     let open_files = descriptors::raise();
     let most = open_files.map_or(usize::MAX, descriptors::for_clients);

@@ -1,4 +1,4 @@
-//! What one server consists of.
+//! The parts of one server.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::listen::places::Places;
 use crate::room::AllRooms;
 use crate::trust::Trust;
 
-/// A server: its parties, and the places that clients take in it.
+/// A server: its parties, and the places that its clients take.
 pub(crate) struct Site {
     pub(crate) host: Arc<Host>,
     pub(crate) routes: Routes,

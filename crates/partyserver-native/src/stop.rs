@@ -1,19 +1,20 @@
-//! The stop of a server: what asks for it, and who looks whether it has begun.
+//! The stop of a server: what starts it, and how to see whether it has begun.
 
 use tokio::sync::watch;
 
-/// Whether the server takes nothing new any more. Clones share it.
+/// Whether the server has stopped taking new work. Clones share the state.
 #[derive(Clone)]
 pub(crate) struct Stop(watch::Sender<bool>);
 
 impl Stop {
-    /// The stop of a server that runs.
+    /// The stop of a running server. It has not begun.
     pub(crate) fn new() -> Self {
         Self(watch::Sender::new(false))
     }
 
-    /// The server stops from here on. Whoever does something new first and looks at
-    /// [`Stop::has_begun`] after is seen by whoever calls this first and looks after.
+    /// The server stops from here on. Suppose one task does something new and then
+    /// looks at [`Stop::has_begun`], and another calls this and then looks for new
+    /// things. Then at least one of them sees the other.
     pub(crate) fn begin(&self) {
         self.0.send_replace(true);
     }
@@ -22,16 +23,16 @@ impl Stop {
         *self.0.borrow()
     }
 
-    /// Waits until it has begun.
+    /// Waits until the stop has begun.
     pub(crate) async fn begun(&self) {
-        // The sender is held here, so the wait ends by the stop alone.
+        // The sender is held here, so only the stop can end the wait.
         let _ = self.0.subscribe().wait_for(|has_begun| *has_begun).await;
     }
 }
 
-/// Ready at SIGTERM or Ctrl-C: for [`Parties::serve_on`](crate::Parties::serve_on). From
-/// the call on the signals no longer end the process by themselves. Must be called inside
-/// a tokio runtime.
+/// Ready at SIGTERM or Ctrl-C, for [`Parties::serve_on`](crate::Parties::serve_on).
+/// After the call these signals no longer end the process by themselves. Must be called
+/// inside a tokio runtime.
 pub fn stop_signal() -> impl Future<Output = ()> + Send {
     #[cfg(unix)]
     let signals = {

@@ -1,9 +1,9 @@
-//! Who is believed about a request: the names that are answered, and the proxies.
+//! What is trusted in a request: the host names that are answered, and the proxies.
 
 use std::net::IpAddr;
 
-/// Which `Host` values are answered. A page of a stranger can make a browser
-/// reach a server on loopback under the stranger's own name (DNS rebinding).
+/// Which `Host` values are answered. A stranger's page can make a browser reach a
+/// server on loopback under the stranger's own name (DNS rebinding).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AllowedHosts {
     /// Loopback's own names (`localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`)
@@ -16,7 +16,7 @@ pub enum AllowedHosts {
     These(Vec<String>),
 }
 
-/// What a server believes.
+/// What a server trusts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
     pub(crate) hosts: AllowedHosts,
@@ -24,18 +24,18 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Whether the peer is a proxy that may say whose request it passes on.
+    /// Whether the peer is a proxy that may say which client a request comes from.
     pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
         self.proxies.contains(&peer)
     }
 
-    /// Whether other clients' connections come from this address: a proxy's, a
-    /// tunnel's.
+    /// Whether connections from this address belong to other clients, because it is a
+    /// proxy or a tunnel.
     pub(crate) fn speaks_for_others(&self, peer: IpAddr) -> bool {
         peer.is_loopback() || self.is_proxy(peer)
     }
 
-    /// Whether the name, without its port, is answered on such a listener.
+    /// Whether this name, without its port, is answered on a listener of this kind.
     pub(crate) fn allows(&self, host: &str, is_loopback: bool) -> bool {
         match &self.hosts {
             AllowedHosts::Any => true,

@@ -1,5 +1,5 @@
-//! An alarm that runs is not set any more, and one that its hook sets, even for
-//! the same time, is another one.
+//! An alarm that runs no longer counts as set. If its hook sets an alarm, even for the
+//! same time, that is another alarm.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -57,7 +57,7 @@ async fn an_alarm_that_is_set_by_its_own_hook_runs() {
     assert_eq!(response.status(), 200);
     for _ in 0..3 {
         let run = tokio::time::timeout(Duration::from_secs(10), runs.recv());
-        // It is not set while it runs.
+        // The alarm is not set while it runs.
         assert_eq!(run.await.unwrap(), Some(None));
     }
 }

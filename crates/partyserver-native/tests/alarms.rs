@@ -1,4 +1,4 @@
-//! Alarms run when they are due, once, whatever the store or another room does.
+//! An alarm runs when it is due, and once, whatever the store or another room does.
 
 mod support;
 
@@ -63,7 +63,7 @@ async fn a_store_that_fails_does_not_make_an_alarm_run_again() {
     assert_eq!(counting.runs(), 2, "each ran once");
 }
 
-/// Alarms of its slow rooms run until the test ends.
+/// Like `Counting`, but the alarms of its slow rooms run until the test ends.
 struct Slow(Counting);
 
 impl Server for Slow {
@@ -97,7 +97,7 @@ async fn slow_alarms_hold_up_no_other() {
     until("the quick ones run", || counting.runs() == 203).await;
 }
 
-/// Its alarm always fails. The room `other` sets one for much later.
+/// Its alarm always fails. The room `other` sets its alarm for much later.
 struct Failing(Counting);
 
 impl Server for Failing {
@@ -129,7 +129,8 @@ async fn an_alarm_that_always_fails_is_given_up_after_six_more_tries() {
     };
     server.get("/parties/failing/a").await;
     until("it runs", || counting.runs() == 1).await;
-    // Past the longest pause; an alarm of another room makes the timer look.
+    // The time moves past the longest pause. An alarm of another room makes the timer
+    // look.
     let pass = async || {
         clock.advance(Duration::from_secs(65));
         server.get("/parties/failing/other").await

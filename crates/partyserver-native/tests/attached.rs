@@ -1,5 +1,5 @@
-//! What the gate attaches is among the extensions of the request and of the handshake that
-//! a room sees.
+//! What the gate attaches is among the extensions of the request, and of the handshake,
+//! that a room sees.
 
 mod support;
 
@@ -7,7 +7,7 @@ use partyserver::*;
 use partyserver_native::Parties;
 use support::{TestServer, text as next_text};
 
-/// Its gate says that all are Alice.
+/// Its gate says that every caller is Alice.
 struct Wonderland;
 
 fn principal(extensions: &http::Extensions) -> String {

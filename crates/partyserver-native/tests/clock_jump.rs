@@ -1,4 +1,5 @@
-//! A deadline is one of the wall clock: after a jump it holds at once.
+//! A deadline is a time of the wall clock, so it takes effect at once when the clock
+//! jumps.
 
 mod support;
 
@@ -12,7 +13,7 @@ use partyserver_native::{Limits, Parties};
 use support::{Socket, TestClock, TestServer, closed, text as next_text};
 use tokio_websockets::Message as WsMessage;
 
-/// Admits for an hour, and counts the messages.
+/// Admits for one hour, and counts the messages.
 struct Hourly(Arc<AtomicU32>);
 
 impl Server for Hourly {
@@ -29,7 +30,7 @@ impl Server for Hourly {
     }
 }
 
-/// A socket that has had an answer, and what moves its clock.
+/// A socket that has received an answer, and the clock that the test moves.
 async fn live(ping: Duration) -> (TestServer, Socket, TestClock, Arc<AtomicU32>) {
     let clock = TestClock::new();
     let handled = Arc::new(AtomicU32::new(0));
@@ -48,7 +49,7 @@ async fn live(ping: Duration) -> (TestServer, Socket, TestClock, Arc<AtomicU32>)
 
 #[tokio::test]
 async fn no_frame_is_handled_past_it() {
-    // No timer of the socket's own is due.
+    // No timer of the socket itself is due.
     let (_server, mut socket, clock, handled) = live(Duration::from_secs(600)).await;
     clock.advance(Duration::from_secs(2 * 60 * 60));
     socket.send(WsMessage::text("late")).await.unwrap();

@@ -12,7 +12,7 @@ use partyserver_native::{Clock, Limits, Parties};
 use support::{TestServer, text as next_text, until};
 use tokio_websockets::Message as WsMessage;
 
-/// Tells how many connections there are, and to the test how many have closed.
+/// Says how many connections there are, and tells the test that one has closed.
 struct Counting(Arc<AtomicBool>);
 
 impl Server for Counting {
@@ -35,7 +35,7 @@ impl Server for Counting {
     }
 }
 
-/// Panics while it is told to. Only deadlines are judged by it.
+/// A clock that panics while it is told to. Only deadlines use it.
 #[derive(Clone, Default)]
 struct Breaking(Arc<AtomicBool>);
 

@@ -1,4 +1,4 @@
-//! Which `Host` values are answered, by where the server listens.
+//! Which `Host` values are answered depends on where the server listens.
 
 mod support;
 
@@ -20,8 +20,8 @@ fn parties() -> Parties {
     Parties::new().party("plain", || Plain)
 }
 
-/// Serves on an address too; returns the port. Off loopback that is any address
-/// of this machine's, for as long as the test runs.
+/// Serves on one more address, and returns the port. An address that is not loopback is
+/// reachable from outside while the test runs.
 async fn serve(service: &PartyService, address: &str) -> u16 {
     let listener = TcpListener::bind(address).await.unwrap();
     let port = listener.local_addr().unwrap().port();

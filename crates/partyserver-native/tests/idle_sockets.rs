@@ -1,4 +1,4 @@
-//! Sockets whose client is silent, or takes nothing.
+//! Sockets whose client sends nothing, or reads nothing.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{TestServer, text as next_text, until};
 use tokio::io::AsyncReadExt;
 use tokio_websockets::Message as WsMessage;
 
-/// Answers with how many connections there are; floods on request.
+/// Answers with the number of connections. Sends a flood on request.
 struct Counting;
 
 impl Server for Counting {
@@ -44,7 +44,7 @@ async fn a_silent_client_is_pinged_and_dropped() {
     let server = start().await;
     let mut silent = server.upgrade("/parties/counting/a").await;
     let mut received = Vec::new();
-    // It answers no ping; the stream ends by the server's hand.
+    // The client answers no ping, so the server ends the stream.
     let ended = tokio::time::timeout(Duration::from_secs(5), silent.read_to_end(&mut received));
     ended.await.expect("it is dropped").ok();
     assert!(received.starts_with(&[0x89, 0x00]), "it was pinged first");
@@ -57,7 +57,7 @@ async fn a_silent_client_is_pinged_and_dropped() {
 async fn a_client_that_answers_pings_stays() {
     let server = start().await;
     let mut socket = server.open("/parties/counting/a").await;
-    // Reading answers pings; no text comes for longer than silence may last.
+    // Reading answers pings. No text comes for longer than a client may be silent.
     let quiet = tokio::time::timeout(Duration::from_millis(1200), next_text(&mut socket)).await;
     assert!(quiet.is_err());
     socket.send(WsMessage::text("?")).await.unwrap();
@@ -73,7 +73,7 @@ async fn a_client_that_reads_nothing_is_let_go_and_others_are_served() {
     flooder.send(WsMessage::text("flood")).await.unwrap();
     other.send(WsMessage::text("?")).await.unwrap();
     assert_eq!(next_text(&mut other).await, "1");
-    // Both of the room's clients are behind by more than their queues hold.
+    // For both of the room's clients, more waits than their queues can hold.
     let emptied = async {
         while server.service.sockets() > 1 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -94,7 +94,7 @@ async fn a_client_that_never_ends_a_frame_is_dropped() {
     let parties = Parties::new().limits(limits).party("counting", || Counting);
     let server = TestServer::start(parties).await;
     let (mut reader, mut writer) = server.upgrade("/parties/counting/a").await.into_split();
-    // A frame of 125 bytes, a byte at a time: it is never silent.
+    // A frame of 125 bytes arrives one byte at a time, so the client is never silent.
     let trickle = async {
         for byte in [0x81, 0x80 | 125].into_iter().chain([0; 4 + 125]) {
             if writer.write_all(&[byte]).await.is_err() {

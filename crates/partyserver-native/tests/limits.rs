@@ -1,5 +1,5 @@
-//! What is too large, too slow or too much is answered, and not by a reset: each
-//! client here sends everything before it reads anything.
+//! What is too large, too slow or too much gets an answer, not a reset. Each client
+//! here sends everything before it reads anything.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{Answer, TestServer, closed, closing, frame, handshake, rest, text 
 use tokio::io::AsyncWriteExt;
 use tokio_websockets::Message as WsMessage;
 
-/// Answers with the length of what it was sent.
+/// Answers with the length of what it received.
 struct Lengths;
 
 impl Server for Lengths {
@@ -143,7 +143,7 @@ async fn an_answer_that_is_not_taken_is_given_up() {
     let mut stuck = server.tcp().await;
     let request = b"GET /parties/lengths/a/much HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stuck.write_all(request).await.unwrap();
-    // There is one place, and it is free again although the client is there.
+    // There is one place, and it is free again although the client is still there.
     assert_eq!(server.get("/parties/lengths/a").await.0, 200);
     drop(stuck);
 }
@@ -191,7 +191,7 @@ async fn messages() {
     socket.send(WsMessage::binary(vec![0; 1001])).await.unwrap();
     assert_eq!(closed(&mut socket).await.0, 1009);
 
-    // Fragments count together.
+    // The sizes of fragments are added up.
     let mut fragments = server.upgrade("/parties/small/a").await;
     let mut first = frame(1, &[b'x'; 600]);
     first[0] &= 0x7f;

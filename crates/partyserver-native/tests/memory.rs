@@ -31,7 +31,7 @@ async fn unused_rooms_leave_memory() {
     tokio::time::timeout(Duration::from_secs(10), emptied)
         .await
         .expect("they leave");
-    // The one with a socket stays until the socket goes.
+    // A room with a socket stays until the socket is gone.
     drop(socket);
     let emptied = async {
         while server.service.rooms_in_memory() > 0 {
@@ -63,7 +63,7 @@ async fn rooms_are_capped_until_others_leave() {
     let mut third = server.open("/parties/few/c").await;
     let told = (1013, "try again later".to_owned());
     assert_eq!(support::closed(&mut third).await, told);
-    // Those that are there are served, and those of other parties.
+    // Rooms that are in memory are still served, and so are rooms of other parties.
     let _again = server.open("/parties/few/a").await;
     assert_eq!(server.get("/parties/plain/c").await.0, 404);
     until("one has left", || server.service.rooms_in_memory() < 3).await;
@@ -101,8 +101,8 @@ async fn sockets_are_counted_and_capped() {
         .expect("its place is free");
 }
 
-/// Looks at the server that it is a part of when it is dropped, from another
-/// thread, and panics then.
+/// When it is dropped, it uses the server that it is a part of, from another thread,
+/// and then panics.
 struct Dramatic {
     service: Arc<OnceLock<PartyService>>,
     seen: Sender<bool>,

@@ -36,8 +36,8 @@ impl Server for Echo {
     }
 }
 
-/// An application with a path that tells the client's address, one that takes
-/// its time, and rooms everywhere else.
+/// An application with a path that says the client's address, a path that takes time,
+/// and rooms everywhere else.
 #[derive(Clone)]
 struct App {
     rooms: PartyService,
@@ -97,7 +97,7 @@ async fn start(parties: Parties) -> Mounted {
     let (service, serving) = (rooms.clone(), app.clone());
     let served = tokio::spawn(async move {
         let stopped = async {
-            // Only a test that asks for it sees the end.
+            // Only a test that asks for the end sees it.
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;
             }

@@ -1,5 +1,5 @@
-//! Past a deadline or a revocation nothing is sent but the close frame and what
-//! the client's stream had begun to take.
+//! After a deadline or a revocation, only the close frame is sent, and the rest of the
+//! frame that the client's stream had begun to take.
 
 mod support;
 
@@ -11,7 +11,8 @@ use support::{TestClock, closing, handshake, mounted, read_head, rest};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tower_service::Service as _;
 
-/// Sends much to each newcomer, who may stay for a minute; closes or revokes on request.
+/// Sends a lot to each new connection, which may stay for a minute. Closes or revokes
+/// on request.
 struct Talkative;
 
 impl Server for Talkative {
@@ -36,8 +37,8 @@ impl Server for Talkative {
     }
 }
 
-/// How many of the messages, of 100 bytes on the wire each, a client receives
-/// whose stream has taken 250 bytes when `end` happens.
+/// The client's stream has taken 250 bytes when `end` happens. Returns how many of the
+/// messages, of 100 bytes each on the wire, the client receives.
 async fn received_around(end: impl AsyncFnOnce(&TestClock, &PartyService), close: &[u8]) -> usize {
     let clock = TestClock::new();
     let limits = Limits::new().close_time(Duration::from_millis(300));
@@ -47,7 +48,7 @@ async fn received_around(end: impl AsyncFnOnce(&TestClock, &PartyService), close
     let request = handshake("/parties/talkative/a");
     client.write_all(request.as_bytes()).await.unwrap();
     read_head(&mut client).await;
-    // It has begun, and waits until it is read on.
+    // The stream has begun, and waits until the client reads on.
     let mut first = [0];
     client.read_exact(&mut first).await.unwrap();
     end(&clock, &service).await;
@@ -85,7 +86,7 @@ async fn at_a_revocation() {
     assert!(received <= 3, "{received} of 100");
 }
 
-/// The room's close lets what waits go first, but not past the deadline.
+/// After the room's close, waiting messages are still sent, but not past the deadline.
 #[tokio::test]
 async fn at_a_deadline_after_a_close() {
     let end = async |clock: &TestClock, service: &PartyService| {

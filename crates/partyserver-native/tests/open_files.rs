@@ -1,5 +1,5 @@
-//! A socket that has ended leaves no descriptor behind, however it ended. One
-//! test alone: the process's files are counted.
+//! A socket that has ended leaves no descriptor behind, however it ended. This file has
+//! one test alone, because it counts the process's files.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -11,7 +11,7 @@ use support::{TestServer, close_frame, frame, rest, until};
 use tokio::io::AsyncWriteExt;
 use tokio_websockets::Message as WsMessage;
 
-/// Refuses whom the query says; closes, fails or panics as it is told.
+/// Refuses a socket if the query says so. Closes, fails or panics when it is told to.
 struct Ending;
 
 impl Server for Ending {

@@ -1,5 +1,5 @@
-//! What the host answers without a party may follow from a URL with a token:
-//! nobody may keep it, and nothing that follows from it tells the URL.
+//! An answer that the host gives without a party may belong to a URL with a token. So
+//! nobody may cache it, and pages it leads to are not told the URL.
 
 mod support;
 
@@ -36,8 +36,8 @@ async fn they_are_private() {
     assert_eq!(stopped.await, 503);
 }
 
-/// The status of an answer, which is private. The server that the service is
-/// mounted in takes heads of any size.
+/// The status of an answer, after a check that the answer is private. The server that
+/// the service is mounted in takes heads of any size.
 async fn answer_of(service: &PartyService, path: &str, host: &str, header: &str) -> u16 {
     let mut client = support::mounted(service, 4096);
     let request =

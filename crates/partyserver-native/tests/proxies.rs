@@ -1,4 +1,4 @@
-//! What a trusted proxy says of its clients counts, and what others say does not.
+//! What a trusted proxy says about its clients is believed; what others say is not.
 
 mod support;
 
@@ -26,7 +26,7 @@ impl Server for Closed {
     }
 }
 
-/// One refused socket is told for each address.
+/// For each address, one refused socket at a time is told the reason.
 async fn start(trusted: &[IpAddr]) -> TestServer {
     let parties = Parties::new()
         .limits(Limits::new().max_refused(100, 1))
@@ -54,7 +54,7 @@ async fn refusals_are_counted_by_the_address_that_a_trusted_proxy_tells() {
     for (said, expected) in [
         ("X-Forwarded-For: 203.0.113.1", 101),
         ("X-Forwarded-For: 203.0.113.1", 403),
-        // The proxy's own entry is the last; a client can send the others.
+        // The proxy's own entry is the last. A client can send the others.
         ("X-Forwarded-For: 203.0.113.9, 203.0.113.1", 403),
         ("Forwarded: for=203.0.113.1;proto=https", 403),
         ("X-Forwarded-For: 203.0.113.2", 101),

@@ -16,7 +16,7 @@ async fn a_server_whose_store_fails_is_not_ready() {
     let server = TestServer::start(parties.party("plain", || Plain)).await;
     let ready = (200, r#"{"ready":true,"reasons":[]}"#.to_owned());
     assert_eq!(server.get("/readyz").await, ready);
-    // From here on nothing of the file can be read.
+    // From here on nothing in the file can be read.
     let db = rusqlite::Connection::open(folder.path().join("rooms.sqlite3")).unwrap();
     db.execute_batch(
         "PRAGMA writable_schema = ON;
@@ -27,6 +27,6 @@ async fn a_server_whose_store_fails_is_not_ready() {
     let (status, body) = server.get("/readyz").await;
     assert_eq!(status, 503);
     assert!(body.starts_with(r#"{"ready":false,"reasons":[""#), "{body}");
-    // It is up all the same.
+    // The server is still alive.
     assert_eq!(server.get("/healthz").await.0, 200);
 }

@@ -1,4 +1,4 @@
-//! A refused socket is told why, and nothing of it reaches the room.
+//! A refused socket is told the reason, and nothing of it reaches the room.
 
 mod support;
 
@@ -13,7 +13,7 @@ use support::{TestServer, close_frame, closing, frame, handshake, rest, text as 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_websockets::Message as WsMessage;
 
-/// Refuses at the gate or in the room, as the query says; counts what runs.
+/// Refuses at the gate or in the room, as the query says. Counts the hooks that run.
 struct Picky(Arc<AtomicUsize>);
 
 fn refusal() -> Refusal {
@@ -74,13 +74,13 @@ async fn nothing_it_sends_is_handled_and_it_receives_the_close_frame_alone() {
                 .contains("sec-websocket-protocol: chat\r\n")
         );
         refused.write_all(&frame(1, b"before")).await.unwrap();
-        // A connection that comes meanwhile says so to all that are in the room.
+        // A connection that comes meanwhile announces itself to everyone in the room.
         let mut admitted = server.open("/parties/picky/a").await;
         assert_eq!(next_text(&mut admitted).await, "someone came");
         refused.write_all(&close_frame(1008, "no")).await.unwrap();
         refused.write_all(&frame(1, b"after")).await.unwrap();
         assert_eq!(rest(&mut refused).await, closing(1008, "no"));
-        // Only the admitted one is there, and only it was handled.
+        // Only the admitted connection is there, and only its message was handled.
         admitted.send(WsMessage::text("?")).await.unwrap();
         assert_eq!(next_text(&mut admitted).await, "1");
         assert_eq!(ran.swap(0, Ordering::SeqCst), 2, "{by}");
@@ -110,7 +110,7 @@ async fn one_that_never_closes_is_dropped() {
 
 #[tokio::test]
 async fn one_that_sends_on_and_on_is_dropped() {
-    // Only the amount can end it: the time limit is beyond the test's.
+    // Only the amount can end it, because the time limit is longer than the test.
     let limits = Limits::new().close_time(Duration::from_secs(600));
     let (server, _) = start(limits).await;
     let fragment = |opcode, payload: &[u8]| {
@@ -144,7 +144,7 @@ async fn one_may_send_256_kib_and_no_more() {
     let mut much = frame(2, &[0; 122]).repeat(2048);
     assert_eq!(much.len(), 256 * 1024);
     let last = much.pop().unwrap();
-    // What came with the handshake counts too.
+    // Bytes that came with the handshake count too.
     let (mut refused, _) = server
         .upgrade_with("/parties/picky/a?gate", &much[..1000])
         .await;

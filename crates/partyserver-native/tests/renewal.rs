@@ -1,5 +1,5 @@
-//! A renewed identity keeps its socket open for longer, or for less long, and revives
-//! nothing.
+//! A renewal makes an open socket's deadline later or earlier. It never reopens a
+//! socket.
 
 mod support;
 
@@ -12,8 +12,8 @@ use partyserver_native::{Clock, Limits, Parties, SystemClock};
 use support::{Socket, TestClock, TestServer, closed, text as next_text};
 use tokio_websockets::Message as WsMessage;
 
-/// Admits for a minute. A message or the end of a request's path is a number of
-/// milliseconds that all connections, or the own one, are renewed for from now on.
+/// Admits for one minute. A message renews its own connection, and a request renews all.
+/// The message, or the end of the path, says for how many milliseconds from now.
 struct Renewing;
 
 fn renewed(connection: &Connection, now: SystemTime, millis: u64) -> bool {
@@ -72,7 +72,8 @@ fn expired() -> (u16, String) {
 
 #[tokio::test]
 async fn the_timer_follows_a_deadline_that_moves_sooner() {
-    // By its own message, whose turn the socket's task runs itself, and from outside.
+    // It is renewed by its own message, whose turn runs in the socket's task, and from
+    // outside.
     let (_server, mut socket) = start(SystemClock).await;
     let began = Instant::now();
     says(&mut socket, "300").await;
@@ -100,7 +101,7 @@ async fn the_timer_follows_a_deadline_that_moves_later() {
         } else {
             assert_eq!(answer_to(&server, "1600").await, "[true]");
         }
-        // Nothing comes at the earlier one, whose timer fires.
+        // At the earlier deadline its timer fires, but nothing is sent.
         let past = Duration::from_millis(900);
         let nothing = tokio::time::timeout(past, socket.next()).await;
         assert!(nothing.is_err(), "{nothing:?}");
@@ -123,7 +124,7 @@ async fn nothing_is_handled_or_sent_past_the_new_deadline() {
     assert_eq!(answer_to(&server, "send").await, "[true]");
     assert_eq!(next_text(&mut socket).await, "sent");
     clock.advance(Duration::from_secs(1));
-    // Nobody has looked at it yet: it is over all the same.
+    // Nothing has noticed the deadline yet, but the connection is over.
     assert_eq!(answer_to(&server, "send").await, "[false]");
     assert_eq!(answer_to(&server, "60000").await, "[false]");
     socket.send(WsMessage::text("60000")).await.unwrap();

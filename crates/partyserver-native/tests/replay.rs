@@ -1,5 +1,5 @@
-//! What `on_connect` sends waits until it has ended, apart from what a client
-//! that reads slowly lets wait.
+//! What `on_connect` sends waits until the hook has ended. It is counted apart from
+//! what waits for a client that reads slowly.
 
 mod support;
 
@@ -9,8 +9,8 @@ use partyserver_native::Parties;
 use support::{Socket, TestServer, closed, text as next_text};
 use tokio_websockets::Message as WsMessage;
 
-/// Replays a history of so many messages of so many bytes, as the query says;
-/// tells all what it is told.
+/// Replays a history; the query gives the number and the size of its messages. Sends
+/// what it is told to all.
 struct History;
 
 impl Server for History {
@@ -19,7 +19,7 @@ impl Server for History {
         let (count, length) = query.split_once('x').ok_or(Error::msg("no product"))?;
         let text = Message::from("x".repeat(length.parse()?));
         for _ in 0..count.parse()? {
-            // One that does not fit is the test's to see.
+            // If a message does not fit, the test will notice.
             let _ = c.send(text.clone());
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! The application's `rewrite` sees what its hooks see: an absolute URL, no internal
-//! headers, and no request for a strange host.
+//! The application's `rewrite` sees the same as its hooks: an absolute URL, no internal
+//! headers, and no request for a foreign host.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! What a room can do beside its hooks: events, tasks, SQL, alarms.
+//! What a room can do besides its hooks: events, tasks, SQL, alarms.
 
 mod support;
 

@@ -1,5 +1,5 @@
-//! When the server stops, what runs may end, every socket is told, and what was
-//! written is in the store.
+//! When the server stops, running work may finish, every socket is told, and the store
+//! has everything that was written.
 
 mod support;
 
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, Semaphore};
 use tokio_websockets::Message as WsMessage;
 
-/// Holds up what is asked to wait, and writes afterwards.
+/// Delays requests that ask to wait, and writes after the wait.
 #[derive(Clone)]
 struct Keeper {
     go: Arc<Semaphore>,
@@ -82,7 +82,7 @@ impl Server for Keeper {
     }
 }
 
-/// What a later server finds in the store.
+/// What the next server finds in the store.
 async fn found(folder: &std::path::Path) -> String {
     let server = TestServer::start(Keeper::new().parties(folder)).await;
     server.get("/parties/keeper/a").await.1
@@ -135,7 +135,7 @@ async fn a_request_that_runs_is_answered_and_stored() {
     client.write_all(request).await.unwrap();
     keeper.begun.notified().await;
     stop.notify_one();
-    // It takes no new connections from here on.
+    // The server takes no new connections from here on.
     support::until("it stops listening", || {
         std::net::TcpStream::connect(address).is_err()
     })

@@ -1,4 +1,4 @@
-//! A room sleeps while its sockets stay open: pings are the host's alone.
+//! A room sleeps while its sockets stay open, because only the host handles pings.
 
 mod support;
 
@@ -10,7 +10,7 @@ use partyserver_native::{Limits, Parties};
 use support::{TestServer, text as next_text};
 use tokio_websockets::Message as WsMessage;
 
-/// Answers with how many messages it has had.
+/// Answers with the number of messages so far.
 #[derive(Default)]
 struct Counting(u32);
 
@@ -33,7 +33,8 @@ async fn pings_wake_nobody() {
     let mut ask = async || {
         socket.send(WsMessage::text("?")).await.unwrap();
         let answer = next_text(&mut socket).await;
-        // Three seconds of pings and answers, and of three looks at the room.
+        // Three seconds with pings and pongs, in which the host looks at the room three
+        // times.
         for _ in 0..60 {
             assert!(socket.next().await.unwrap().unwrap().is_ping());
         }

@@ -1,5 +1,5 @@
-//! A data folder that can't be served from stops the start, with one line that
-//! names it; one that a server has let go of can be served from again.
+//! A data folder that can't be used stops the start, with one line that names it. A
+//! folder that another server has unlocked can be used again.
 
 mod support;
 
@@ -47,7 +47,7 @@ async fn a_folder_in_use_stops_the_start_until_the_other_server_has_stopped() {
     assert!(matches!(refused(folder.path()), StoreError::InUse { .. }));
     first.shutdown().await;
     assert!(build(folder.path()).is_ok());
-    // The first one is stopped, but still there.
+    // The first server has stopped, but its value still exists.
     assert_eq!(first.sockets(), 0);
 }
 
@@ -55,7 +55,7 @@ async fn a_folder_in_use_stops_the_start_until_the_other_server_has_stopped() {
 async fn a_folder_is_free_once_nobody_holds_its_server() {
     let folder = tempfile::tempdir().unwrap();
     let server = build(folder.path()).unwrap();
-    // Its timers have begun to wait by then; nothing says so.
+    // Its timers have begun to wait by then, but nothing signals that.
     tokio::time::sleep(Duration::from_millis(300)).await;
     drop(server);
     support::until("the folder is free", || build(folder.path()).is_ok()).await;

@@ -1,5 +1,5 @@
-//! A room handles one event at a time, each to its end, and starts anew after a
-//! panic or a turn past its limit.
+//! A room handles one event at a time, each to its end. It starts again after a panic
+//! or a turn past its limit.
 
 mod support;
 
@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::Semaphore;
 use tokio_websockets::Message as WsMessage;
 
-/// What the test sees of the room, and holds it up with.
+/// What the test sees of the room, and how it delays the room.
 #[derive(Clone)]
 struct Stage {
     go: Arc<Semaphore>,
@@ -62,7 +62,7 @@ impl Actor {
     }
 }
 
-/// Panics when it is dropped: with a turn that is cut off.
+/// Panics when it is dropped, which happens when its turn is cut off.
 struct Bomb;
 
 impl Drop for Bomb {
@@ -190,7 +190,7 @@ async fn a_failure_is_answered_with_an_id_alone() {
     for (path, next) in [
         // An error leaves the room as it is.
         ("/parties/actor/error/error", "1 2"),
-        // A panic or a turn without end makes it anew.
+        // After a panic or a turn without end, the room starts again.
         ("/parties/actor/panic/panic", "1 1"),
         ("/parties/short/endless/endless", "1 1"),
         ("/parties/short/bomb/bomb", "1 1"),
@@ -218,7 +218,7 @@ async fn a_failure_closes_its_socket_and_no_other() {
     for what in ["error", "panic", "endless", "bomb"] {
         let mut socket = server.open("/parties/short/a").await;
         socket.send(WsMessage::text(what)).await.unwrap();
-        // Likewise where the connection is new.
+        // The same for a new connection.
         let mut fresh = server.open(&format!("/parties/short/a/{what}")).await;
         for socket in [&mut socket, &mut fresh] {
             let (code, reason) = closed(socket).await;
@@ -228,20 +228,20 @@ async fn a_failure_closes_its_socket_and_no_other() {
     }
     bystander.send(WsMessage::text("?")).await.unwrap();
     assert!(next_text(&mut bystander).await.ends_with(" 1"));
-    // One that had joined before its hook failed was in the room too.
+    // A connection that joined before its hook failed was in the room too.
     until("the room is told of each", || {
         stage.closed.load(Ordering::SeqCst) == 8 * 1011
     })
     .await;
 }
 
-/// It never waits, so that a timer alone would not end it.
+/// The hook never waits, so a timer alone would not end it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_turn_that_broadcasts_without_end_is_ended() {
     let (server, _) = start().await;
     let mut socket = server.open("/parties/short/a").await;
     socket.send(WsMessage::text("flood")).await.unwrap();
-    // It may be told first that it does not keep up.
+    // The client may first be told that it reads too slowly.
     let end = async {
         while let Some(Ok(message)) = socket.next().await {
             if let Some((code, _)) = message.as_close() {
@@ -252,7 +252,7 @@ async fn a_turn_that_broadcasts_without_end_is_ended() {
     };
     let code = tokio::time::timeout(Duration::from_secs(10), end).await;
     assert!(matches!(code, Ok(1011 | 1013)), "{code:?}");
-    // The room has begun anew.
+    // The room has started again.
     let again = server.get("/parties/short/a/x").await;
     assert_eq!(again, (200, "1 1".to_owned()));
 }
@@ -270,7 +270,7 @@ async fn a_turn_that_has_begun_ends_without_its_client() {
     assert_eq!(server.get("/parties/actor/a/x").await.1, "1 2");
 }
 
-/// A stream that never takes its end.
+/// A stream whose end can't be written.
 struct Endless(DuplexStream);
 
 impl AsyncRead for Endless {
@@ -314,11 +314,12 @@ async fn a_turn_goes_on_while_its_socket_ends() {
     client.read_exact(&mut told).await.unwrap();
     assert_eq!(told, closing(4000, ""));
     client.write_all(&close_frame(4000, "")).await.unwrap();
-    // The socket's task has seen it when all other tasks have had their turn.
+    // When all other tasks have had their turn, the socket's task has seen it.
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    // The socket's end lasts as long as it may. The room is not held up by it.
+    // The socket's end may take all the time it is allowed. The room is not delayed by
+    // it.
     assert_eq!(stage.begun.load(Ordering::SeqCst), 1);
     stage.go.add_permits(1);
     assert_eq!(server.get("/parties/actor/a/x").await.1, "1 3");

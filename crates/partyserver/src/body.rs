@@ -32,8 +32,8 @@ impl Body {
         Self(Inner::Whole(None))
     }
 
-    /// A body that is produced while it is sent. It may be broken off, by
-    /// [`StreamEnd`](crate::StreamEnd).
+    /// A body that is produced while it is sent. A [`StreamEnd`](crate::StreamEnd) may
+    /// break it off.
     pub fn stream<B>(body: B) -> Self
     where
         B: HttpBody<Data = Bytes> + MaybeSend + 'static,
@@ -51,7 +51,7 @@ impl Body {
         serde_json::to_vec(value).map(Self::from)
     }
 
-    /// Whether its bytes are here already.
+    /// Whether all of its bytes are already in memory.
     pub fn is_whole(&self) -> bool {
         matches!(self.0, Inner::Whole(_))
     }
@@ -91,8 +91,8 @@ pub enum BodyError {
     /// Not the JSON that was expected. The client is at fault. Answered by 400.
     #[error("the body is not the expected JSON")]
     Json(#[from] serde_json::Error),
-    /// An answer's stream has ended before its body
-    /// ([`StreamEnd`](crate::StreamEnd)). There is nobody left to be told.
+    /// The [`StreamEnd`](crate::StreamEnd) of an answer ended its body early. By then
+    /// the client can no longer be told.
     #[error("the stream's time is up")]
     Ended,
 }

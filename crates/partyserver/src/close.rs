@@ -12,7 +12,7 @@ pub struct Close {
 impl Close {
     /// Normal end.
     pub const NORMAL: u16 = 1000;
-    /// The server stops, or the page is left.
+    /// The server stops, or the user leaves the page.
     pub const GOING_AWAY: u16 = 1001;
     /// A rule was broken. `agents` clients do not come back after it.
     pub const POLICY: u16 = 1008;
@@ -54,7 +54,7 @@ impl Close {
     }
 }
 
-/// How a connection ended, as `on_close` is told.
+/// How a connection ended: what `on_close` is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CloseEvent {
@@ -87,7 +87,7 @@ impl CloseEvent {
     }
 }
 
-/// What becomes of the messages that wait for a client whose connection ends.
+/// What happens to the messages that still wait for a client when its connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// They are sent before the close frame.

@@ -34,9 +34,9 @@ impl Cors {
         }
     }
 
-    /// The defaults for parties that need an access token: browsers do not
-    /// count `Authorization` in `*`, and scripts may read why they were
-    /// refused.
+    /// The defaults for parties that need an access token. Browsers do not let `*`
+    /// stand for `Authorization`, so that header is named. Scripts may also read why
+    /// they were refused.
     pub fn for_bearer_tokens() -> Self {
         let mut cors = Self::default();
         let headers = &mut cors.headers;
@@ -60,16 +60,15 @@ impl Cors {
         self
     }
 
-    /// Whether a request is a preflight, which is answered before
-    /// authentication, by 200 and these headers alone: browsers send it without
-    /// credentials.
+    /// Whether a request is a preflight. A preflight is answered before authentication,
+    /// with 200 and these headers alone, because browsers send it without credentials.
     pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
         method == Method::OPTIONS
             && headers.contains_key(ORIGIN)
             && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
     }
 
-    /// Puts the headers on an answer to a request of this origin.
+    /// Puts the headers on the answer to a request from this origin.
     pub fn apply(&self, origin: Option<&HeaderValue>, response: &mut HeaderMap) {
         for (name, value) in &self.headers {
             response.insert(name.clone(), value.clone());

@@ -1,4 +1,4 @@
-//! What a hook fails with.
+//! The error of a hook.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,14 +10,14 @@ use crate::body::BodyError;
 /// The result of a hook.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Any error of a hook: `?` turns every error type into it.
+/// Any error of a hook. `?` turns every error type into it.
 ///
 /// A client never sees its text. The host answers 500 (1011 on a socket) with
 /// an id, and logs the text beside the same id. The one exception is a request
 /// body that broke a limit: it is answered by [`Error::status`].
 ///
-/// It does not implement [`std::error::Error`] itself, which is what makes the
-/// blanket conversion possible.
+/// It does not implement [`std::error::Error`] itself: that is what makes the
+/// conversion from every error type possible.
 pub struct Error(Box<dyn StdError + Send + Sync>);
 
 impl Error {

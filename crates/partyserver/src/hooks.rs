@@ -1,12 +1,13 @@
-//! From the one list of hooks to all that must know every one of them.
+//! The one list of hooks, and everything that has to name each of them.
 
-/// Makes of the list in `server` the trait [`Server`](crate::Server) with the
-/// hooks as they are written there, the trait [`Wrap`](crate::wrap::Wrap) with the
-/// same hooks handed on, the one `Server` of all wrappers, and the hooks' names.
+/// Turns the list in `server` into four things: the trait [`Server`](crate::Server)
+/// with the hooks as they are written there, the trait [`Wrap`](crate::wrap::Wrap) with
+/// the same hooks passed on, the one `Server` implementation of all wrappers, and the
+/// names of the hooks.
 ///
-/// An entry is a whole function, with its documentation and its default. The
-/// hooks of the gate borrow their server, those of a room borrow it mutably;
-/// beyond that no entry needs to be known here.
+/// An entry is a whole function, with its documentation and its default. The hooks of
+/// the gate borrow their server, and the hooks of a room borrow it mutably. The macro
+/// knows nothing else about an entry.
 macro_rules! hooks {
     (
         $(#[$server:meta])*
@@ -38,14 +39,14 @@ macro_rules! hooks {
             )*
         }
 
-        /// A server around a server: it says what it changes, and every other
-        /// hook is handed to the inner server.
+        /// A server around another server. It implements the hooks that it changes;
+        /// every other hook is passed to the inner server.
         ///
-        /// A wrapper is a [`Server`] by this trait alone. Each hook is called as
-        /// the host calls it, before the inner server has seen anything of the
-        /// event: a wrapper that changes one hands on what it wants to by calling
-        /// the same hook of [`inner`](Self::inner) or
-        /// [`inner_mut`](Self::inner_mut).
+        /// Implementing this trait makes a wrapper a [`Server`]. The host calls each
+        /// hook of the wrapper before the inner server has seen anything of the event.
+        /// A hook that the wrapper changes calls the same hook of
+        /// [`inner`](Self::inner) or [`inner_mut`](Self::inner_mut), with what it wants
+        /// to pass on.
         #[diagnostic::on_unimplemented(
             message = "`{Self}` is not a server that a room or a wrapper can take",
             label = "neither has `impl Server` nor is a wrapper that goes inside another",
@@ -89,8 +90,8 @@ macro_rules! hooks {
             )*
         }
 
-        /// The names of all hooks, in the order of a room's life: for tests that
-        /// show that each one arrives.
+        /// The names of all hooks, in the order of a room's life. Tests use them to
+        /// show that each hook reaches the inner server.
         pub const HOOKS: &[&str] = &[$(stringify!($gate),)* $(stringify!($room),)*];
     };
 }

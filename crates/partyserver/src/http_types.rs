@@ -15,13 +15,13 @@ pub type Handshake = http::Request<()>;
 /// An answer.
 pub type Response = http::Response<Body>;
 
-/// The address of a request's TCP peer, where the host knows it: among the request's
-/// extensions, for a handler of the application to read. A server that rooms are mounted
-/// in puts it there.
+/// The address of a request's TCP peer, where the host knows it. It is among the
+/// request's extensions, so that a handler of the application can read it. A server
+/// that rooms are mounted in puts it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
-/// A "no" to an upgrade, in both forms that a client can be told it.
+/// A refusal of an upgrade, in both forms in which a client can be told.
 ///
 /// Browsers hide the status of a refused handshake from the page. So a refusal
 /// that a client must understand is a handshake that succeeds, followed at
@@ -41,9 +41,9 @@ impl Refusal {
         }
     }
 
-    /// A refusal that is sent as a close frame after the handshake, and as the
-    /// HTTP answer where the host can't do that (its cap on refused sockets is
-    /// reached).
+    /// A refusal that is sent as a close frame after the handshake. Where the host
+    /// can't do that, because its cap on refused sockets is reached, the HTTP answer is
+    /// sent instead.
     pub fn closing(response: Response, close: Close) -> Self {
         Self {
             response,

@@ -1,15 +1,15 @@
-//! Stateful, real-time rooms: the trait that a room's code implements, and the
-//! handles it is given.
+//! Stateful, real-time rooms: the trait that a room's code implements, and the handles
+//! that the code is given.
 //!
-//! This crate has no host and no idea of OAuth. A host (`partyserver-native`,
-//! or Durable Objects) runs rooms through [`host`]; a wrapper
-//! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`], by [`wrap`].
+//! This crate contains no host and knows nothing of OAuth. A host
+//! (`partyserver-native`, or Durable Objects) runs rooms through [`host`]. A wrapper
+//! (`agents-oauth2-jwt-bearer`) is a [`Server`] around a [`Server`]; it uses [`wrap`].
 //!
-//! **The contract:** a room handles one event at a time, in order, after
-//! `on_start` has ended well; a socket that was refused was never in the room.
+//! **The contract:** a room handles one event at a time, in order, after `on_start` has
+//! succeeded. A socket that was refused was never in the room.
 //!
 //! # Example
-//! A room that admits only the room it likes, and echoes with a count:
+//! A room that refuses the name "closed", and echoes messages with a count:
 //! ```
 //! use partyserver::*;
 //!

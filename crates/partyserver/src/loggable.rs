@@ -1,13 +1,13 @@
 //! Values from outside, in logs.
 
-/// A value from outside as a log may show it: escaped, and cut at 128
-/// characters, so that it can neither forge a line nor fill the disk.
+/// A value from outside, made safe for a log: escaped, and cut at 128 characters, so
+/// that it can neither forge a line nor fill the disk.
 pub fn loggable(value: &str) -> String {
     cut(value, MAX_CHARS)
 }
 
-/// An application's text on one line, escaped and cut at 1,024 characters: an error or a
-/// panic may quote what a client sent.
+/// An application's text on one line, escaped and cut at 1,024 characters. An error or
+/// a panic may quote what a client sent.
 pub fn escaped(text: &str) -> String {
     cut(text, MAX_TEXT_CHARS)
 }
@@ -20,7 +20,7 @@ fn cut(text: &str, max_chars: usize) -> String {
 }
 
 const MAX_CHARS: usize = 128;
-/// Errors tell more than one value does, but not without end.
+/// An error may be longer than a single value, but its length is limited too.
 const MAX_TEXT_CHARS: usize = 1024;
 
 #[cfg(test)]

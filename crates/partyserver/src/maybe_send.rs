@@ -1,9 +1,9 @@
 //! The one place that knows whether futures and trait objects must be `Send`.
 //!
-//! Native hosts move rooms between threads, so everything a room holds is
-//! `Send` there. On wasm32 there is one thread and the platform's handles are
-//! not `Send`. Bounds elsewhere are written with these names, and no other
-//! file looks at the target.
+//! Native hosts move rooms between threads, so everything that a room holds is `Send`
+//! there. On wasm32 there is one thread, and the platform's handles are not `Send`.
+//! Other files write their bounds with these names, and no other file looks at the
+//! target.
 
 use std::pin::Pin;
 

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 /// One whole message, text or binary. Fragments never reach a room.
 ///
-/// Cloning shares the bytes: a broadcast holds one copy however many
-/// connections it goes to.
+/// Cloning shares the bytes: a broadcast holds one copy, however many connections
+/// receive it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// Valid UTF-8.
@@ -45,7 +45,7 @@ impl Message {
     }
 }
 
-/// A binary message stood where a text was expected; the client is at fault.
+/// The message was binary where a text was expected. The client is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the message is binary, not text")]
 #[non_exhaustive]

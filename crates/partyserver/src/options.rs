@@ -33,9 +33,9 @@ pub struct PartyOptions {
     /// How many bytes may be sent to a new client before its handshake is
     /// answered.
     pub max_replay_bytes: usize,
-    /// How long an unused room stays in memory.
+    /// How long a room without connections and events stays in memory.
     pub idle_time: Duration,
-    /// How many rooms are in memory.
+    /// How many rooms may be in memory.
     pub max_rooms: usize,
 }
 
@@ -56,20 +56,21 @@ pub enum Hibernation {
 pub enum CorsOption {
     /// None; a preflight goes to the room like any request.
     Off,
-    /// Those that the party's server asks for (`Server::cors`).
+    /// The headers that the party's server asks for (`Server::cors`).
     Default,
     /// These.
     Custom(Cors),
 }
 
-/// Which subprotocol is selected of those that a client offers (RFC 6455
-/// section 4.2.2). It is the same for sockets that are refused: browsers fail a
-/// handshake that selects none of what they offer, and would never see why.
+/// Which of the subprotocols that a client offers is selected (RFC 6455 section 4.2.2).
+/// The same rule holds for sockets that are refused: a browser fails a handshake that
+/// selects none of its offers, so the page would never see why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Subprotocols {
     /// The first that the client offers.
     FirstOffered,
-    /// The first of these that the client offers; without one, none.
+    /// The first in this list that the client offers. If it offers none of them, none
+    /// is selected.
     FirstOf(Vec<String>),
 }
 
@@ -136,12 +137,12 @@ impl PartyOptions {
         Ok(self)
     }
 
-    /// How long the hooks of one event may run in all, `on_start` among them where
-    /// the event wakes the room; likewise each hook at the gate. Past it the event
-    /// fails (500, or 1011) and the room starts anew. Default: 60 s.
+    /// How long the hooks of one event may run in all. `on_start` counts too when the
+    /// event wakes the room. Each hook at the gate has the same limit. After it the
+    /// event fails (500, or 1011) and the room starts again. Default: 60 s.
     ///
-    /// On one machine a hook is ended where it waits or broadcasts. One that
-    /// does neither, in a loop without end, keeps a thread of the server.
+    /// On one machine a hook can be ended only where it waits or broadcasts. A hook
+    /// that loops for ever without doing either keeps a thread of the server.
     #[must_use]
     pub fn turn_limit(mut self, limit: Duration) -> Self {
         self.turn_limit = limit;
@@ -164,7 +165,7 @@ impl PartyOptions {
         self
     }
 
-    /// How many sockets a room holds. A further one is refused with 1013 (503).
+    /// How many sockets a room may hold. A further one is refused with 1013 (503).
     /// Default: 32,768.
     #[must_use]
     pub fn max_connections_per_room(mut self, count: usize) -> Self {
@@ -172,23 +173,23 @@ impl PartyOptions {
         self
     }
 
-    /// How many bytes may wait for a client that reads slowly. Past it, or past
-    /// 16,384 messages, the socket is closed with 1013. On Workers the platform's
-    /// own limits count for that, and this is how many bytes of a client may wait
-    /// to be handled: its socket can't be left unread there. Default: 4 MiB.
+    /// How many bytes may wait for a client that reads slowly. Beyond that, or beyond
+    /// 16,384 messages, the socket is closed with 1013. On Workers the platform's own
+    /// limits apply to slow readers. There this option limits how many bytes from a
+    /// client may wait to be handled, because the host can't stop reading a socket.
+    /// Default: 4 MiB.
     #[must_use]
     pub fn max_queued_bytes(mut self, bytes: usize) -> Self {
         self.max_queued_bytes = bytes;
         self
     }
 
-    /// How many bytes may be sent to a new client before its handshake is
-    /// answered, as a room's history is in `on_connect`: nothing can leave until
-    /// then. Past it, or past 65,536 messages, the socket is closed with 1013.
-    /// Until the client has received them they count apart from
-    /// [`PartyOptions::max_queued_bytes`], so one client has at most the sum
-    /// of both in memory. On Workers the platform's own limits count. Default:
-    /// 16 MiB.
+    /// How many bytes may be sent to a new client before its handshake is answered. A
+    /// room that sends its history in `on_connect` does that: nothing can leave until
+    /// the hook has ended. Beyond this limit, or beyond 65,536 messages, the socket is
+    /// closed with 1013. Until the client has received these bytes, they count apart
+    /// from [`PartyOptions::max_queued_bytes`], so one client has at most the sum of
+    /// both in memory. On Workers the platform's own limits apply. Default: 16 MiB.
     #[must_use]
     pub fn max_replay_bytes(mut self, bytes: usize) -> Self {
         self.max_replay_bytes = bytes;
@@ -203,12 +204,12 @@ impl PartyOptions {
         self
     }
 
-    /// How many rooms of the party are in memory, awake or asleep. While there
-    /// are more, a request for a further one is answered by 503 with
-    /// `Retry-After`, and a socket refused with 1013: in a party that anyone may
-    /// enter, strangers choose the names of rooms. An alarm has its room all the
-    /// same. One takes about 600 bytes beside its name and its server. On Workers
-    /// the platform decides. Default: 100,000.
+    /// How many rooms of the party may be in memory, awake or asleep. While the limit
+    /// is reached, a request for a further room is answered by 503 with `Retry-After`,
+    /// and a socket is refused with 1013. The reason: in a party that anyone may enter,
+    /// strangers choose the names of rooms. An alarm always gets its room. A room takes
+    /// about 600 bytes beside its name and its server. On Workers the platform decides.
+    /// Default: 100,000.
     #[must_use]
     pub fn max_rooms(mut self, count: usize) -> Self {
         self.max_rooms = count;

@@ -42,16 +42,18 @@ pub trait PartyRegistry: Sized {
         factory: impl Fn() -> S + MaybeSend + MaybeSync + 'static,
     ) -> Self;
 
-    /// The application's own answers: to paths that are no room's. Default: 404.
+    /// The application's own answers, for every path that does not lead to a room.
+    /// Default: 404.
     #[must_use]
     fn fallback<F, R>(self, answer: F) -> Self
     where
         F: Fn(Request) -> R + MaybeSend + MaybeSync + 'static,
         R: Future<Output = Response> + MaybeSend + 'static;
 
-    /// Changes the head of each request before it is routed: for rooms at paths of your
-    /// own (PartySocket's `basePath`), by changing the URI. The URI is absolute here, and
-    /// internal headers are gone. A path alone keeps scheme and authority.
+    /// Changes the head of each request before it is routed. Use it for rooms at paths
+    /// of your own (PartySocket's `basePath`), by changing the URI. The URI is absolute
+    /// here, and internal headers are gone. If you set a path alone, the scheme and the
+    /// authority are kept.
     #[must_use]
     fn rewrite(self, rewrite: impl Fn(&mut Parts) + MaybeSend + MaybeSync + 'static) -> Self;
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 /// Where a path leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route<'p> {
-    /// Not a path of rooms: the application's own answer.
+    /// The path is not for a room: the application answers it.
     Unmatched,
-    /// A path of rooms with a party that is not registered: 400.
+    /// The path is for a room of a party that is not registered: 400.
     UnknownParty,
     /// A room name of more than [`MAX_ROOM_NAME`] bytes: 414.
     LongName,
@@ -44,8 +44,8 @@ impl Router {
         (self.parties.len() - 1, name)
     }
 
-    /// Where a path leads. Empty segments count for nothing; what follows the
-    /// room is the room's own business.
+    /// Where a path leads. Empty segments are ignored. What follows the room is for the
+    /// room alone.
     pub fn route<'p>(&self, path: &'p str) -> Route<'p> {
         let mut segments = segments(path);
         for expected in &self.prefix {
@@ -64,13 +64,14 @@ impl Router {
     }
 }
 
-/// The longest name of a room, in bytes. Whoever may ask for a room chooses it,
-/// and it is kept in memory and in the store.
+/// The longest name of a room, in bytes. Whoever may ask for a room chooses its name,
+/// and the name is kept in memory and in the store.
 pub const MAX_ROOM_NAME: usize = 1024;
 
-/// The kebab-case of a registered name: `MY_ROOM` → `my-room`, `MyRoom` →
-/// `my-room`. It is PartyServer's rule in PartyServer's order: an underscore at the
-/// start stays, as a hyphen. Only ASCII letters have a case here: a path has no others.
+/// The kebab-case of a registered name: `MY_ROOM` → `my-room`, `MyRoom` → `my-room`. It
+/// follows PartyServer's rules in PartyServer's order: an underscore at the start
+/// stays, as a hyphen. Only ASCII letters change case here, because a path has no
+/// others.
 pub fn kebab_case(name: &str) -> String {
     let lowercase = name.to_ascii_lowercase();
     let is_constant = name == name.to_ascii_uppercase() && name != lowercase;

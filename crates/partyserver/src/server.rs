@@ -18,15 +18,14 @@ use crate::room::context::{Context, Lobby};
 hooks! {
     /// The code of a room. Every hook has a safe default.
     ///
-    /// There is one value of the type per room, and one more per party: the
-    /// **gate**, which lives at the router and runs the before-hooks. The gate
-    /// never belongs to a room, which is why those hooks take `&self` and are given
-    /// a [`Lobby`].
+    /// There is one value of the type per room, and one more per party: the **gate**,
+    /// which lives at the router and runs the before-hooks. The gate never belongs to a
+    /// room. That is why those hooks take `&self` and are given a [`Lobby`].
     ///
     /// The other hooks take `&mut self`: a room handles one event at a time, to its
-    /// end, in the order in which the events arrived. An event whose hooks take longer
-    /// than the party's turn limit (default 60 s), or panic, ends this value; the next
-    /// event makes a new one and starts it.
+    /// end, in the order in which the events arrived. If the hooks of an event panic,
+    /// or take longer than the party's turn limit (default 60 s), this value is
+    /// dropped. The next event makes a new one and starts it.
     ///
     /// # The order of a room's life
     /// 1. `on_before_request` or `on_before_connect`, at the router;
@@ -47,9 +46,8 @@ hooks! {
     pub trait Server;
 
     gate {
-        /// Runs at the gate when the host begins to serve the party, inside the
-        /// host's runtime: the place to begin work in the background. Default:
-        /// nothing.
+        /// Runs at the gate when the host begins to serve the party, inside the host's
+        /// runtime. Start work in the background here. Default: nothing.
         fn on_party_start(&self) {}
 
         /// Whether the party can serve now, for `/readyz`. Asked of the gate.
@@ -64,10 +62,10 @@ hooks! {
             Cors::default()
         }
 
-        /// Headers for every answer to a request or refused upgrade, in place of the
-        /// answer's own of the same names, whoever makes it: the gate, the room, or
-        /// the host after a failure or for a limit. `uri` is the request's as it
-        /// arrived. Asked of the gate. Default: none.
+        /// Headers for every answer to a request or refused upgrade. They replace the
+        /// answer's own headers of the same names, whoever made the answer: the gate,
+        /// the room, or the host after a failure or for a limit. `uri` is the request's
+        /// URI as it arrived. Asked of the gate. Default: none.
         fn answer_headers(&self, uri: &Uri) -> HeaderMap {
             let _ = uri;
             HeaderMap::new()
@@ -99,10 +97,10 @@ hooks! {
     }
 
     room {
-        /// Runs once before any other event of the room, and again after a
-        /// hibernation. Events that arrive meanwhile wait. After an error the event
-        /// at hand fails (500, or 1011) and the next one tries to start again with
-        /// the same value. Default: nothing.
+        /// Runs once before any other event of the room, and again after a hibernation.
+        /// Events that arrive meanwhile wait. After an error the current event fails
+        /// (500, or 1011), and the next event tries to start the same value again.
+        /// Default: nothing.
         fn on_start(&mut self, cx: &Context) -> impl Future<Output = Result<()>> + MaybeSend {
             let _ = cx;
             async { Ok(()) }
@@ -112,9 +110,9 @@ hooks! {
         /// of the room looks at it and before there is a connection. `Refuse` ends it
         /// there. Default: admits.
         ///
-        /// No host calls it: a wrapper that authenticates does (`WithAuth`), before
-        /// the owner is asked for and before `on_admit`. Not for anonymous upgrades;
-        /// not again after a hibernation.
+        /// No host calls it. A wrapper that authenticates calls it (`WithAuth`), before
+        /// the owner is asked for and before `on_admit`. It does not run for anonymous
+        /// upgrades, and not again after a hibernation.
         fn on_authenticated_connect(
             &mut self,
             cx: &Context,
@@ -127,9 +125,9 @@ hooks! {
         /// Runs in the room for each upgrade that is authorized, before there is a
         /// connection. `Refuse` ends it there. Default: admits.
         ///
-        /// No host calls it: a wrapper that authorizes does (`WithOwnership`), after
-        /// `on_authenticated_connect` and before `on_admit`. Not again after a
-        /// hibernation.
+        /// No host calls it. A wrapper that authorizes calls it (`WithOwnership`),
+        /// after `on_authenticated_connect` and before `on_admit`. It does not run
+        /// again after a hibernation.
         fn on_authorized_connect(
             &mut self,
             cx: &Context,
@@ -139,9 +137,9 @@ hooks! {
             async { Ok(Admission::Admit) }
         }
 
-        /// The room's own say on an upgrade that the gate admitted, before there is
-        /// a connection: after a refusal nothing of the socket has been in the
-        /// room. Default: admits.
+        /// The room's own decision on an upgrade that the gate admitted, before there
+        /// is a connection. After a refusal nothing of the socket has been in the room.
+        /// Default: admits.
         fn on_admit(
             &mut self,
             cx: &Context,
@@ -152,10 +150,10 @@ hooks! {
         }
 
         /// Tags of a new connection, beside its id: at most 9, each 1 to 256
-        /// characters, else the upgrade fails with 500. By these alone
-        /// [`Room::connections_tagged`](crate::Room::connections_tagged) finds it.
-        /// They are the same after a hibernation; the hook does not run again.
-        /// Default: none.
+        /// characters, else the upgrade fails with 500.
+        /// [`Room::connections_tagged`](crate::Room::connections_tagged) finds the
+        /// connection by these alone. They are the same after a hibernation; the hook
+        /// does not run again. Default: none.
         fn connection_tags(
             &mut self,
             cx: &Context,
@@ -166,11 +164,11 @@ hooks! {
         }
 
         /// Runs when a connection has joined the room, before the handshake is
-        /// answered: clients give up after 4 s. What is sent here is the first that
-        /// the client receives; all of it waits until the hook has ended, at most
+        /// answered: clients give up after 4 s. What is sent here is the first that the
+        /// client receives. All of it waits until the hook has ended, at most
         /// [`PartyOptions::max_replay_bytes`](crate::PartyOptions::max_replay_bytes).
-        /// After an error the socket is closed with 1011. It
-        /// does not run again after a hibernation. Default: nothing.
+        /// After an error the socket is closed with 1011. The hook does not run again
+        /// after a hibernation. Default: nothing.
         fn on_connect(
             &mut self,
             cx: &Context,
@@ -181,8 +179,8 @@ hooks! {
             async { Ok(()) }
         }
 
-        /// Runs for each message of an open connection, in the order of arrival.
-        /// After an error the socket is closed with 1011. Default: ignores it.
+        /// Runs for each message of an open connection, in the order of arrival. After
+        /// an error the socket is closed with 1011. Default: ignores the message.
         fn on_message(
             &mut self,
             cx: &Context,
@@ -193,8 +191,8 @@ hooks! {
             async { Ok(()) }
         }
 
-        /// Runs once when a connection that joined has ended, by either side. The
-        /// connection is no longer among the room's, and nothing can be sent to it.
+        /// Runs once when a connection that had joined ends, whichever side ended it.
+        /// The connection is no longer among the room's, and nothing can be sent to it.
         /// An error is logged. Default: nothing.
         fn on_close(
             &mut self,
@@ -206,8 +204,8 @@ hooks! {
             async { Ok(()) }
         }
 
-        /// Runs when a connection's transport broke or its client broke the
-        /// protocol, before `on_close`. Default: nothing; the host logs it.
+        /// Runs before `on_close` when a connection's transport broke, or when its
+        /// client broke the protocol. Default: nothing; the host logs it.
         fn on_error(
             &mut self,
             cx: &Context,
@@ -220,9 +218,9 @@ hooks! {
 
         /// Runs in the room for each request with an identity, before anything else of
         /// the room looks at it. `Answer` ends it there. Default: admits.
-        ///
-        /// No host calls it: a wrapper that authenticates does (`WithAuth`), before
-        /// the owner is asked for and before `on_request`. Not for anonymous requests.
+        /// No host calls it. A wrapper that authenticates calls it (`WithAuth`), before
+        /// the owner is asked for and before `on_request`. It does not run for
+        /// anonymous requests.
         fn on_authenticated_request(
             &mut self,
             cx: &Context,
@@ -235,8 +233,8 @@ hooks! {
         /// Runs in the room for each request that is authorized. `Answer` ends it
         /// there. Default: admits.
         ///
-        /// No host calls it: a wrapper that authorizes does (`WithOwnership`), after
-        /// `on_authenticated_request` and before `on_request`.
+        /// No host calls it. A wrapper that authorizes calls it (`WithOwnership`),
+        /// after `on_authenticated_request` and before `on_request`.
         fn on_authorized_request(
             &mut self,
             cx: &Context,
@@ -258,17 +256,17 @@ hooks! {
         }
 
         /// Runs at the time of [`Room::set_alarm`](crate::Room::set_alarm), or soon
-        /// after. The alarm is no longer set then. After an error it is tried again
-        /// up to 6 times, after 2 s at first and twice as long each time. Default:
-        /// nothing.
+        /// after. By then the alarm is no longer set. After an error it is tried again
+        /// up to 6 times. The first wait is 2 s, and each further wait is twice as
+        /// long. Default: nothing.
         fn on_alarm(&mut self, cx: &Context) -> impl Future<Output = Result<()>> + MaybeSend {
             let _ = cx;
             async { Ok(()) }
         }
 
-        /// Runs for each value that was given to
-        /// [`Room::post`](crate::Room::post). Events are in memory only: a restart
-        /// loses those still queued. An error is logged. Default: ignores it.
+        /// Runs for each value that was given to [`Room::post`](crate::Room::post).
+        /// Events are in memory only: a restart loses the events that are still queued.
+        /// An error is logged. Default: ignores the value.
         fn on_event(
             &mut self,
             cx: &Context,
@@ -295,18 +293,18 @@ hooks! {
 /// What the gate does with a request.
 #[derive(Debug)]
 pub enum RequestGate {
-    /// It goes on to its room, as given here.
+    /// The request goes on to its room, as given here.
     Admit(Request),
-    /// It is answered here; the room is not woken.
+    /// The request is answered here; the room is not woken.
     Answer(Response),
 }
 
 /// What the gate does with an upgrade.
 #[derive(Debug)]
 pub enum ConnectGate {
-    /// It goes on to its room, as given here.
+    /// The upgrade goes on to its room, as given here.
     Admit(Handshake),
-    /// It is refused here; the room is not woken.
+    /// The upgrade is refused here; the room is not woken.
     Refuse(Refusal),
 }
 
@@ -315,6 +313,6 @@ pub enum ConnectGate {
 pub enum Admission {
     /// The socket becomes a connection of the room.
     Admit,
-    /// It does not.
+    /// The socket is refused and never joins.
     Refuse(Refusal),
 }

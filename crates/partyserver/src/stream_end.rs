@@ -12,13 +12,13 @@ use crate::body::{Body, BodyError};
 use crate::http_types::Response;
 use crate::maybe_send::{BoxFuture, MaybeSend};
 
-/// When an answer's stream is broken off, whatever its body has left to say.
+/// When to break off an answer's stream, even if its body has more to send.
 ///
-/// It is for wrappers that answer for who may listen, stands among the answer's
-/// extensions, and is seen to by the host: the stream fails with
-/// [`BodyError::Ended`], so that the client sees an incomplete answer (the
-/// connection ends without the last chunk). A whole body is not affected. What
-/// the host has handed to the network by then is not called back.
+/// It is for wrappers that decide who may listen. It is kept among the answer's
+/// extensions, and the host acts on it. The stream fails with [`BodyError::Ended`], so
+/// that the client sees an incomplete answer: the connection ends without the last
+/// chunk. A whole body is not affected. Bytes that the host has already given to the
+/// network can't be called back.
 #[derive(Clone, Debug, Default)]
 pub struct StreamEnd(Arc<Mutex<State>>);
 
@@ -49,8 +49,8 @@ impl StreamEnd {
         self.change(|state| state.is_over = true);
     }
 
-    /// Whether anyone else has a handle to it: while its answer is on the way,
-    /// the answer itself has.
+    /// Whether anyone else has a handle to it. The answer itself has one for as long as
+    /// it is being sent.
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -65,14 +65,15 @@ impl StreamEnd {
         }
     }
 
-    /// A change is whole before anything could panic.
+    /// Each change is complete before anything could panic, so a poisoned lock is
+    /// harmless.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// For hosts: an answer that keeps to its [`StreamEnd`], where it has one. `now`
-/// is the wall clock, `sleep` the host's timer.
+/// For hosts: makes an answer obey its [`StreamEnd`], if it has one. `now` is the wall
+/// clock, `sleep` the host's timer.
 pub fn ending(
     answer: Response,
     now: impl Fn() -> SystemTime + MaybeSend + 'static,
@@ -93,7 +94,7 @@ pub fn ending(
 }
 
 struct Ending<N, S> {
-    /// Dropped at the end, with whatever produces it.
+    /// Dropped at the end, together with whatever produces it.
     body: Option<Body>,
     end: StreamEnd,
     now: N,
@@ -136,7 +137,7 @@ where
                 Some(timer) if timer.0 == deadline => timer,
                 _ => (deadline, (self.sleep)(left.min(A_DAY) + A_MOMENT)),
             };
-            // The timer only wakes: what counts is the clock, looked at again.
+            // The timer only wakes this task. The clock is looked at again and decides.
             ready!(self.timer.insert(timer).1.as_mut().poll(cx));
             self.timer = None;
         }
@@ -176,9 +177,10 @@ where
     }
 }
 
-/// Timers are not set further ahead: a deadline may be in the year 9999.
+/// The longest timer that is set. A deadline may be in the year 9999.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Timers may count whole milliseconds; one more, so that the time has passed.
+/// Timers may count in whole milliseconds, so one more is added: then the time has
+/// passed.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
 #[cfg(test)]

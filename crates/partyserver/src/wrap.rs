@@ -1,10 +1,10 @@
 //! Servers around servers.
 //!
-//! [`Wrap`] is not at the crate's root, because its hooks have the names of
-//! [`Server`]'s: with both in scope a call would have to say whose it means.
+//! [`Wrap`] is not at the crate's root, because its hooks have the same names as those
+//! of [`Server`]. With both traits in scope, each call would have to name the trait.
 //!
 //! # Example
-//! A wrapper that counts what a room is sent, whatever the room is:
+//! A wrapper that counts the messages to a room, whatever the room does:
 //! ```
 //! use partyserver::wrap::Wrap;
 //! use partyserver::{Connection, Context, Message, Result, Server};
@@ -59,8 +59,8 @@ pub fn renew(connection: &Connection, until: SystemTime, close: Close) -> bool {
 
 /// What a party can be made of: a [`Server`], or a value that becomes one.
 ///
-/// An outermost wrapper is such a value. Because it is no server itself, no other
-/// wrapper can be put around it, and the wrong order does not compile.
+/// An outermost wrapper is a value that becomes a server. It is no server itself, so no
+/// other wrapper can be put around it, and the wrong order does not compile.
 pub trait IntoServer {
     /// The server that it becomes.
     type Server: Server;

@@ -1,4 +1,4 @@
-//! From a head to an answer: every step has its place, on a site that writes them down.
+//! From a head to an answer: the order of the steps, on a site that writes them down.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -17,7 +17,7 @@ use partyserver::host::routes::Routes;
 use partyserver::host::upgrade;
 use partyserver::*;
 
-/// What was done, in order.
+/// The steps that were taken, in order.
 #[derive(Clone, Default)]
 struct Steps(Arc<Mutex<Vec<&'static str>>>);
 
@@ -31,7 +31,7 @@ impl Steps {
     }
 }
 
-/// Decides by the name of the room.
+/// Decides by the room's name.
 struct Guard(Steps);
 
 impl Guard {
@@ -242,12 +242,12 @@ async fn answered(site: &Tiny, request: Builder, body: Body) -> Response {
     answer(site, head, move |_| body).await
 }
 
-/// A body that is still on its way.
+/// A body that has not arrived completely.
 fn streamed(text: &'static str) -> Body {
     Body::stream(Body::from(text))
 }
 
-/// A body that has turned out to be too large.
+/// A body that turns out to be too large.
 fn too_large() -> Body {
     struct TooLarge;
     impl http_body::Body for TooLarge {
@@ -263,8 +263,8 @@ fn too_large() -> Body {
     Body::stream(TooLarge)
 }
 
-/// What is sent, what the answer's status is, and which steps were taken. Where the last
-/// begin with `=`, the party's headers are on the answer.
+/// What is sent, the status of the answer, and the steps that were taken. A last step
+/// that begins with `=` means that the party's headers are on the answer.
 type Row = (&'static str, Builder, Body, u16, &'static str);
 
 async fn check(site: &Tiny, rows: impl IntoIterator<Item = Row>) {
@@ -337,7 +337,7 @@ async fn upgrades_to_a_party() {
         ("a bad one, before the gate", bad, nothing(), 426, "= believe rewrite routed upgrade"),
         ("a refusal", upgrade(refused), nothing(), 403, "= believe rewrite routed upgrade gate refuse"),
         ("a gate that fails", fails, nothing(), 500, "= believe rewrite routed upgrade gate refuse"),
-        // The 101 is the host's, and nothing is put on it.
+        // The 101 belongs to the host, and nothing is put on it.
         ("one that joins", upgrade(open), nothing(), 101, "believe rewrite routed upgrade gate join"),
     ];
     check(&Tiny::new(), rows).await;

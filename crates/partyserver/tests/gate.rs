@@ -1,4 +1,4 @@
-//! A party's gate: its options, and what its server is asked at the router.
+//! A party's gate: its options, and the questions that the router asks its server.
 
 use std::borrow::Cow;
 use std::sync::Arc;

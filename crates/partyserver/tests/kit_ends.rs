@@ -1,12 +1,13 @@
-//! In the kit a room is told of each connection's end, once, with what hosts tell.
+//! In the kit, a room is told of the end of each connection, once, with the same data
+//! as on a host.
 
 use std::time::Duration;
 
 use partyserver::testing::{TestRoom, TestSocket};
 use partyserver::*;
 
-/// Says who leaves and how. A connection named `brief` has a minute, and what a client
-/// sends decides over it.
+/// Says who leaves and how. A connection with the id `brief` has one minute. A message
+/// asks the room to close the connection, to revoke it, or to fail.
 struct Farewell;
 
 impl Server for Farewell {
@@ -44,7 +45,7 @@ impl Server for Farewell {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A room with somebody who is told, and another.
+/// A room with one client that is told of ends, and one more.
 async fn room(id: &str) -> (TestRoom, TestSocket, TestSocket) {
     let mut room = TestRoom::new("farewell", "a", || Farewell);
     let watcher = room.connect("/?_pk=watcher").await.unwrap();

@@ -1,4 +1,5 @@
-//! Hooks that fail in the kit: what the client sees is a host's, and the test sees more.
+//! Hooks that fail in the kit: the client sees what it would see on a host, and the
+//! test sees more.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,8 +7,8 @@ use http::StatusCode;
 use partyserver::testing::{TestParties, TestRoom};
 use partyserver::*;
 
-/// Fails in the hook that its room is named for; the answer says how often this value was
-/// asked.
+/// Fails in the hook that the room's name says. The answer says how often this value
+/// was asked.
 #[derive(Default)]
 struct Failing {
     asked: u64,
@@ -23,7 +24,7 @@ impl Failing {
     }
 }
 
-/// An error of a type of its own.
+/// An error type of its own.
 #[derive(Debug, thiserror::Error)]
 #[error("the cause")]
 struct NotText;
@@ -115,7 +116,7 @@ async fn an_error_keeps_the_server_and_a_panic_ends_it() {
     let mut room_that_panics = room("request-panic");
     assert_eq!(asked(&mut room_that_panics).await, "1");
     let socket = room_that_panics.connect("/").await.unwrap();
-    // The panic goes on in the test, which has to catch it.
+    // The test panics with the hook's panic, so it has to catch that.
     let post = room_that_panics.request(request(http::Method::POST, "/"));
     let panic = futures(AssertUnwindSafe(post)).await.unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"as asked"));
@@ -123,7 +124,7 @@ async fn an_error_keeps_the_server_and_a_panic_ends_it() {
     assert_eq!(socket.closed(), None, "others stay");
 }
 
-/// Catches a panic of a future.
+/// Catches the panic of a future.
 async fn futures<T>(future: AssertUnwindSafe<impl Future<Output = T>>) -> std::thread::Result<T> {
     let mut future = std::pin::pin!(future.0);
     std::future::poll_fn(|cx| {

@@ -7,7 +7,7 @@ use http::StatusCode;
 use partyserver::testing::{TestParties, TestRoom};
 use partyserver::*;
 
-/// Returns what it is sent; a request with a path of its own never ends.
+/// Returns what it is sent. A request with a special path never ends.
 struct Echo;
 
 impl Server for Echo {
@@ -87,11 +87,11 @@ async fn a_hook_that_never_ends_ends_by_the_clock() {
     let options = PartyOptions::new().turn_limit(limit);
     let parties = TestParties::new().party_with("echo", options, || Echo);
     let request = parties.request(post("/parties/echo/a/for-ever", ""));
-    // Both are under way at once: the hook, and the clock that ends it.
+    // Both run at once: the hook, and the clock that ends it.
     let (answer, ()) = tokio::join!(request, parties.advance(limit));
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(parties.failures().len(), 1);
-    // The room starts anew.
+    // The room starts again.
     let answer = parties.request(post("/parties/echo/a", "")).await;
     assert_eq!(answer.status(), StatusCode::OK);
 }

@@ -8,7 +8,7 @@ use partyserver::testing::{TestParties, TestSocket};
 use partyserver::*;
 use serde_json::{Value, json};
 
-/// Says what it knows of where it is.
+/// Answers with what it knows about its place.
 #[derive(Default)]
 struct Here {
     seen: u64,

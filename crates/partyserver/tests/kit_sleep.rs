@@ -1,4 +1,5 @@
-//! What outlasts a sleep in the kit, and what does not: as on a host that loses its memory.
+//! What survives a sleep in the kit, and what does not: the same as on a host that
+//! loses its memory.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use partyserver::wrap::renew;
 use partyserver::*;
 use serde_json::json;
 
-/// An attachment of each lifetime.
+/// A value to attach, for each lifetime.
 struct Kept(String);
 struct Secret(String);
 
@@ -30,7 +31,7 @@ macro_rules! attachment {
 attachment!(Kept, "test.kept", Connection);
 attachment!(Secret, "test.secret", Memory);
 
-/// Counts what it has seen since it was made.
+/// Counts what has happened since this value was made.
 #[derive(Default)]
 struct Sleeper {
     seen: u64,
@@ -135,7 +136,7 @@ async fn both_deadlines_outlast_a_sleep() {
         room.advance(HOUR).await.unwrap();
         let expired = Close::new(3000, "token expired");
         assert_eq!(socket.closed(), (!renews).then_some(expired));
-        // A renewal does not extend what the room has set.
+        // A renewal does not extend the deadline that the room has set.
         room.advance(DAY).await.unwrap();
         let code = socket.closed().unwrap().code();
         assert_eq!(code, if renews { 4000 } else { 3000 });

@@ -7,7 +7,7 @@ use partyserver::host::life::to_millis;
 use partyserver::testing::TestRoom;
 use partyserver::*;
 
-/// What happened, and how many seconds after the start.
+/// What happened, and how many seconds after the start it happened.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<(u64, String)>>>);
 
@@ -21,7 +21,7 @@ impl Log {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 
-    /// That these are what happened since the last look.
+    /// Checks that exactly these things happened since the last check.
     #[track_caller]
     fn expect(&self, what: &[(u64, &str)]) {
         let seen = self.take();
@@ -32,7 +32,7 @@ impl Log {
 
 const START: SystemTime = SystemTime::UNIX_EPOCH;
 
-/// Does what its messages say.
+/// Does what its messages ask for.
 struct Timed(Log);
 
 impl Server for Timed {
@@ -134,7 +134,7 @@ async fn a_hook_that_sleeps_moves_the_clock_through_what_is_due() {
     room.send(&brief, "end 5").await.unwrap();
     room.send(&sleeper, "sleep 10").await.unwrap();
     assert!(brief.closed().is_some(), "no frame is sent past a deadline");
-    // The room is told in its turn, which the sleep has held up.
+    // The room is told in its turn, and the sleep has delayed that turn.
     log.expect(&[
         (0, "start"),
         (4, "tick"),
@@ -186,7 +186,7 @@ async fn an_alarm_that_is_due_runs_at_once_and_once() {
     let socket = room.connect("/").await.unwrap();
     room.send(&socket, "alarm 0").await.unwrap();
     log.expect(&[(0, "start"), (0, "alarm")]);
-    // The clock stands: the one that the hook has set waits for it.
+    // The clock stands still, so the alarm that the hook has set waits.
     room.advance(Duration::ZERO).await.unwrap();
     log.expect(&[]);
     room.advance(Duration::from_millis(2)).await.unwrap();

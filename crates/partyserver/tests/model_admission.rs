@@ -1,4 +1,5 @@
-//! Who gets in, and under which public id, against a model of who is there.
+//! Who gets in, and under which public id, compared with a model of the open
+//! connections.
 
 mod model;
 
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// With an id of its choice, and as somebody: either may be missing.
+    /// A client connects, with an id that it chose and as a principal. Either may be
+    /// missing.
     Connect(Option<u8>, Option<u8>),
     Close(prop::sample::Index),
     Vanish(prop::sample::Index),
@@ -28,7 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Vouches for whoever names himself in the query.
+/// Vouches for a client as the principal that its query names.
 struct Vouching;
 
 impl Server for Vouching {
@@ -42,7 +44,7 @@ impl Server for Vouching {
     }
 }
 
-/// One who is there.
+/// One open connection.
 struct Present {
     socket: TestSocket,
     id: String,

@@ -1,4 +1,4 @@
-//! A room's alarm, and the platform's wake-up, against small models of a host.
+//! A room's alarm, and the platform's alarm, compared with small models of a host.
 
 mod model;
 
@@ -16,15 +16,15 @@ enum Step {
     Remove,
     /// The host looks for what is due.
     Look,
-    /// The turn of the one that is due has come.
+    /// The turn of the alarm that is due has come.
     Begin,
-    /// The one that runs ends.
+    /// The alarm that runs ends.
     End(bool),
-    /// What comes of it is stored.
+    /// The outcome is stored.
     Store,
 }
 
-/// Runs are long chains of steps, so most chains are whole.
+/// A run takes many steps in their order, so most parts of a chain are whole runs.
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let run = prop::bool::weighted(0.05).prop_map(|is_done| {
         vec![
@@ -49,7 +49,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     parts.prop_map(|parts| parts.concat())
 }
 
-/// The one run that is under way.
+/// The run that is going on.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     id: u64,
@@ -64,7 +64,7 @@ enum Stage {
     Ended(Next),
 }
 
-/// A host: the alarm that it has stored, and the run that is under way.
+/// A host: the alarm that it has stored, and the run that is going on.
 #[derive(Default)]
 struct Host {
     now: u64,
@@ -152,7 +152,7 @@ fn an_alarm_runs_as_its_host_expects() {
                     }) else {
                         continue;
                     };
-                    // A store changes the very alarm that it is told of, and no other.
+                    // A store changes only the alarm whose outcome it stores.
                     let (id, before) = (run.id, host.stored);
                     let own = host.stored.filter(|(stored, _)| *stored == id);
                     match next {
@@ -184,11 +184,13 @@ fn an_alarm_runs_as_its_host_expects() {
 
 #[derive(Clone, Debug)]
 enum Wake {
-    /// What the room waits for has moved; whether the platform's alarm can be set.
+    /// The time that the room waits for has moved. The flag says whether the platform's
+    /// alarm can be set.
     Moved(Option<u64>, bool),
     /// The platform's alarm fires.
     Fires,
-    /// The object wakes and knows nothing; whether it can read what the platform has.
+    /// The object wakes and knows nothing. The flag says whether it can read the
+    /// platform's alarm.
     Forgets(bool),
 }
 

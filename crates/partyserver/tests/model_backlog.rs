@@ -1,4 +1,4 @@
-//! What waits: its order, its one worker, and how much of it there may be.
+//! Queues: their order, their one worker, and the limit of what may wait.
 
 mod model;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 enum Step {
     Push,
     Take,
-    /// The worker that was asked for can't begin.
+    /// The worker that was asked for can't start.
     Unattended,
 }
 
@@ -32,7 +32,7 @@ fn one_worker_takes_all_in_order() {
                     workers += u32::from(backlog.push(pushed));
                     prop_assert_eq!(workers, 1, "somebody is at it, and only one");
                 }
-                // A worker alone takes, and ends when there is nothing.
+                // Only a worker takes items, and it ends when there are none.
                 Step::Take if workers > 0 => {
                     let taken = backlog.take();
                     prop_assert_eq!(taken, waiting.pop_front());

@@ -1,4 +1,4 @@
-//! A connection's life against a naive model.
+//! A connection's life, compared with a simple model.
 
 mod model;
 
@@ -33,7 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Few, so that two are at one time now and then.
+/// There are few values, so that two deadlines are sometimes the same.
 fn deadline() -> impl Strategy<Value = u64> {
     (0..20_u64).prop_map(|step| step * 20)
 }
@@ -42,7 +42,8 @@ fn code() -> impl Strategy<Value = u16> {
     4000..4010_u16
 }
 
-/// All that was ever asked for, and what it comes to when that is gone through.
+/// Everything that was ever asked for. The model goes through all of it to find the
+/// outcome.
 #[derive(Default)]
 struct Model {
     asked: Vec<(u64, u16)>,
@@ -52,12 +53,14 @@ struct Model {
 }
 
 impl Model {
-    /// The deadline of the room's code: the earliest, and of equals the first.
+    /// The deadline of the room's code: the earliest, or the first of several equal
+    /// ones.
     fn own(&self) -> Option<(u64, u16)> {
         self.asked.iter().copied().min_by_key(|(at, _)| *at)
     }
 
-    /// What ends it by now: the earliest; of two at one time the identity's.
+    /// The deadline that has ended it by now: the earliest, or the identity's if both
+    /// are equal.
     fn due(&self, now: u64) -> Option<u16> {
         let deadlines = self.identity.into_iter().chain(self.own());
         let earliest = deadlines.min_by_key(|(at, _)| *at);

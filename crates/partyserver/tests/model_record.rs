@@ -1,4 +1,5 @@
-//! What sleeps with a socket: any connection comes back, and no text breaks a host.
+//! What is kept of a sleeping connection: any connection comes back, and no text breaks
+//! a host.
 
 mod model;
 
@@ -12,7 +13,7 @@ use partyserver::{Attachments, Close, Connection, Message, Principal, SendError}
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// What a connection is made of.
+/// The parts of a connection.
 #[derive(Clone, Debug)]
 struct Made {
     key: u64,
@@ -85,7 +86,7 @@ fn names() -> (Arc<str>, Arc<str>) {
     ("chat".into(), "a".into())
 }
 
-/// A record alone: nothing is sent by it.
+/// A port with a record and nothing else; it sends nothing.
 struct Port(ConnectionRecord);
 
 impl ConnectionPort for Port {
@@ -131,7 +132,7 @@ fn any_connection_wakes_as_it_fell_asleep() {
     });
 }
 
-/// What may become of a text: a part is missing, doubled, or something else.
+/// A change to a text: a part is missing, doubled, or something else.
 #[derive(Clone, Debug)]
 enum Harm {
     Cut(prop::sample::Index),
@@ -170,8 +171,9 @@ fn harmed(text: &str, harm: &Harm) -> String {
     chars.into_iter().collect()
 }
 
-/// A text that was cut off is no connection. Any other change is none either, or such a
-/// one as could have been written: it is written again, and means the same.
+/// A text that was cut off is no connection. Any other changed text is either no
+/// connection or one that a host could have written. In that case, writing and reading
+/// it again gives the same.
 #[test]
 fn a_harmed_text_is_no_connection_or_a_whole_one() {
     model::check(3000, &(made(), harm()), |(made, harm)| {

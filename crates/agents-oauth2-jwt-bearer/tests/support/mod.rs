@@ -21,7 +21,7 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// Serves parties behind an issuer of its own, without leeway.
+    /// Serves parties with an issuer of the test's own, without leeway.
     pub(crate) async fn start(parties: impl FnOnce(AuthOptions) -> Parties) -> Self {
         Self::start_with(|options| options, parties).await
     }
@@ -96,7 +96,7 @@ pub(crate) async fn closed(socket: &mut Socket) -> (u16, String) {
     (code.into(), reason.to_owned())
 }
 
-/// Waits for what can only be looked at.
+/// Waits for a condition that can only be polled.
 pub(crate) async fn until(what: &str, is_so: impl Fn() -> bool) {
     let wait = async {
         while !is_so() {

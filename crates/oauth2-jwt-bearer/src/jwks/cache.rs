@@ -1,4 +1,4 @@
-//! When keys are fetched, kept and given up: a state machine without I/O.
+//! When keys are fetched, kept and dropped: a state machine without I/O.
 //!
 //! ```text
 //!            poll                 handle_fetched(Ok)
@@ -7,12 +7,12 @@
 //!    │   handle_fetched(Err) └────────────── poll ─────────────────┘
 //!    └── cooling down ◀┘
 //! ```
-//! Keys that are held keep serving while others are fetched, and through an
-//! outage for [`MAX_STALE`]. The time is an argument of every method.
+//! Held keys stay in use while others are fetched, and during an outage for
+//! [`MAX_STALE`]. The time is an argument of every method.
 //!
-//! What came before what is told by counting fetches, never by the clock: two
-//! readings of it may be equal, and it may be set back. A clock that was set
-//! back shortens waits and never makes them longer.
+//! The order of events is known from counting fetches, never from the clock: two
+//! readings of the clock may be equal, and it may be set back. Setting the clock back
+//! can shorten waits, but never makes them longer.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -21,11 +21,11 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug)]
 pub struct KeyCache<K> {
     held: Option<Held<K>>,
-    /// The latest fetch, while it is under way.
+    /// The latest fetch, while it is running.
     fetching: Option<Attempt>,
-    /// Earlier ones that have not ended either.
+    /// Earlier fetches that are still running.
     overtaken: Vec<Attempt>,
-    /// How many fetches were begun beside the last that was due.
+    /// How many extra fetches were begun since the last regular one.
     beside: usize,
     begun: u64,
     failures: u32,
@@ -38,7 +38,7 @@ pub struct KeyCache<K> {
 #[derive(Debug)]
 struct Held<K> {
     keys: K,
-    /// The fetch that brought them: they are the provider's truth as of when it
+    /// The fetch that brought the keys. They show what the provider published when it
     /// began.
     from: Attempt,
     fresh_until: SystemTime,
@@ -51,20 +51,20 @@ pub struct Attempt {
     began: SystemTime,
 }
 
-/// The moment at which a token arrived, told by the fetches begun before it.
+/// The moment at which a token arrived, counted in fetches that began before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival(u64);
 
-/// What the cache says of a need.
+/// The cache's answer to a request for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// A fetch will settle it: wait for it, then ask again.
+    /// A fetch will decide it: wait for the fetch, then ask again.
     Wait,
-    /// The provider, asked after the token arrived, does not have the key.
+    /// The provider was asked after the token arrived, and does not have the key.
     Unknown,
-    /// It can't be settled now.
+    /// It can't be decided now.
     Unavailable {
-        /// When to come back.
+        /// How long to wait before the next try.
         retry_after: Duration,
     },
 }
@@ -95,7 +95,7 @@ impl<K> KeyCache<K> {
         (now < held.serves_until()).then_some(&held.keys)
     }
 
-    /// Until when the held keys serve, if no others are fetched.
+    /// How long the held keys can be used, if no others are fetched.
     pub fn serves_until(&self) -> Option<SystemTime> {
         self.held.as_ref().map(Held::serves_until)
     }
@@ -136,11 +136,11 @@ impl<K> KeyCache<K> {
         }
     }
 
-    /// Begins a fetch, when one is due and none is under way. The caller
-    /// fetches, then calls [`KeyCache::handle_fetched`], in any event.
+    /// Begins a fetch if one is due and none is running. The caller fetches and then
+    /// calls [`KeyCache::handle_fetched`], whether the fetch succeeded or not.
     ///
-    /// One that has not ended after [`MAX_FETCH`] all the same counts as under
-    /// way no more; its answer is still taken when nothing newer is held.
+    /// After [`MAX_FETCH`] a fetch no longer counts as running, even if it has not
+    /// ended. Its answer is still used if no newer keys are held.
     pub fn poll(&mut self, now: SystemTime) -> Option<Attempt> {
         if self.is_fetching(now) || self.cools_down_for(now).is_some() || !self.is_due(now) {
             return None;
@@ -149,10 +149,11 @@ impl<K> KeyCache<K> {
         Some(self.begin(now))
     }
 
-    /// Begins a fetch beside those under way, for somebody who has waited for
-    /// `patience` where a fetch may never end. The latest must be that old, and
-    /// [`MAX_UNDER_WAY`] bounds both those under way and those begun for the same
-    /// need: a provider that is slow is not asked for ever more.
+    /// Begins an extra fetch beside those that are running, for a caller that has
+    /// waited for `patience` in a runtime where a fetch may never end. The latest fetch
+    /// must be at least that old. [`MAX_UNDER_WAY`] limits both the fetches that are
+    /// running and those begun for the same need, so that a slow provider is not asked
+    /// again and again.
     pub fn poll_beside(&mut self, patience: Duration, now: SystemTime) -> Option<Attempt> {
         let latest = self.fetching.filter(|latest| latest.is_under_way(now))?;
         self.overtaken.retain(|attempt| attempt.is_under_way(now));
@@ -165,8 +166,8 @@ impl<K> KeyCache<K> {
         Some(self.begin(now))
     }
 
-    /// When [`KeyCache::poll`] will next have something to do. `None` while a
-    /// fetch is under way.
+    /// When [`KeyCache::poll`] will next have something to do. `None` while a fetch is
+    /// running.
     pub fn next_poll(&self, now: SystemTime) -> Option<SystemTime> {
         if self.is_fetching(now) {
             return None;
@@ -178,10 +179,10 @@ impl<K> KeyCache<K> {
         Some(due.max(now + self.cools_down_for(now).unwrap_or_default()))
     }
 
-    /// Takes the outcome of a fetch: the keys and how long they are fresh, or
-    /// nothing. They are fresh for 1 to 60 minutes, and for 10 where that is not
-    /// said. Returns whether the keys were taken: an answer that is older
-    /// than what is held never is.
+    /// Takes the result of a fetch: the keys and how long they are fresh, or nothing.
+    /// Keys are fresh for 1 to 60 minutes, and for 10 minutes if the provider does not
+    /// say. Returns whether the keys were taken: an answer older than the held keys is
+    /// never taken.
     pub fn handle_fetched(
         &mut self,
         attempt: Attempt,
@@ -216,8 +217,9 @@ impl<K> KeyCache<K> {
         true
     }
 
-    /// How many fetches have failed since the last that did not. The failure of
-    /// one that another was begun beside does not count: that other will tell.
+    /// How many fetches have failed since the last success. A fetch that was overtaken
+    /// by an extra fetch does not count, because the extra fetch will show whether the
+    /// provider works.
     pub fn failures(&self) -> u32 {
         self.failures
     }
@@ -238,7 +240,7 @@ impl<K> KeyCache<K> {
             .is_some_and(|attempt| attempt.is_under_way(now))
     }
 
-    /// A held set that is from the future (the clock was set back) is due too.
+    /// A held set with a time in the future is due too: the clock was set back.
     fn is_due(&self, now: SystemTime) -> bool {
         self.wanted
             || self
@@ -263,8 +265,8 @@ impl<K> KeyCache<K> {
             self.missing
                 .retain(|_, since| time_left(*since + MISSING_FOR, MISSING_FOR, now).is_some());
         }
-        // A full table forgets nothing that is still of use; the budget bounds
-        // what ids outside of it can cost.
+        // A full table keeps every id that is still useful. The budget limits what
+        // other ids can cost.
         if self.missing.len() < MAX_MISSING && id.len() <= MAX_ID_BYTES {
             self.missing.insert(id.to_owned(), now);
         }
@@ -272,7 +274,7 @@ impl<K> KeyCache<K> {
 }
 
 impl Attempt {
-    /// None when the clock was set back since.
+    /// `None` when the clock was set back since then.
     fn age(self, now: SystemTime) -> Option<Duration> {
         now.duration_since(self.began).ok()
     }
@@ -325,8 +327,8 @@ impl Budget {
     }
 }
 
-/// The time from `now` to `until`; none when it has passed. A wait that seems
-/// longer than it was meant to be is over too: the clock was set back.
+/// The time from `now` to `until`, or `None` when it has passed. If the wait seems
+/// longer than `at_most`, the clock was set back, and the wait counts as over.
 fn time_left(until: SystemTime, at_most: Duration, now: SystemTime) -> Option<Duration> {
     let left = until.duration_since(now).ok()?;
     (!left.is_zero() && left <= at_most).then_some(left)
@@ -339,15 +341,15 @@ fn back_off(failures: u32) -> Duration {
 
 /// How long keys serve when the provider can't be reached.
 pub const MAX_STALE: Duration = Duration::from_secs(24 * 60 * 60);
-/// How long a fetch is believed to be under way. A fetch takes 10 s at most.
+/// How long a fetch is assumed to be running. A fetch takes 10 s at most.
 pub const MAX_FETCH: Duration = Duration::from_secs(12);
-/// How many fetches may be under way, where one may never end.
+/// How many fetches may run at once, in a runtime where one may never end.
 pub const MAX_UNDER_WAY: usize = 3;
 const FRESH_FOR: Duration = Duration::from_secs(10 * 60);
 const MIN_FRESH: Duration = Duration::from_secs(60);
 const MAX_FRESH: Duration = Duration::from_secs(60 * 60);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
-/// How long a key id that a fetch did not find is not looked up again.
+/// How long a key id that a fetch did not find is not asked for again.
 const MISSING_FOR: Duration = Duration::from_secs(5);
 const MAX_MISSING: usize = 1024;
 const MAX_ID_BYTES: usize = 256;
@@ -453,13 +455,13 @@ mod tests {
         let first = cache.arrival();
         assert_eq!(cache.need_key("b", first, at(5.0)), Need::Wait);
         let attempt = cache.poll(at(6.0)).unwrap();
-        // Another token arrives while that fetch is under way.
+        // Another token arrives while that fetch is running.
         let second = cache.arrival();
         assert_eq!(cache.need_key("b", second, at(7.0)), Need::Wait);
         cache.handle_fetched(attempt, Some(("a", None)), at(8.0));
         assert_eq!(cache.need_key("b", first, at(8.0)), Need::Unknown);
-        // For the later token that fetch is no proof, and the key was just
-        // looked up.
+        // For the later token that fetch proves nothing, and the key was asked for a
+        // moment ago.
         assert_eq!(unavailable(cache.need_key("b", second, at(8.0))), 5.0);
         assert_eq!(need_key(&mut cache, "b", 13.0), Need::Wait);
     }
@@ -516,7 +518,7 @@ mod tests {
         let long = "x".repeat(MAX_ID_BYTES + 1);
         assert_eq!(cache.need_key(&long, arrival, at(6.0)), Need::Unknown);
         assert_eq!(cache.missing.len(), MAX_MISSING);
-        // What is of no more use makes room.
+        // Entries that are no longer useful make room.
         assert_eq!(cache.need_key("new", arrival, at(12.0)), Need::Unknown);
         assert_eq!(cache.missing.len(), 1);
     }
@@ -533,15 +535,15 @@ mod tests {
     fn a_late_answer_never_overwrites_a_newer_one() {
         let mut cache = KeyCache::new();
         let early = cache.poll(at(0.0)).unwrap();
-        // It is given up; then it answers all the same.
+        // The fetch is given up, and then it answers after all.
         cache.handle_fetched(early, None, at(10.0));
         fetch(&mut cache, 11.0, Some("new"));
         assert!(!cache.handle_fetched(early, Some(("old", None)), at(12.0)));
         assert_eq!(cache.keys(at(12.0)), Some(&"new"));
-        // Nor does its failure count.
+        // Its failure does not count either.
         cache.handle_fetched(early, None, at(12.0));
         assert_eq!(cache.failures(), 0);
-        // Before anything newer is held, it is better than nothing.
+        // As long as nothing newer is held, the late answer is better than nothing.
         let mut cache = KeyCache::new();
         let early = cache.poll(at(0.0)).unwrap();
         cache.handle_fetched(early, None, at(10.0));
@@ -557,14 +559,14 @@ mod tests {
     #[test]
     fn a_fetch_is_begun_beside_one_that_does_not_end() {
         let mut cache: KeyCache<&str> = KeyCache::new();
-        // Beside nothing there is nothing to begin: that is `poll`'s.
+        // Without a running fetch there is no extra fetch: `poll` begins the first one.
         assert_eq!(cache.poll_beside(PATIENCE, at(0.0)), None);
         let first = cache.poll(at(0.0)).unwrap();
         assert_eq!(cache.poll_beside(PATIENCE, at(0.99)), None);
         let second = cache.poll_beside(PATIENCE, at(1.0)).unwrap();
         assert_eq!(cache.poll_beside(PATIENCE, at(1.99)), None);
         let third = cache.poll_beside(PATIENCE, at(2.0)).unwrap();
-        // Three are under way, and that is all there will be.
+        // Three fetches are running, and no more may be begun.
         assert_eq!(cache.poll_beside(PATIENCE, at(3.0)), None);
         assert!(cache.handle_fetched(second, Some(("second", None)), at(4.0)));
         assert_eq!(cache.poll_beside(PATIENCE, at(4.0)), None);
@@ -573,7 +575,7 @@ mod tests {
         assert!(cache.handle_fetched(third, Some(("third", None)), at(6.0)));
         assert_eq!(cache.keys(at(6.0)), Some(&"third"));
         assert_eq!(cache.poll_beside(PATIENCE, at(7.0)), None);
-        // The next that is due may have others beside it again.
+        // The next regular fetch may have extra fetches again.
         assert!(cache.poll(at(700.0)).is_some());
         assert!(cache.poll_beside(PATIENCE, at(701.0)).is_some());
     }
@@ -585,7 +587,7 @@ mod tests {
         cache.poll_beside(PATIENCE, at(1.0)).unwrap();
         let third = cache.poll_beside(PATIENCE, at(2.0)).unwrap();
         cache.handle_fetched(third, None, at(2.5));
-        // The first two hang still.
+        // The first two are still hanging.
         cache.poll(at(3.0)).unwrap();
         assert_eq!(cache.poll_beside(PATIENCE, at(4.0)), None);
         assert_eq!(cache.poll_beside(PATIENCE, at(11.9)), None);
@@ -600,7 +602,7 @@ mod tests {
         cache.handle_fetched(first, None, at(1.5));
         assert_eq!(cache.failures(), 0);
         assert_eq!(cache.need_keys(at(1.5)), Need::Wait);
-        // That of the latest does: it is the newest word.
+        // The failure of the latest fetch counts, because it is the newest answer.
         cache.handle_fetched(second, None, at(2.0));
         assert_eq!(unavailable(cache.need_keys(at(2.0))), 0.5);
     }
@@ -614,10 +616,10 @@ mod tests {
         assert_eq!(cache.next_poll(at(612.0)), Some(at(612.0)));
         let later = cache.poll(at(612.0)).unwrap();
         assert!(cache.handle_fetched(later, Some(("b", None)), at(612.0)));
-        // It thaws.
+        // The frozen fetch goes on.
         assert!(!cache.handle_fetched(frozen, Some(("old", None)), at(613.0)));
         assert_eq!(cache.keys(at(613.0)), Some(&"b"));
-        // A clock that was set back makes that no longer.
+        // Setting the clock back does not make the wait longer.
         cache.poll(at(1300.0)).unwrap();
         assert!(cache.poll(at(500.0)).is_some());
     }

@@ -7,8 +7,8 @@ use crate::algorithm::Algorithm;
 use crate::jwks::roca;
 use crate::jws::decode;
 
-/// The usable keys of a JWK Set. Others were skipped: a provider may publish
-/// what this crate does not know.
+/// The usable keys of a JWK Set. Others are skipped, because a provider may publish
+/// keys that this crate does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet {
     keys: Vec<Key>,
@@ -22,8 +22,8 @@ pub struct Key {
     material: KeyMaterial,
 }
 
-/// The public key itself. Numbers are big-endian without leading zeros,
-/// coordinates have the length of their curve.
+/// The public key itself. Numbers are big-endian without leading zeros. Coordinates
+/// have the length of their curve.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyMaterial {
@@ -34,8 +34,8 @@ pub enum KeyMaterial {
         /// The exponent.
         e: Vec<u8>,
     },
-    /// A point of a NIST curve. Whether it lies on the curve is for the
-    /// signature check to say.
+    /// A point of a NIST curve. The signature check finds out whether it lies on the
+    /// curve.
     Ec {
         /// The curve.
         curve: Curve,
@@ -60,7 +60,7 @@ pub enum Curve {
     P521,
 }
 
-/// The text is no JWK Set.
+/// The text is not a JWK Set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the answer is not a JWK Set")]
 #[non_exhaustive]
@@ -69,12 +69,12 @@ pub struct NotAKeySet;
 impl KeySet {
     /// The usable keys of a JWK Set's JSON.
     ///
-    /// Skipped are keys that are private or symmetric, not for signatures
-    /// (`use`, `key_ops`), of an unknown type, curve or algorithm, too weak, or
-    /// malformed.
+    /// These keys are skipped: private or symmetric keys, keys that are not for
+    /// signatures (`use`, `key_ops`), keys of an unknown type, curve or algorithm, and
+    /// keys that are too weak or malformed.
     ///
     /// # Errors
-    /// [`NotAKeySet`] unless it is an object with an array `keys`.
+    /// [`NotAKeySet`], unless the text is an object with an array `keys`.
     pub fn parse(text: &[u8]) -> Result<Self, NotAKeySet> {
         let value: Value = serde_json::from_slice(text).map_err(|_| NotAKeySet)?;
         let keys = value
@@ -95,7 +95,7 @@ impl KeySet {
         &self.keys
     }
 
-    /// Leaves out the keys that turn out not to be usable.
+    /// Leaves out the keys that prove to be unusable.
     #[cfg(feature = "verifier")]
     pub(crate) fn retain(&mut self, is_usable: impl FnMut(&Key) -> bool) {
         self.keys.retain(is_usable);
@@ -221,7 +221,7 @@ fn ed25519(curve: &str, x: &str) -> Option<KeyMaterial> {
     (curve == "Ed25519" && x.len() == 32).then_some(KeyMaterial::Ed25519 { x })
 }
 
-/// A big-endian number without leading zeros; some providers write one.
+/// A big-endian number without leading zeros. Some providers write a leading zero.
 fn number(text: &str) -> Option<Vec<u8>> {
     let bytes = decode(text).ok()?;
     let start = bytes.iter().position(|byte| *byte != 0)?;

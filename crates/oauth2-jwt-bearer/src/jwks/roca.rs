@@ -1,9 +1,9 @@
 //! RSA moduli that can be factored: ROCA (CVE-2017-15361).
 //!
-//! The primes of the flawed generator are powers of 65537 modulo a product of
-//! small primes, and so are their products. A modulus that is such a power for
-//! every small prime is one of them; a good modulus passes for one with a
-//! probability of about 2^-154 over all the primes below.
+//! The flawed generator makes primes that are powers of 65537 modulo a product of small
+//! primes, so their products are such powers too. A modulus that is such a power for
+//! every small prime comes from that generator. A good modulus has this property for
+//! all the primes below with a probability of about 2^-154.
 
 /// Whether a big-endian modulus has the mark of the flawed generator.
 pub(super) fn is_weak(modulus: &[u8]) -> bool {
@@ -27,8 +27,8 @@ fn is_power_of_generator(residue: u32, prime: u32) -> bool {
     false
 }
 
-/// The odd primes to 167, whose product divides that of the smallest flawed
-/// keys.
+/// The odd primes up to 167. Even the smallest flawed keys were made with a product
+/// that these primes divide.
 const PRIMES: [u32; 38] = [
     3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
     101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,

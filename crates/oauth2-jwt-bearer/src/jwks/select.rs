@@ -8,11 +8,11 @@ use crate::jws::Header;
 pub enum Selection<'k> {
     /// These, in order: at least one, at most four.
     Candidates(Vec<&'k Key>),
-    /// The set has no usable key with the token's `kid`: it may be newer than
+    /// The set has no usable key with the token's `kid`. The token may be newer than
     /// the set.
     UnknownKeyId,
-    /// The set has the `kid`, but its key is for another algorithm; or the
-    /// token has no `kid` and not exactly one key fits.
+    /// The set has the `kid`, but its key is for another algorithm. Or the token has no
+    /// `kid`, and the number of keys that fit is not one.
     NoKeyFits,
 }
 
@@ -45,7 +45,7 @@ impl KeySet {
     }
 }
 
-/// How many keys with one `kid` are tried: each costs a signature check.
+/// How many keys with one `kid` are tried. Each costs a signature check.
 const MAX_CANDIDATES: usize = 4;
 
 #[cfg(test)]

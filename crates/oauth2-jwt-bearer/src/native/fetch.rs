@@ -1,4 +1,4 @@
-//! Fetches by hyper, with TLS by rustls and the system's root certificates.
+//! Fetches with hyper, with TLS from rustls and the system's root certificates.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ impl Hyper {
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()
             .unwrap_or_else(|error| {
-                // Without roots every https connection fails, which readiness
-                // and the log then say; http on loopback still works.
+                // Without roots every https connection fails, and readiness and the log
+                // then say so. http on loopback still works.
                 tracing::warn!(%error, "no root certificates were found");
                 let no_roots = RootCertStore::empty();
                 let config = ClientConfig::builder().with_root_certificates(no_roots);
@@ -33,8 +33,8 @@ impl Hyper {
             .https_or_http()
             .enable_http1()
             .build();
-        // A connection is opened for each fetch: fetches are minutes apart, and
-        // a pooled one may belong to a runtime that has ended.
+        // Each fetch opens a new connection, because fetches are minutes apart, and a
+        // pooled connection may belong to a runtime that has ended.
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_max_idle_per_host(0)
@@ -95,7 +95,7 @@ impl Fetch for Hyper {
     }
 }
 
-/// An error with its causes: hyper's own text alone says little.
+/// An error with its causes, because hyper's own text alone says little.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -24,9 +24,9 @@ pub fn ports() -> Ports {
 }
 
 impl VerifierBuilder {
-    /// The verifier on the native ports. Its provider is shared by all such
-    /// verifiers of the process with the same issuer and `jwks_uri`. It must be
-    /// used inside a tokio runtime with its timer and I/O enabled.
+    /// The verifier on the native ports. All such verifiers of the process with the
+    /// same issuer and `jwks_uri` share one provider. It must be used inside a tokio
+    /// runtime with its timer and I/O enabled.
     ///
     /// # Errors
     /// When `jwks_uri` is not https (http is allowed on loopback).
@@ -40,7 +40,7 @@ impl BearerAuthBuilder {
     /// Checks the options, and makes the verifier on tokio.
     ///
     /// # Errors
-    /// When one is missing or can't work. The error names the variable.
+    /// When an option is missing or invalid. The error names the variable.
     pub fn build(self) -> Result<BearerAuth, ConfigError> {
         self.build_with(VerifierBuilder::build)
     }

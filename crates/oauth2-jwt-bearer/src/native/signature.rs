@@ -12,14 +12,14 @@ use crate::jwks::key::{Key, KeyMaterial};
 use crate::verifier::port::{BoxFuture, PreparedKey, SignatureCheck};
 use crate::verify::SignatureValid;
 
-/// Checks by aws-lc-rs.
+/// Checks signatures with aws-lc-rs.
 #[derive(Debug)]
 pub(super) struct AwsLc;
 
 impl SignatureCheck for AwsLc {
     fn prepare<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Box<dyn PreparedKey>>> {
-        // A key without `alg` may be used with several algorithms, and aws-lc
-        // parses a key for one: so it is parsed for each that fits.
+        // A key without `alg` may be used with several algorithms, but aws-lc parses a
+        // key for one algorithm. So the key is parsed for each algorithm that fits.
         let fitting = Algorithm::ALL
             .into_iter()
             .filter(|algorithm| key.fits(*algorithm));
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_point_off_its_curve_is_no_key() {
-        // The key of RFC 7515 appendix A.3, then with another y.
+        // The key of RFC 7515 appendix A.3, first as it is, then with another y.
         let key = |y: &str| {
             let x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
             format!(r#"{{"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)

@@ -1,4 +1,4 @@
-//! From a request to an identity, in the order that every server keeps to.
+//! From a request to an identity, in the order of steps that every server keeps.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::verifier::bearer_auth_builder::BearerAuthBuilder;
 use crate::verifier::driver::Verifier;
 use crate::verify::VerifiedToken;
 
-/// How the requests of a server are authenticated: a [`Verifier`], and what is
-/// asked of a request beside a good token. Cheap to clone. A setter has the name of
-/// its option, which is read as a field.
+/// How the requests of a server are authenticated: a [`Verifier`], and what a request
+/// needs in addition to a good token. Clones are cheap. Each option is a field and has
+/// a setter of the same name.
 ///
-/// [`take`](Self::take) a request's token, [`verify`](Self::verify) it, and
-/// answer an error by its [`challenge`](Self::challenge). With feature `tower`
-/// it is a layer that does so.
+/// [`take`](Self::take) a request's token, [`verify`](Self::verify) it, and answer an
+/// error with its [`challenge`](Self::challenge). With feature `tower` it is a layer
+/// that does this.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct BearerAuth {
     verifier: Verifier,
-    /// What a request without a token is.
+    /// What happens to a request without a token.
     pub anonymous: Anonymous,
-    /// Where a token may stand in the query.
+    /// Where a token may be in the query.
     pub query_token: QueryToken,
     /// The realm of challenges.
     pub realm: Arc<str>,
@@ -37,13 +37,13 @@ pub struct BearerAuth {
 }
 
 impl BearerAuth {
-    /// A verifier from the names of its options, or from variables.
+    /// Makes a verifier from options by name, or from variables.
     pub fn builder() -> BearerAuthBuilder {
         BearerAuthBuilder::default()
     }
 
-    /// The defaults: anonymous requests are refused, a token may stand in the
-    /// query ([`QueryToken::default`]), the realm is [`DEFAULT_REALM`], no scope is
+    /// The defaults: anonymous requests are refused, a token may be in the query
+    /// ([`QueryToken::default`]), the realm is [`DEFAULT_REALM`], and no scope is
     /// required.
     pub fn new(verifier: Verifier) -> Self {
         Self {
@@ -55,16 +55,16 @@ impl BearerAuth {
         }
     }
 
-    /// What a request without a token is. Default: refused.
+    /// What happens to a request without a token. Default: it is refused.
     #[must_use]
     pub fn anonymous(mut self, anonymous: Anonymous) -> Self {
         self.anonymous = anonymous;
         self
     }
 
-    /// Where a token may stand in the query. Default: everywhere. URLs end up
-    /// in histories and in the logs of proxies: servers without WebSockets do
-    /// well to choose [`QueryToken::Off`].
+    /// Where a token may be in the query. Default: everywhere. URLs end up in histories
+    /// and in the logs of proxies, so servers without WebSockets should choose
+    /// [`QueryToken::Off`].
     #[must_use]
     pub fn query_token(mut self, query_token: QueryToken) -> Self {
         self.query_token = query_token;
@@ -85,19 +85,18 @@ impl BearerAuth {
         self
     }
 
-    /// Takes the token out of a request. Whatever comes of it, the request is
-    /// left without `Authorization` header and without `access_token` parameter,
-    /// so that nothing behind can log, store or pass on what stood there. With
-    /// feature `axum` that goes for axum's `OriginalUri` too. An [`AccessToken`]
-    /// among the request's extensions is one that a layer took before, and is the
-    /// token.
+    /// Takes the token out of a request. Whatever the result, the request has no
+    /// `Authorization` header and no `access_token` parameter afterwards, so that
+    /// nothing behind this can log, store or pass on the token. With feature `axum`
+    /// this includes axum's `OriginalUri`. If the request has an [`AccessToken`] among
+    /// its extensions, an outer layer took it before, and it is the token.
     ///
-    /// `None` is an anonymous request, where those are allowed. The answer to a
-    /// URL with a token ([`has_query_token`], asked before) needs
+    /// `None` means an anonymous request, if those are allowed. If the URL had a token
+    /// (call [`has_query_token`] before this), the answer needs
     /// [`protect_query_token`](crate::protect_query_token).
     ///
     /// # Errors
-    /// Those of [`extract`], and [`Error::Missing`].
+    /// The errors of [`extract`], and [`Error::Missing`].
     pub fn take<B>(
         &self,
         request: &mut Request<B>,
@@ -122,16 +121,17 @@ impl BearerAuth {
     /// Verifies a token, its scopes included. See [`Verifier::verify`].
     ///
     /// # Errors
-    /// Those of [`Verifier::verify`], and [`Error::InsufficientScope`].
+    /// The errors of [`Verifier::verify`], and [`Error::InsufficientScope`].
     pub async fn verify(&self, token: &AccessToken) -> Result<VerifiedToken, Error> {
         let verified = self.verifier.verify(token).await?;
         self.check_scopes(&verified)?;
         Ok(verified)
     }
 
-    /// Whether a verified token has the scopes that every token must have: the
-    /// last step of [`verify`](Self::verify), by itself. A caller that takes it apart
-    /// knows whose token it was that lacked one.
+    /// Whether a verified token has the scopes that every token must have. This is the
+    /// last step of [`verify`](Self::verify). A caller that does it separately still
+    /// has the verified token when a scope is missing, so it can tell whose token that
+    /// is.
     ///
     /// # Errors
     /// [`Error::InsufficientScope`].
@@ -154,10 +154,10 @@ impl BearerAuth {
     }
 }
 
-/// The realm of challenges that name no other.
+/// The realm of challenges if no other is set.
 pub const DEFAULT_REALM: &str = "rooms";
 
-/// Takes a query token out of the URL that axum keeps as it came.
+/// Takes a query token out of the copy of the URL that axum keeps.
 #[cfg(feature = "axum")]
 fn redact_original_uri(extensions: &mut http::Extensions) {
     if let Some(axum::extract::OriginalUri(uri)) = extensions.get_mut() {

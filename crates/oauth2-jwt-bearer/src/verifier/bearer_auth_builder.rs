@@ -1,4 +1,4 @@
-//! A `BearerAuth` from the names of its options, or from variables.
+//! Makes a `BearerAuth` from options by name, or from variables.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use crate::policy::{Audience, Policy, Profile, TokenMark};
 use crate::verifier::bearer_auth::BearerAuth;
 use crate::verifier::driver::{Verifier, VerifierBuilder};
 
-/// Makes a [`BearerAuth`]. What is asked of a request beside a good token is set on the
-/// `BearerAuth` itself.
+/// Makes a [`BearerAuth`]. What a request needs in addition to a good token is set on
+/// the `BearerAuth` itself.
 ///
 /// # Example
 /// ```
@@ -33,14 +33,14 @@ pub struct BearerAuthBuilder {
     audience: Option<Audience>,
     jwks_uri: Option<String>,
     profile: Profile,
-    /// `None`: as the policy has it. So is the leeway.
+    /// `None` means the policy's default. The same holds for the leeway.
     algorithms: Option<Vec<Algorithm>>,
     leeway: Option<Duration>,
     token_mark: TokenMark,
 }
 
 impl BearerAuthBuilder {
-    /// Takes what was not set in code from variables: `OIDC_ISSUER_URL`,
+    /// Reads options that were not set in code from variables: `OIDC_ISSUER_URL`,
     /// `OIDC_AUDIENCE`, `OIDC_JWKS_URI`. An empty value counts as absent.
     pub fn variables(mut self, variable: impl Fn(&str) -> Option<String>) -> Self {
         let variable = |name| variable(name).filter(|value| !value.is_empty());
@@ -52,27 +52,27 @@ impl BearerAuthBuilder {
         self
     }
 
-    /// The issuer, exactly as it stands in `iss`.
+    /// The issuer, exactly as it is in `iss`.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// Whom tokens must be for. A string is one audience; [`Audience::Client`] is for
-    /// providers whose access tokens have none.
+    /// Who tokens must be issued for. A string is one audience. [`Audience::Client`] is
+    /// for providers whose access tokens have no audience.
     pub fn audience(mut self, audience: impl Into<Audience>) -> Self {
         self.audience = Some(audience.into());
         self
     }
 
-    /// Fetches keys from here, without discovery. There is no user info then.
+    /// Fetches keys from this URL, without discovery. Then there is no user info.
     pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
         self.jwks_uri = Some(uri.into());
         self
     }
 
-    /// Which tokens count as access tokens. Default: [`Profile::Interoperable`], what
-    /// providers issue.
+    /// Which tokens count as access tokens. Default: [`Profile::Interoperable`], which
+    /// accepts what providers issue.
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = profile;
         self
@@ -84,8 +84,8 @@ impl BearerAuthBuilder {
         self
     }
 
-    /// How long past `exp`, and before `nbf`, a token is valid. Default: 5 s; at most
-    /// 60 s, which [`build_with`](Self::build_with) checks.
+    /// How long a token is valid after `exp` and before `nbf`. Default: 5 s. At most 60
+    /// s; [`build_with`](Self::build_with) checks that.
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = Some(leeway);
         self
@@ -97,10 +97,10 @@ impl BearerAuthBuilder {
         self
     }
 
-    /// Checks the options, and makes the verifier by `build`.
+    /// Checks the options, and makes the verifier with `build`.
     ///
     /// # Errors
-    /// When one is missing or can't work, and those of `build`.
+    /// When an option is missing or invalid, and the errors of `build`.
     pub fn build_with(
         self,
         build: impl FnOnce(VerifierBuilder) -> Result<Verifier, ConfigError>,
@@ -124,7 +124,7 @@ impl BearerAuthBuilder {
     }
 }
 
-/// An error with the name that operators know its option by.
+/// An error with the name by which operators know its option.
 fn named(error: ConfigError) -> ConfigError {
     match error.setting() {
         "issuer" => error.named(ISSUER),

@@ -20,18 +20,18 @@ pub struct Metadata {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DiscoveryError {
-    /// No JSON object, one with a member twice, or without `issuer` or `jwks_uri`. The
-    /// provider is at fault, or the URL is not a provider's.
+    /// The answer is not a JSON object, has a member twice, or lacks `issuer` or
+    /// `jwks_uri`. The provider is at fault, or the URL is not a provider's.
     #[error("the answer is not a discovery document")]
     NotADocument,
-    /// The document is another issuer's. The operator is at fault: tokens of
-    /// this provider carry the issuer that its document names.
+    /// The document belongs to another issuer. The operator is at fault: tokens of this
+    /// provider carry the issuer that its document names.
     #[error("the document names the issuer {found:?}: set the issuer to exactly that value")]
     OtherIssuer {
-        /// What the document names, escaped by `Debug` and cut.
+        /// The issuer that the document names, escaped by `Debug` and cut.
         found: String,
     },
-    /// `jwks_uri` is not https (http is allowed on loopback alone).
+    /// `jwks_uri` is not https (http is allowed only on loopback).
     #[error("jwks_uri is not an https URL")]
     Insecure,
 }
@@ -55,13 +55,13 @@ pub fn metadata_urls(issuer: &str) -> [String; 2] {
 }
 
 impl Metadata {
-    /// Reads a document of this issuer.
+    /// Reads the document of this issuer.
     ///
     /// # Errors
     /// [`DiscoveryError`].
     pub fn parse(text: &[u8], issuer: &str) -> Result<Self, DiscoveryError> {
-        // A whole reading: one straight into the type would let pass what it skips, and
-        // take an array for it.
+        // The text is parsed as a whole object first. Deserializing straight into the
+        // type would not check the members that it skips, and would accept an array.
         let metadata = json::parse_object(text)
             .and_then(|object| Self::deserialize(object).ok())
             .ok_or(DiscoveryError::NotADocument)?;
@@ -76,7 +76,7 @@ impl Metadata {
     }
 }
 
-/// A URL that is safe to use, else nothing: a resource server can do without.
+/// A URL that is safe to use, else `None`, because a resource server can do without it.
 fn secure_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let url = match Value::deserialize(deserializer)? {
         Value::String(url) => Some(url),
@@ -85,7 +85,7 @@ fn secure_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Strin
     Ok(url.filter(|url| is_secure_url(url)))
 }
 
-/// How much of a foreign value is shown.
+/// How many characters of a foreign value are shown.
 const MAX_SHOWN_CHARS: usize = 128;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The driver: verifies tokens of one issuer by one policy.
+//! The driver: it verifies tokens of one issuer by one policy.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use crate::verifier::user_info::{self, UserInfo, UserInfoError};
 use crate::verifier::verified_cache::{TokenHash, VerifiedCache, token_hash};
 use crate::verify::{UnverifiedToken, VerifiedToken};
 
-/// Verifies access tokens. Cheap to clone; clones share their caches, and all
-/// verifiers of one issuer in a process, or in an isolate of a web runtime,
-/// share its metadata and keys.
+/// Verifies access tokens. Clones are cheap and share their caches. All verifiers of
+/// one issuer in a process, or in an isolate of a web runtime, share its metadata and
+/// keys.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
@@ -34,7 +34,7 @@ struct Inner {
 pub struct VerifierBuilder {
     policy: Policy,
     jwks_uri: Option<String>,
-    /// `None`: as many as the ports' default is.
+    /// `None` means the default of the ports.
     cached_tokens: Option<usize>,
 }
 
@@ -48,11 +48,11 @@ impl Verifier {
         }
     }
 
-    /// Verifies a token. A token that was verified before costs a hash and a
+    /// Verifies a token. If the token was verified before, this costs a hash and a
     /// look-up.
     ///
-    /// It waits for at most 3 s, and only when a key must be fetched. Dropping
-    /// the future is safe: the fetch goes on for others.
+    /// It waits only when a key must be fetched, and for at most 3 s. Dropping the
+    /// future is safe: the fetch goes on for others.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::Expired`], or [`Error::Unavailable`] when
@@ -67,8 +67,7 @@ impl Verifier {
             provider.refresh();
             return Ok(token);
         }
-        // Boxed, because most tokens were seen before and would carry the place
-        // for it.
+        // Boxed, because most tokens were seen before and need no space for this.
         Box::pin(self.verify_new(token, hash)).await
     }
 
@@ -87,21 +86,21 @@ impl Verifier {
                 unverified.signature(),
             )
             .await?;
-        // The time after the wait counts.
+        // The token must be valid at the time after the wait.
         let token = unverified.verified(proof, self.now())?;
         self.0.verified.insert(hash, token.clone(), witness);
         Ok(token)
     }
 
-    /// Verifies an ID token that came with an access token: signature, issuer,
-    /// `exp`, the same `sub`, an audience that is `client_id` (else the client
-    /// that the access token names), and `at_hash` where there is one.
+    /// Verifies an ID token that came with an access token: signature, issuer, `exp`,
+    /// the same `sub`, an audience that is `client_id` (else the client that the access
+    /// token names), and `at_hash` if there is one.
     ///
-    /// The keys that are held are all that is tried: the access token has just
-    /// been verified by one of them, and a request waits for the provider once.
+    /// Only the held keys are tried, because the access token was just verified with
+    /// one of them, and a request should wait for the provider only once.
     ///
     /// # Errors
-    /// As [`Verifier::verify`].
+    /// The errors of [`Verifier::verify`].
     pub async fn verify_id_token(
         &self,
         id_token: &AccessToken,
@@ -129,8 +128,7 @@ impl Verifier {
     /// section 5.3), within 3 s and 64 KiB.
     ///
     /// # Errors
-    /// [`UserInfoError`]; among others when the answer speaks of another
-    /// subject.
+    /// [`UserInfoError`], for example when the answer is about another subject.
     pub async fn user_info(
         &self,
         token: &AccessToken,
@@ -144,12 +142,12 @@ impl Verifier {
         user_info::fetch(self.0.provider.ports(), endpoint, token, subject).await
     }
 
-    /// Begins to fetch metadata and keys in the background, and keeps them
-    /// fresh. Without it the first token does. It never waits and never fails:
-    /// [`Verifier::readiness`] and the log say how it goes.
+    /// Begins to fetch metadata and keys in the background, and keeps them fresh.
+    /// Without this call the first token begins the fetch. It never waits and never
+    /// fails: [`Verifier::readiness`] and the log show the state.
     ///
-    /// On a web runtime nothing goes on beside requests: it begins one fetch, if
-    /// one is due, and so does each token. Call it in a request.
+    /// On a web runtime nothing runs between requests. There this call begins one
+    /// fetch, if one is due, and so does each token. Call it in a request.
     pub fn start(&self) {
         self.0.provider.start();
     }
@@ -164,24 +162,24 @@ impl Verifier {
         &self.0.policy
     }
 
-    /// The wall clock that tokens are judged by.
+    /// The wall clock that decides whether a token is valid.
     pub fn now(&self) -> SystemTime {
         self.0.provider.ports().runtime.now()
     }
 }
 
 impl VerifierBuilder {
-    /// Fetches keys from here, without discovery.
+    /// Fetches keys from this URL, without discovery.
     #[must_use]
     pub fn jwks_uri(mut self, uri: impl Into<String>) -> Self {
         self.jwks_uri = Some(uri.into());
         self
     }
 
-    /// How many verified tokens are remembered, so that a signature is checked once.
+    /// How many verified tokens are remembered, so that each signature is checked once.
     /// Default: 10,000, or 1,000 on Workers, where an isolate has 128 MB for all its
-    /// rooms. 0 remembers none. One takes about as many bytes as its claims have, at
-    /// most some 16 KiB.
+    /// rooms. 0 remembers none. A token takes about as many bytes as its claims have,
+    /// at most about 16 KiB.
     #[must_use]
     pub fn cached_tokens(mut self, count: usize) -> Self {
         self.cached_tokens = Some(count);
@@ -195,7 +193,7 @@ impl VerifierBuilder {
         self
     }
 
-    /// The verifier on ports of your own. It shares its provider with nobody.
+    /// The verifier on ports of your own. It does not share its provider.
     ///
     /// # Errors
     /// When `jwks_uri` is not https (http is allowed on loopback).
@@ -203,7 +201,7 @@ impl VerifierBuilder {
         self.finish(|config| Provider::new(config, ports))
     }
 
-    /// The verifier, its provider made or found by `provider`.
+    /// The verifier. `provider` makes or finds its provider.
     pub(crate) fn finish(
         self,
         provider: impl FnOnce(ProviderConfig) -> Arc<Provider>,
@@ -236,8 +234,8 @@ impl fmt::Debug for Verifier {
     }
 }
 
-/// The hash that `at_hash` is made with (OpenID Connect Core section 3.1.3.6);
-/// for Ed25519 the one inside it.
+/// The hash for `at_hash` (OpenID Connect Core section 3.1.3.6). For Ed25519 it is the
+/// hash that Ed25519 uses inside.
 fn digest(algorithm: Algorithm, text: &str) -> Vec<u8> {
     use Algorithm::{EdDsa, Es256, Es384, Es512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
     match algorithm {

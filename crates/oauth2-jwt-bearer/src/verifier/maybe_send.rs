@@ -1,5 +1,5 @@
-//! The one place that knows whether futures must be `Send`: natively they
-//! must, on wasm32 they can't.
+//! The one place that knows whether futures must be `Send`. Natively they must be; on
+//! wasm32 they can't be.
 
 use std::pin::Pin;
 

@@ -1,5 +1,5 @@
-//! The driver over the checks at the crate's root: it fetches and keeps keys over two
-//! ports, and takes a request to its identity.
+//! The driver on top of the checks at the crate's root. It fetches and keeps keys over
+//! its ports, and takes a request to its identity.
 
 pub(crate) mod bearer_auth;
 pub(crate) mod bearer_auth_builder;

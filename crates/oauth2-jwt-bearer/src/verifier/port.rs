@@ -1,5 +1,4 @@
-//! What the verifier needs of the world: signature checks, fetches, a clock
-//! and tasks.
+//! What the verifier needs from outside: signature checks, fetches, a clock and tasks.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -23,10 +22,10 @@ pub struct Ports {
 
 /// Prepares keys for checking signatures.
 pub trait SignatureCheck: Send + Sync {
-    /// Makes a key ready for use, once. `None` when the key is not usable, a
-    /// point that is not on its curve for example: it is then left out, as if the
-    /// provider had not published it. The keys of a fetch are not used before
-    /// each of them is ready.
+    /// Makes a key ready for use, once. `None` when the key is not usable, for example
+    /// because its point is not on its curve. Such a key is left out, as if the
+    /// provider had not published it. The keys of a fetch are not used before all of
+    /// them are ready.
     fn prepare<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Box<dyn PreparedKey>>>;
 }
 
@@ -46,8 +45,8 @@ pub trait PreparedKey: Send + Sync {
 
 /// Fetches a document with `GET`.
 ///
-/// An implementation follows no redirect, sends no cookies, and fetches from
-/// https alone, or from http on loopback.
+/// An implementation follows no redirect, sends no cookies, and fetches only from
+/// https, or from http on loopback.
 pub trait Fetch: Send + Sync {
     /// Fetches.
     fn fetch<'a>(
@@ -65,7 +64,7 @@ pub struct FetchRequest<'a> {
     pub bearer: Option<&'a AccessToken>,
     /// A longer body is [`FetchError::TooLarge`].
     pub max_bytes: usize,
-    /// For the whole fetch, from connecting to the body's end.
+    /// The time limit of the whole fetch, from connecting to the end of the body.
     pub timeout: Duration,
 }
 
@@ -93,7 +92,7 @@ pub enum FetchError {
     /// The body is over the limit.
     #[error("the answer is too large")]
     TooLarge,
-    /// No connection, or it broke.
+    /// No connection could be made, or it broke.
     #[error("no connection: {0}")]
     Connection(String),
 }
@@ -104,26 +103,25 @@ pub trait Runtime: Send + Sync {
     fn now(&self) -> SystemTime;
     /// Waits.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
-    /// Runs a task in the background. `false` when there is nothing to run it
-    /// on; then it is dropped.
+    /// Runs a task in the background. `false` when there is nothing to run it on; then
+    /// the task is dropped.
     fn spawn(&self, task: BoxFuture<'static, ()>) -> bool;
-    /// Whether a task may outlive the request that it was begun in.
+    /// Whether a task may outlive the request that began it.
     ///
-    /// `None`, the default: it may, and one task fetches for everyone for as
-    /// long as the provider is in use.
+    /// `None`, the default: it may. One task then fetches for everyone, for as long as
+    /// the provider is in use.
     ///
-    /// `Some`: it may not. When its request ends it may be frozen, neither
-    /// completed nor dropped. And one request must not wake another: the woken
-    /// one would go on as a part of the first, where its own body and sockets
-    /// can't be used (Workers: "Cannot perform I/O on behalf of a different
-    /// request").
+    /// `Some`: it may not. When its request ends, the task may be frozen: neither
+    /// completed nor dropped. Also, one request must not wake another: the woken one
+    /// would go on as a part of the first, where its own body and sockets can't be used
+    /// (Workers: "Cannot perform I/O on behalf of a different request").
     ///
-    /// So each fetch is a task of its own beside the request that found it due,
-    /// and a request that waits looks by its own timer, every 20 ms, whether the
-    /// answer has come. One that has waited for this long begins another fetch,
-    /// because the one it waits for may be frozen: three in all at most, each no
-    /// sooner after the one before. A fetch that has not ended after 12 s counts
-    /// no more.
+    /// So each fetch is a task of its own, beside the request that found it due. A
+    /// request that waits uses its own timer and looks every 20 ms whether the answer
+    /// has come. If it has waited for this long, it begins another fetch, because the
+    /// one it waits for may be frozen. There are at most three fetches, each at least
+    /// this long after the one before. A fetch that has not ended after 12 s no longer
+    /// counts.
     fn patience(&self) -> Option<Duration> {
         None
     }

@@ -1,4 +1,4 @@
-//! The provider's word on who a user is (OpenID Connect Core section 5.3).
+//! What the provider says about a user (OpenID Connect Core section 5.3).
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ pub type UserInfo = Map<String, Value>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserInfoError {
-    /// The provider names no such endpoint, or one that is not https, or
-    /// discovery is not used. The operator is at fault, or the provider.
+    /// The provider names no such endpoint, its endpoint is not https, or discovery is
+    /// not used. The operator or the provider is at fault.
     #[error("the identity provider has no userinfo endpoint")]
     NoEndpoint,
-    /// The provider is out of reach, was too slow, or wants to be asked later.
+    /// The provider can't be reached, was too slow, or asks to be called later.
     #[error("the identity provider did not answer: {0}")]
     Unavailable(String),
-    /// The provider refused the token, with this status. The user signed out,
-    /// or the token was not granted `openid`.
+    /// The provider refused the token with this status. The user has signed out, or the
+    /// token was not granted `openid`.
     #[error("the identity provider refused with status {0}")]
     Refused(u16),
-    /// The answer is no JSON object, or speaks of another subject (OpenID
-    /// Connect Core section 5.3.2). It is not used.
+    /// The answer is not a JSON object, or is about another subject (OpenID Connect
+    /// Core section 5.3.2). It is not used.
     #[error("the answer of the identity provider is not of this user")]
     Unusable,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn fetch(
         max_bytes: 64 * 1024,
         timeout: FETCH_LIMIT,
     };
-    // The limit holds whatever the port does.
+    // This limit holds even if the port ignores its own.
     let limit = ports.runtime.sleep(FETCH_LIMIT);
     let response = match select(ports.fetch.fetch(request), limit).await {
         Either::Left((response, _)) => response?,
@@ -87,7 +87,7 @@ pub(crate) async fn fetch(
     }
     let info: UserInfo =
         serde_json::from_slice(&response.body).map_err(|_| UserInfoError::Unusable)?;
-    // Nothing equals nothing: an answer without a subject is nobody's.
+    // An empty subject matches nothing: an answer without a subject belongs to nobody.
     let is_of_user = !subject.is_empty() && info.get("sub").is_some_and(|sub| sub == subject);
     if is_of_user {
         Ok(info)

@@ -1,4 +1,4 @@
-//! Tokens that were verified already, so that a signature is checked once.
+//! Tokens that were verified before, so that each signature is checked once.
 
 use std::time::SystemTime;
 
@@ -9,11 +9,11 @@ use crate::token::AccessToken;
 use crate::verifier::provider::Witness;
 use crate::verify::VerifiedToken;
 
-/// The SHA-256 of a raw token: what may be kept in its place.
+/// The SHA-256 of a raw token, which may be kept instead of the token.
 pub(crate) type TokenHash = [u8; 32];
 
-/// The hash of a token, by the fastest code at hand: it is most of what a token
-/// costs that was verified before.
+/// The hash of a token, by the fastest code available. For a token that was verified
+/// before, the hash is most of the cost.
 pub(crate) fn token_hash(token: &AccessToken) -> TokenHash {
     #[cfg(feature = "native")]
     {
@@ -29,9 +29,9 @@ pub(crate) fn token_hash(token: &AccessToken) -> TokenHash {
     }
 }
 
-/// A bounded map from a token's hash to the verified token. It belongs to one
-/// policy. An entry dies when the token expires, when its key leaves the key
-/// set, and when the key set is too old to serve.
+/// A bounded map from a token's hash to the verified token. It belongs to one policy.
+/// An entry ends when the token expires, when its key leaves the key set, or when the
+/// key set is too old to use.
 pub(crate) struct VerifiedCache(Cache<TokenHash, Entry>);
 
 #[derive(Clone)]
@@ -46,8 +46,8 @@ impl VerifiedCache {
         Self(Cache::new(capacity))
     }
 
-    /// The token, if it is still valid. `holds` says whether the present key
-    /// set still has a key; it is asked once per generation.
+    /// The token, if it is still valid. `holds` says whether the present key set still
+    /// has a key. It is called once per generation.
     pub(crate) fn get(
         &self,
         hash: &TokenHash,

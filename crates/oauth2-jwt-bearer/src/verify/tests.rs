@@ -1,4 +1,4 @@
-//! Each row of what is accepted and refused, without signatures.
+//! Every rule about what is accepted and refused, without signatures.
 
 use std::time::Duration;
 
@@ -180,7 +180,7 @@ fn an_id_token_never_passes() {
         marked["nonce"] = json!("n");
         check_plain(&marked, Ok(()));
     }
-    // `typ` = `JWT` in the payload is no mark.
+    // `typ` = `JWT` in the payload is not a mark.
     let mut unmarked = without("scope");
     unmarked["typ"] = json!("JWT");
     check_plain(&unmarked, Err(Invalid::NotAccessToken));
@@ -249,7 +249,7 @@ fn times() {
     assert_eq!(at(&claims, NOW), Ok(()));
     assert_eq!(at(&claims, NOW - 5), Ok(()));
     assert_eq!(at(&claims, NOW - 6), Err(Invalid::NotYetValid.into()));
-    // Valid until `exp` + leeway, and not at it.
+    // Valid until `exp` + leeway, but not at that moment.
     assert_eq!(at(&claims, NOW + 64), Ok(()));
     assert_eq!(at(&claims, NOW + 65), Err(Error::Expired));
     assert_eq!(at(&with("exp", json!(1e300)), NOW), Ok(()));

@@ -1,4 +1,4 @@
-//! Requests by the global `fetch`.
+//! Requests with the global `fetch`.
 
 use std::time::Duration;
 
@@ -33,13 +33,13 @@ impl Fetch for GlobalFetch {
     }
 }
 
-/// Fetches; nothing when the body is over the limit.
+/// Fetches. `None` when the body is over the limit.
 async fn get(request: FetchRequest<'_>) -> Result<Option<FetchResponse>, JsValue> {
     let response = fetch(request.url, &init(&request)?)?;
     let response: Response = JsFuture::from(response).await?.unchecked_into();
     let status = response.status();
     if status == 0 {
-        // What browsers make of a redirect that is not followed.
+        // Browsers report a redirect that is not followed in this way.
         return Err(js_sys::Error::new("the answer is a redirect").into());
     }
     let Some(body) = read(&response, request.max_bytes).await? else {
@@ -52,8 +52,8 @@ async fn get(request: FetchRequest<'_>) -> Result<Option<FetchResponse>, JsValue
     }))
 }
 
-/// The options of a request. Only members that Workers know: others make their
-/// `fetch` throw, `credentials` and `cache` among them.
+/// The options of a request. They have only members that Workers know: any other
+/// member, for example `credentials` or `cache`, makes their `fetch` throw.
 fn init(request: &FetchRequest<'_>) -> Result<Object, JsValue> {
     let headers = Object::new();
     set(&headers, "accept", &"application/json".into())?;
@@ -64,13 +64,13 @@ fn init(request: &FetchRequest<'_>) -> Result<Object, JsValue> {
     let init = Object::new();
     set(&init, "headers", &headers)?;
     set(&init, "redirect", &"manual".into())?;
-    // The limit holds for the body too: reading it then fails.
+    // The limit holds for the body too: after it, reading the body fails.
     let limit = request.timeout.min(Duration::from_secs(60));
     set(&init, "signal", &timeout(limit.as_millis() as u32))?;
     Ok(init)
 }
 
-/// The whole body; nothing when it is over the limit.
+/// The whole body. `None` when it is over the limit.
 async fn read(response: &Response, max_bytes: usize) -> Result<Option<Vec<u8>>, JsValue> {
     let mut body = Vec::new();
     let Some(stream) = response.body() else {
@@ -83,7 +83,7 @@ async fn read(response: &Response, max_bytes: usize) -> Result<Option<Vec<u8>>, 
             return Ok(Some(body));
         };
         if bytes.length() as usize > max_bytes - body.len() {
-            // What comes of it is of no interest, and nobody waits for it.
+            // Nobody needs the result or waits for it.
             let _ = reader.cancel();
             return Ok(None);
         }
@@ -91,7 +91,7 @@ async fn read(response: &Response, max_bytes: usize) -> Result<Option<Vec<u8>>, 
     }
 }
 
-/// What was thrown, in the port's words.
+/// A thrown value as an error of the port.
 fn failure(thrown: &JsValue) -> FetchError {
     let member = |name: &str| {
         let value = Reflect::get(thrown, &name.into()).ok();
@@ -137,7 +137,7 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     fn cancel(this: &Reader) -> Result<Promise, JsValue>;
 
-    /// What a reader reads: no value at the end.
+    /// What a reader reads: it has no value at the end.
     type Chunk;
     #[wasm_bindgen(method, getter)]
     fn value(this: &Chunk) -> Option<Uint8Array>;

@@ -1,11 +1,11 @@
-//! The ports on what every web runtime has: signatures by WebCrypto, requests
-//! by `fetch`. Made for Cloudflare Workers; nothing here is theirs alone.
+//! The ports on what every web runtime has: signatures by WebCrypto, requests by
+//! `fetch`. They were made for Cloudflare Workers, but nothing here works only there.
 //!
-//! Key sets and verified tokens outlive the request that brought them, but a
-//! request's timers, fetches and tasks do not: see [`Runtime::patience`].
+//! Key sets and verified tokens outlive the request that brought them. A request's
+//! timers, fetches and tasks do not: see [`Runtime::patience`].
 //!
-//! The module compiles for every target, and works where there is a JavaScript
-//! engine: elsewhere its functions panic.
+//! The module compiles for every target, and works where there is a JavaScript engine.
+//! Elsewhere its functions panic.
 //!
 //! [`Runtime::patience`]: crate::verifier::port::Runtime::patience
 
@@ -22,15 +22,15 @@ use crate::verifier::driver::{Verifier, VerifierBuilder};
 use crate::verifier::port::{BoxFuture, Ports};
 use crate::verifier::provider::Providers;
 
-/// Runs a task beside the present request, which may end before the task does:
-/// `waitUntil` on Workers. `false` when there is no request, or nothing else to
-/// run it on; then the task is dropped.
+/// Runs a task beside the present request, which may end before the task does
+/// (`waitUntil` on Workers). `false` when there is no request and nothing else to run
+/// the task on; then the task is dropped.
 pub type Spawn = fn(BoxFuture<'static, ()>) -> bool;
 
 /// The ports of a web runtime.
 ///
-/// - Signatures: RS, PS and ES 256 to 512, and Ed25519, as far as the runtime
-///   has them. A key that it does not import is no key.
+/// - Signatures: RS, PS and ES 256 to 512, and Ed25519, if the runtime supports them.
+///   A key that the runtime can't import is not used.
 /// - Requests: `https`, or `http` on loopback. A redirect is not followed. In a
 ///   browser a request to the page's own origin carries its cookies, and a
 ///   redirect is [`FetchError::Connection`]: there its status can't be seen.
@@ -46,15 +46,14 @@ pub fn ports(spawn: Spawn) -> Ports {
 }
 
 impl VerifierBuilder {
-    /// The verifier on the ports of a web runtime ([`ports`]). Its provider
-    /// is shared by all such verifiers of the isolate with the same issuer and
-    /// `jwks_uri`: the keys of one are there for all, and `spawn` is the first
-    /// one's.
+    /// The verifier on the ports of a web runtime ([`ports`]). All such verifiers of
+    /// the isolate with the same issuer and `jwks_uri` share one provider, so the keys
+    /// of one serve all. The provider uses the `spawn` of the first verifier.
     ///
-    /// Building fetches nothing. A token that needs keys does, or
-    /// [`Verifier::start`], called in a request: `spawn` is given the fetch. Keys
-    /// that are no more fresh go on serving while the request that noticed it
-    /// fetches others beside its own work.
+    /// Building fetches nothing. A fetch begins when a token needs keys, or when
+    /// [`Verifier::start`] is called in a request; `spawn` runs the fetch. Keys that
+    /// are no longer fresh stay in use while the request that noticed it fetches new
+    /// ones beside its own work.
     ///
     /// # Errors
     /// When `jwks_uri` is not https (http is allowed on loopback).
@@ -66,12 +65,12 @@ impl VerifierBuilder {
 }
 
 impl BearerAuthBuilder {
-    /// Checks the options, and makes the verifier on a web runtime. `spawn` runs a
-    /// task beside the present request: `partyserver_workers::spawn` on Workers.
-    /// All of one issuer share its keys.
+    /// Checks the options, and makes the verifier on a web runtime. `spawn` runs a task
+    /// beside the present request: `partyserver_workers::spawn` on Workers. All
+    /// verifiers of one issuer share its keys.
     ///
     /// # Errors
-    /// When one is missing or can't work; the error names it.
+    /// When an option is missing or invalid; the error names it.
     pub fn build_on_web(self, spawn: Spawn) -> Result<BearerAuth, ConfigError> {
         self.build_with(|verifier| verifier.build_on_web(spawn))
     }

@@ -17,16 +17,16 @@ pub(super) struct Web {
 
 impl Runtime for Web {
     fn now(&self) -> SystemTime {
-        // Whole milliseconds; a clock before 1970 is read as 1970.
+        // The clock counts whole milliseconds. A clock before 1970 is read as 1970.
         SystemTime::UNIX_EPOCH + Duration::from_millis(js_sys::Date::now() as u64)
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        // A longer timer would fire at once.
+        // A timer with a larger number would fire at once.
         let milliseconds = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
-        // The timer begins now. It is never cleared: on Workers its id means
-        // nothing outside of the request that began it, and a future may be
-        // dropped in another.
+        // The timer begins now. It is never cleared: on Workers its id has no meaning
+        // outside of the request that began it, and the future may be dropped in
+        // another request.
         let timer = Promise::new(&mut |resolve, _| {
             set_timeout(&resolve, milliseconds);
         });
@@ -47,7 +47,7 @@ impl Runtime for Web {
 
 #[wasm_bindgen]
 extern "C" {
-    /// Gives a number or an object: the timer's id, which nobody needs.
+    /// Gives a number or an object: the timer's id, which is not used.
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(callback: &Function, milliseconds: i32) -> JsValue;
 }

@@ -12,16 +12,16 @@ use crate::jwks::key::{Curve, Key, KeyMaterial};
 use crate::verifier::port::{BoxFuture, PreparedKey, SignatureCheck};
 use crate::verify::SignatureValid;
 
-/// Checks by `crypto.subtle`.
+/// Checks signatures with `crypto.subtle`.
 #[derive(Debug)]
 pub(super) struct WebCrypto;
 
 impl SignatureCheck for WebCrypto {
     fn prepare<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Option<Box<dyn PreparedKey>>> {
         Box::pin(SendWrapper::new(async move {
-            // A `CryptoKey` belongs to one algorithm and hash: so it is imported
-            // for each that fits. One that the runtime does not have, or not for
-            // this key, is left out.
+            // A `CryptoKey` belongs to one algorithm and hash, so the key is imported
+            // for each algorithm that fits. Algorithms that the runtime does not
+            // support, or not for this key, are left out.
             let mut imported = Vec::new();
             for algorithm in Algorithm::ALL {
                 if key.fits(algorithm)
@@ -49,7 +49,7 @@ impl PreparedKey for ImportedKeys {
             // WebCrypto copies the bytes before it returns.
             let verdict = verify(&key.parameters, &key.key, signature, signing_input).ok()?;
             let verdict = JsFuture::from(verdict).await.ok()?;
-            // Nothing but `true` itself is a yes.
+            // Only `true` itself counts as a yes.
             (verdict.as_bool() == Some(true)).then(SignatureValid::assertion)
         }))
     }
@@ -80,8 +80,8 @@ impl Imported {
     }
 }
 
-/// What WebCrypto wants to know of an algorithm, for `importKey` and `verify`
-/// alike: each reads the members that it knows.
+/// The parameters of an algorithm in WebCrypto, for both `importKey` and `verify`: each
+/// reads the members that it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Parameters {
     name: &'static str,
@@ -143,8 +143,9 @@ impl Parameters {
     }
 }
 
-/// The members of a JWK (RFC 7518 section 6, RFC 8037 section 2): the material
-/// alone, so that nothing else the provider wrote about the key is read twice.
+/// The members of a JWK (RFC 7518 section 6, RFC 8037 section 2). They are the key
+/// material alone, so that nothing else in the provider's key is interpreted a second
+/// time.
 fn jwk_members(material: &KeyMaterial) -> Vec<(&'static str, String)> {
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     match material {

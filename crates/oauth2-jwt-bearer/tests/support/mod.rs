@@ -1,5 +1,5 @@
-//! A provider, a clock and signatures that exist in memory alone. Time is
-//! tokio's, paused: it moves when every task waits, so a day costs nothing.
+//! A provider, a clock and signatures that exist only in memory. Time is tokio's paused
+//! time: it moves when every task waits, so a day costs nothing.
 
 #![allow(
     dead_code,
@@ -41,9 +41,9 @@ pub enum Document {
 /// How the provider answers for a document.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// As it should.
+    /// Correctly.
     Right,
-    /// As it should, after this time.
+    /// Correctly, after this time.
     Slow(Duration),
     /// Never; the port ignores its time limit.
     Hang,
@@ -71,7 +71,7 @@ impl World {
         Self::with_patience(keys, None)
     }
 
-    /// The same where tasks belong to requests.
+    /// The same, in a runtime where tasks belong to requests.
     pub fn of_requests(keys: &[(&str, u8)]) -> Self {
         Self::with_patience(keys, Some(seconds(1.0)))
     }
@@ -111,7 +111,7 @@ impl World {
     /// A verifier that holds the provider's keys.
     pub async fn ready_verifier(&self) -> Verifier {
         let verifier = self.verifier();
-        // A key that is published is found once the set is fetched.
+        // A published key is found as soon as the set is fetched.
         let (id, seed) = self.provider.lock().keys[0].clone();
         verifier.verify(&self.token(&id, seed)).await.unwrap();
         verifier
@@ -129,7 +129,7 @@ impl World {
         self.provider.lock().answers.insert(document, answer);
     }
 
-    /// The same answer for metadata and keys.
+    /// Sets the same answer for metadata and keys.
     pub fn answer_all(&self, answer: &Answer) {
         for document in [Document::OpenId, Document::OAuth, Document::Keys] {
             self.answer(document, answer.clone());
@@ -164,8 +164,8 @@ impl World {
         self.clock.now()
     }
 
-    /// The requests that began the present tasks are gone: no task goes on, and
-    /// none is dropped.
+    /// The requests that began the present tasks have ended: no task goes on, and none
+    /// is dropped.
     pub fn freeze_tasks(&self) {
         let mut frozen = self.clock.are_tasks_frozen.lock().unwrap();
         std::mem::take(&mut *frozen).store(true, Ordering::Relaxed);
@@ -177,7 +177,7 @@ impl World {
         is_without.store(!are_run, Ordering::Relaxed);
     }
 
-    /// A token for a day, signed with a key.
+    /// A token that is valid for a day, signed with a key.
     pub fn token(&self, key_id: &str, seed: u8) -> AccessToken {
         self.token_with(Some(key_id), seed, json!({}))
     }
@@ -205,7 +205,7 @@ impl World {
     }
 }
 
-/// After how long a client may come back; panics on any other outcome.
+/// How long the client is asked to wait. Panics on any other outcome.
 #[track_caller]
 pub fn retry_after<T: std::fmt::Debug>(outcome: Result<T, Error>) -> Duration {
     match outcome {
@@ -353,13 +353,13 @@ impl Runtime for FakeRuntime {
     }
 }
 
-/// A signature is right when it repeats the public key.
+/// For the test, a signature is right when it repeats the public key.
 #[derive(Default)]
 struct FakeSignatures {
     checks: Arc<AtomicUsize>,
 }
 
-/// A key of this seed can't be made ready for use.
+/// The seed of a key that can't be made ready for use.
 pub const UNUSABLE: u8 = 0;
 
 impl SignatureCheck for FakeSignatures {

@@ -1,7 +1,7 @@
-//! How many files the process may have open, sockets among them.
+//! How many files the process may have open. Sockets count as files.
 
-/// Raises the limit as far as the process may, and returns it; `None` where
-/// there is none.
+/// Raises the limit to the highest value that the process may set, and returns it.
+/// `None` if there is no limit.
 #[cfg(unix)]
 pub(crate) fn raise() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,7 +10,7 @@ pub(crate) fn raise() -> Option<usize> {
         current: present.maximum,
         ..present
     };
-    // Where that is not allowed, the present limit is what there is.
+    // If raising is not allowed, the present limit stays.
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
         Err(_) => present.current,
@@ -23,13 +23,13 @@ pub(crate) fn raise() -> Option<usize> {
     None
 }
 
-/// How many of these many are for clients. The rest is for the store, the rooms'
-/// databases, and what the application opens.
+/// How many of this limit's files are for clients. The rest is for the store, the
+/// rooms' databases, and files that the application opens.
 pub(crate) fn for_clients(limit: usize) -> usize {
     limit.saturating_sub(RESERVED).max(limit / 2)
 }
 
-/// 128 databases of rooms take 384.
+/// The databases of 128 rooms need 384.
 const RESERVED: usize = 512;
 
 #[cfg(test)]

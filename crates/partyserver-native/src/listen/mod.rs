@@ -1,4 +1,4 @@
-//! Serves on a listener: what is accepted, and what is turned away.
+//! Serves on a listener: which connections are accepted, and which are turned away.
 
 pub(crate) mod descriptors;
 pub(crate) mod places;
@@ -28,10 +28,10 @@ use crate::limits::Limits;
 use crate::stop::Stop;
 use crate::trust::Trust;
 
-/// What the body of an answer may fail with.
+/// The error type of an answer's body.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The request came by a listener on loopback.
+/// Marks a request that came through a listener on loopback.
 #[derive(Clone, Copy)]
 pub(crate) struct OnLoopback;
 
@@ -58,8 +58,8 @@ impl Listeners {
         }
     }
 
-    /// Accepts connections and serves them, each in a task of its own, until `stop` is
-    /// ready. They go on after that.
+    /// Accepts connections until `stop` is ready, and serves each in a task of its own.
+    /// Accepted connections go on after that.
     pub(crate) async fn serve<A, B>(
         &self,
         app: A,
@@ -82,7 +82,7 @@ impl Listeners {
                 () = &mut stop => break,
                 place = Arc::clone(&self.in_all).acquire_owned() => place,
             };
-            // Places are never closed.
+            // The semaphore of places is never closed.
             let Ok(place) = place else { break };
             let (stream, peer) = tokio::select! {
                 () = &mut stop => break,
@@ -106,12 +106,13 @@ impl Listeners {
     /// Waits until all connections have ended.
     pub(crate) async fn all_ended(&self) {
         let all = self.limits.max_connections_as_permits();
-        // Places are never closed, so this waits until all are free.
+        // The semaphore of places is never closed, so this waits until all places are
+        // free.
         let _ = self.in_all.acquire_many(all).await;
     }
 
-    /// The place of a connection from an address; `None` when the address has
-    /// too many.
+    /// The place of a connection from an address. `None` when the address has too many
+    /// connections.
     fn place(&self, permit: OwnedSemaphorePermit, peer: IpAddr) -> Option<ConnectionPlace> {
         let is_counted = !self.trust.speaks_for_others(peer.to_canonical());
         let of_address = if is_counted {
@@ -136,8 +137,8 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// Serves the connection until it ends, is upgraded, or the server stops
-    /// and its running request has been answered.
+    /// Serves the connection until it ends or is upgraded. When the server stops, the
+    /// running request is still answered.
     async fn serve<A, B>(self, app: A)
     where
         A: Service<http::Request<Incoming>, Response = http::Response<B>, Error = Infallible>
@@ -169,7 +170,7 @@ impl Accepted {
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
         let mut connection = std::pin::pin!(connection);
-        // A connection that breaks is its client's business.
+        // If a connection breaks, only its client is concerned.
         tokio::select! {
             _ = &mut connection => return,
             () = stop.begun() => {}
@@ -179,8 +180,8 @@ impl Accepted {
     }
 }
 
-/// Answers a client whose address has too many connections, as far as that is
-/// possible at once: nothing is kept of it.
+/// Answers a client whose address has too many connections. It writes what it can at
+/// once and keeps nothing of the client.
 fn turn_away(stream: TcpStream) {
     let tell = || {
         let mut stream = stream.into_std()?;
@@ -189,17 +190,18 @@ fn turn_away(stream: TcpStream) {
         // Closing a stream with unread bytes resets it.
         stream.read(&mut [0; 4096])
     };
-    // A client that can't be told sees the end.
+    // If the client can't be told, it sees the connection end.
     let _ = tell();
 }
 
-/// Accepts, however often that fails: without descriptors it pauses.
+/// Accepts a connection. After a failure it tries again; if no descriptor is left, it
+/// pauses.
 async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     let mut is_logged = false;
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
-                // Small frames must not wait for one another.
+                // A small frame must not wait for the next one.
                 let _ = stream.set_nodelay(true);
                 return (stream, peer);
             }

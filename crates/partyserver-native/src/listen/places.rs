@@ -1,10 +1,10 @@
-//! Places that clients take, so many in all and so many for one address.
+//! Places for clients: a limited number in all, and a limited number for each address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Places to be taken.
+/// Places that can be taken.
 pub(crate) struct Places {
     in_all: usize,
     per_address: usize,
@@ -17,14 +17,14 @@ struct Taken {
     by_address: HashMap<Option<IpAddr>, usize>,
 }
 
-/// A place, given back when dropped.
+/// A place. It becomes free again when this is dropped.
 pub(crate) struct Place {
     places: Arc<Places>,
     address: Option<IpAddr>,
 }
 
-/// What counts as one address. With IPv6 that is a network of 64 bits: so many
-/// addresses are one client's to choose from.
+/// What counts as one address. With IPv6 that is a network of 64 bits, because one
+/// client can choose among all the addresses in it.
 fn counted(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -41,7 +41,7 @@ impl Places {
         })
     }
 
-    /// A place, while there is one.
+    /// Takes a place, if one is free.
     pub(crate) fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
         let address = address.map(counted);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! A client's TCP stream while it speaks HTTP.
 //!
-//! It ends so that the client still receives its last answer, and it is given
-//! up when the client takes nothing of an answer.
+//! It ends in a way that lets the client receive its last answer. It is closed early if
+//! the client stops reading an answer.
 
 use std::io;
 use std::pin::Pin;
@@ -22,21 +22,20 @@ pub(crate) struct Tcp {
     place: ConnectionPlace,
     stop: Stop,
     limits: Limits,
-    /// Runs while the client takes nothing.
+    /// Runs while the client reads nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     lingering: Option<Linger>,
 }
 
-/// Our half of the stream has ended. What the client still sends is read and
-/// thrown away until its half has ended too: closing a stream with unread bytes
-/// resets it, and the client could lose the answer (a 413 or 431) that it is
-/// about to read.
+/// Our half of the stream has ended. Bytes that the client still sends are read and
+/// thrown away until its half has ended too. Otherwise closing the stream would reset
+/// it, and the client could lose the answer (a 413 or 431) that it is about to read.
 struct Linger {
     until: Pin<Box<Sleep>>,
     left: usize,
 }
 
-/// The place of a connection, kept for as long as its stream is open.
+/// The place of a connection. It is kept as long as the stream is open.
 pub(crate) struct ConnectionPlace {
     pub(crate) _in_all: OwnedSemaphorePermit,
     /// `None` for addresses that are not counted.
@@ -65,7 +64,7 @@ impl Tcp {
         (self.stream, self.place)
     }
 
-    /// The outcome of a write, with its time limited.
+    /// The result of a write, with a time limit.
     fn unless_stalled<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -91,7 +90,7 @@ impl Linger {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     self.left = self.left.saturating_sub(buffer.filled().len());
                 }
-                // The client's end, or an error, is the end.
+                // If the client ends the stream, or it fails, it has ended.
                 Poll::Ready(_) => break,
                 Poll::Pending => return self.until.as_mut().poll(cx),
             }
@@ -142,7 +141,7 @@ impl AsyncWrite for Tcp {
         if this.lingering.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }
-        // A server that stops waits for nobody.
+        // When the server stops, it does not wait for clients.
         if this.stop.has_begun() {
             return Poll::Ready(Ok(()));
         }
@@ -155,5 +154,5 @@ impl AsyncWrite for Tcp {
     }
 }
 
-/// More than a client can have on its way; a client that sends on is cut off.
+/// More than a client can have on the way. A client that keeps on sending is cut off.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;

@@ -11,19 +11,20 @@ use tokio::sync::Notify;
 use super::AllRooms;
 use crate::store::{Alarm, AlarmId, RoomName};
 
-/// The alarms at work, and the news of what was set, was removed, or has run.
+/// The alarms at work. It also signals that an alarm was set, was removed, or has run.
 #[derive(Default)]
 pub(crate) struct Alarms {
     changed: Notify,
-    /// Due, running, or failed and to be tried again. A room without an entry has none.
+    /// Alarms that are due, running, or failed and waiting to be tried again. A room
+    /// without an entry has no alarm at work.
     at_work: Mutex<HashMap<RoomName, AlarmWork>>,
 }
 
 impl Alarms {
-    /// A room's alarm was set, as this one, or removed.
+    /// The room set its alarm, which has this id now, or removed it.
     pub(super) fn set_anew(&self, room: &RoomName, alarm: Option<AlarmId>) {
         self.step(room, |work| {
-            // Its turn may have come before this news of it.
+            // The alarm's turn may have come before this call.
             if !alarm.is_some_and(|id| work.is_running(id.0)) {
                 work.replace();
             }
@@ -31,42 +32,43 @@ impl Alarms {
         self.changed.notify_one();
     }
 
-    /// Its turn has come. Returns `false` when it was set anew or removed while it waited.
+    /// The alarm's turn has come. Returns `false` when it was set again or removed
+    /// while it waited.
     pub(super) fn begin(&self, room: &RoomName) -> bool {
         self.step(room, AlarmWork::begin)
     }
 
-    /// Its hook has run. Returns what is to be stored.
+    /// The alarm's hook has run. Returns the change to store.
     pub(super) fn end(&self, room: &RoomName, is_done: bool, now: SystemTime) -> Next {
         self.step(room, |work| work.end(is_done, now))
     }
 
-    /// Whether this very alarm runs now.
+    /// Whether the alarm with this id is running now.
     pub(super) fn is_running(&self, alarm: &Alarm) -> bool {
         let at_work = self.lock();
         let work = at_work.get(&alarm.room);
         work.is_some_and(|work| work.is_running(alarm.id.0))
     }
 
-    /// Whether the caller is to run an alarm that is due; nobody else is then.
+    /// Whether the caller must run an alarm that is due. Only one caller is told so.
     fn due(&self, alarm: &Alarm) -> bool {
-        // What failed before this process began is not known.
+        // Failures from before this process began are not known.
         self.step(&alarm.room, |work| work.due(alarm.id.0, 0))
     }
 
-    /// What comes after the run is stored.
+    /// The change after the run is stored.
     fn stored(&self, room: &RoomName, next: Next) {
         self.step(room, |work| work.stored(next));
         self.changed.notify_one();
     }
 
-    /// It is not to run after all.
+    /// The alarm does not run after all.
     fn dismiss(&self, room: &RoomName) {
         self.step(room, AlarmWork::dismiss);
         self.changed.notify_one();
     }
 
-    /// How many are due or run.
+    /// How many alarms are due or running.
     fn count(&self) -> usize {
         let at_work = self.lock();
         at_work.values().filter(|work| work.is_at_work()).count()
@@ -82,26 +84,27 @@ impl Alarms {
         outcome
     }
 
-    /// A step of an alarm is whole before anything could panic.
+    /// Each step of an alarm is complete before anything could panic, so a poisoned
+    /// lock is harmless.
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomName, AlarmWork>> {
         self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs due alarms until the server stops. A server that nobody holds any more
-/// is not held here either while nothing is due.
+/// Runs due alarms until the server stops. While nothing is due, this does not keep the
+/// server in memory if nobody else holds it.
 pub(crate) async fn run(rooms: Weak<AllRooms>) {
     let Some(alarms) = rooms.upgrade().map(|rooms| Arc::clone(&rooms.alarms)) else {
         return;
     };
     while let Some(pause) = start_due(&rooms).await {
-        // The wait is bounded so that a clock that jumps is noticed.
+        // The wait is limited, so that a clock that jumps is noticed.
         let _ = tokio::time::timeout(pause.min(LONGEST_PAUSE), alarms.changed.notified()).await;
     }
 }
 
-/// Starts what is due, each in a task of its own; returns how long nothing
-/// else will be.
+/// Starts every due alarm in a task of its own. Returns how long there will be nothing
+/// else to start.
 async fn start_due(weak: &Weak<AllRooms>) -> Option<Duration> {
     let rooms = weak.upgrade()?;
     if rooms.host.stop.has_begun() {
@@ -109,7 +112,7 @@ async fn start_due(weak: &Weak<AllRooms>) -> Option<Duration> {
     }
     let at_work = rooms.alarms.count();
     let places = MAX_AT_WORK.saturating_sub(at_work).min(MAX_AT_ONCE);
-    // Those at work are due too, and are not to stand before the others.
+    // Alarms at work are due too. They must not take the places of others in the list.
     let alarms = match rooms.host.store.next_alarms(at_work + places).await {
         Ok(alarms) => alarms,
         Err(error) => {
@@ -131,7 +134,8 @@ async fn start_due(weak: &Weak<AllRooms>) -> Option<Duration> {
             left -= 1;
         }
     }
-    // There may be more, unless there are no places; what ends says so.
+    // There may be more due alarms, unless all places are taken. An alarm that ends
+    // signals that a place is free.
     Some(if left < places {
         Duration::ZERO
     } else {
@@ -139,9 +143,9 @@ async fn start_due(weak: &Weak<AllRooms>) -> Option<Duration> {
     })
 }
 
-/// Runs an alarm and stores what comes of it. Until that is stored the room's
-/// alarm stays at work: a store that fails must not make its hook run again.
-/// `None` when the server ends first.
+/// Runs an alarm and stores the outcome. Until that is stored, the room's alarm stays
+/// at work, so that a store that fails does not make the hook run again. `None` when
+/// the server ends first.
 async fn run_one(weak: Weak<AllRooms>, alarm: Alarm) -> Option<()> {
     let mut failures = StoreFailures::default();
     let present = loop {
@@ -152,13 +156,14 @@ async fn run_one(weak: Weak<AllRooms>, alarm: Alarm) -> Option<()> {
         }
     };
     let rooms = weak.upgrade()?;
-    // It may have run, or been moved, since the list of alarms was read.
+    // The alarm may have run, or may have been moved, since the list of alarms was
+    // read.
     if present.as_ref() != Some(&alarm) {
         rooms.alarms.dismiss(&alarm.room);
         return Some(());
     }
     let Some(room) = rooms.room(&alarm.room) else {
-        // The party is not served now; its alarms wait until it is.
+        // The party is not served now. Its alarms wait until it is.
         let later = rooms.host.clock.now() + UNSERVED_PAUSE;
         drop(rooms);
         store_on(&weak, &alarm, Some(later), &mut failures).await?;
@@ -166,8 +171,8 @@ async fn run_one(weak: Weak<AllRooms>, alarm: Alarm) -> Option<()> {
         return Some(());
     };
     let Some(next) = room.alarm().await else {
-        // The turn that it waited for may be the one that set it: what is stored
-        // now is looked at again, and may be this very alarm.
+        // The alarm may have waited for the very turn that set it again. So the stored
+        // alarm is looked at again; it may be this one.
         rooms.alarms.dismiss(&alarm.room);
         return Some(());
     };
@@ -181,8 +186,9 @@ async fn run_one(weak: Weak<AllRooms>, alarm: Alarm) -> Option<()> {
     Some(())
 }
 
-/// Clears an alarm or moves it to a later time, however often the store fails. One that
-/// the room has set meanwhile is another alarm, and is left as it is.
+/// Clears an alarm or moves it to a later time, and tries until the store succeeds. If
+/// the room has set its alarm meanwhile, that is another alarm, and it is left as it
+/// is.
 async fn store_on(
     weak: &Weak<AllRooms>,
     alarm: &Alarm,
@@ -202,7 +208,7 @@ async fn store_on(
     }
 }
 
-/// The store fails an alarm that is at work. It is logged once, and tried on.
+/// The store fails while an alarm is at work. This is logged once, and tried again.
 #[derive(Default)]
 struct StoreFailures {
     are_logged: bool,
@@ -221,13 +227,13 @@ impl StoreFailures {
     }
 }
 
-/// How many are read and started at once.
+/// How many alarms are read and started at once.
 const MAX_AT_ONCE: usize = 64;
-/// How many run at once. Each is a room in memory.
+/// How many alarms run at once. Each keeps a room in memory.
 const MAX_AT_WORK: usize = 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const UNSERVED_PAUSE: Duration = Duration::from_secs(60 * 60);
-/// How long a store that fails is left alone.
+/// How long to wait before a store that fails is tried again.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -252,7 +258,7 @@ mod tests {
     #[test]
     fn an_alarm_whose_news_comes_while_it_runs_is_not_another() {
         let alarms = Alarms::default();
-        // It was stored, and the timer was quicker than the task that set it.
+        // The alarm was stored, and the timer ran before the task that set it went on.
         assert!(alarms.due(&alarm(1)) && alarms.begin(&room()));
         alarms.set_anew(&room(), Some(AlarmId(1)));
         assert!(alarms.is_running(&alarm(1)));
@@ -278,7 +284,8 @@ mod tests {
 
     #[test]
     fn one_that_is_replaced_while_it_waits_does_not_run() {
-        // Its own news too: what is stored is looked at again then.
+        // The same holds for the news of the alarm itself: the stored alarm is looked
+        // at again then.
         for replaced_by in [None, Some(AlarmId(1)), Some(AlarmId(2))] {
             let alarms = Alarms::default();
             assert!(alarms.due(&alarm(1)));

@@ -30,11 +30,11 @@ use crate::socket::{Inbox, Start};
 use crate::store::RoomName;
 use crate::turn_limit;
 
-/// The right to a turn, and what it is run on.
+/// The right to a turn, with the server that the turn runs on.
 type Slot<S> = OwnedMutexGuard<Option<Instance<S>>>;
 
-/// A room: a fair lock around its server. Turns run in the task that brings
-/// the event, in the order in which the events arrived.
+/// A room: a fair lock around its server. A turn runs in the task that brings the
+/// event, and turns follow the order in which the events arrived.
 pub(super) struct RoomCell<S> {
     party: Arc<Shared<S>>,
     room: Arc<NativeRoom>,
@@ -47,9 +47,9 @@ pub(super) struct RoomCell<S> {
 pub(super) struct Shared<S> {
     pub(super) factory: Box<dyn Fn() -> S + Send + Sync>,
     pub(super) options: PartyOptions,
-    /// How many servers were made.
+    /// How many servers were made so far.
     pub(super) started: AtomicU64,
-    /// To count milliseconds from.
+    /// The instant from which milliseconds are counted.
     pub(super) began: Instant,
 }
 
@@ -59,13 +59,13 @@ impl<S> Shared<S> {
     }
 }
 
-/// What a look at a room found.
+/// The result of a look at a room.
 pub(super) enum Sleep {
     Stays,
-    /// It stays without its server, which the caller drops: that can take its
-    /// time, ask for anything, or panic.
+    /// The room stays, without its server. The caller drops the server, because
+    /// dropping it can take long, use the room, or panic.
     Asleep(Box<dyn Any + Send>),
-    /// It may be forgotten.
+    /// The room can be forgotten.
     Leaves,
 }
 
@@ -80,7 +80,7 @@ impl<S: Server> RoomCell<S> {
         })
     }
 
-    /// Takes the server out of a room that is idle. One that had none may leave
+    /// Takes the server out of a room that is idle. A room that had no server may leave
     /// memory altogether.
     pub(super) fn fall_asleep(&self, now: u64) -> Sleep {
         let idle =
@@ -96,7 +96,7 @@ impl<S: Server> RoomCell<S> {
         if let Some(instance) = slot.take() {
             return Sleep::Asleep(Box::new(instance));
         }
-        // What the room's code has spawned may still hold the room.
+        // Tasks that the room's code has spawned may still hold the room.
         if open == 0 && Arc::strong_count(&self.room) == 1 {
             Sleep::Leaves
         } else {
@@ -104,14 +104,14 @@ impl<S: Server> RoomCell<S> {
         }
     }
 
-    /// Waits for a turn, in the order of the calls. One who stops waiting is no
-    /// longer in the queue.
+    /// Waits for a turn, in the order of the calls. A caller that stops waiting leaves
+    /// the queue.
     async fn wait(&self) -> Slot<S> {
         Arc::clone(&self.instance).lock_owned().await
     }
 
-    /// Runs one turn. A panic or a turn past its limit ends the server's value;
-    /// so does dropping this future, which nobody here does.
+    /// Runs one turn. A panic, or a turn past its limit, drops the server's value.
+    /// Dropping this future would do the same, but nobody here drops it.
     async fn turn<R, F>(&self, mut slot: Slot<S>, body: F) -> Result<R, Failure>
     where
         F: for<'i> FnOnce(&'i mut Instance<S>) -> BoxFuture<'i, R> + Send,
@@ -125,7 +125,8 @@ impl<S: Server> RoomCell<S> {
             let outcome = body(&mut instance).await;
             (instance, outcome)
         };
-        // A turn that is cut off is dropped in there too: what it drops can panic.
+        // A turn that is cut off is dropped inside too, because its values can panic
+        // when dropped.
         let turn = AssertUnwindSafe(turn_limit::within(self.options().turn_limit, turn));
         let outcome = turn.catch_unwind().await;
         self.last_turn.store(self.party.millis(), Ordering::Relaxed);
@@ -146,7 +147,7 @@ impl<S: Server> RoomCell<S> {
         handshake: Handshake,
         attachments: Attachments,
     ) -> Result<Arc<Conn>, Box<Refusal>> {
-        // A panic takes the turn with it, and must not take who has joined.
+        // A panic loses the turn, but must not lose the connection that has joined.
         let newcomer = Arc::new(Newcomer::new());
         let (cell, entering) = (Arc::clone(self), Arc::clone(&newcomer));
         let turn = self.turn(slot, move |instance| {
@@ -183,7 +184,8 @@ impl<S: Server> Inbox for RoomCell<S> {
         Box::pin(async move {
             let connection = conn.handle();
             let slot = self.wait().await;
-            // It may have been closed while it waited: then it wakes nobody.
+            // The connection may have been closed while this waited. Then it must not
+            // wake the room.
             if !conn.is_admitted(conn.now()) {
                 return;
             }
@@ -213,7 +215,7 @@ impl<S: Server> Inbox for RoomCell<S> {
             let turn = self.turn(slot, |instance| {
                 Box::pin(async move { instance.closed(&closed, event, error.as_ref()).await })
             });
-            // Nobody is left to be told of a failure; it is in the log.
+            // Nobody is left to be told of a failure, so it is only logged.
             if let Err(failure) = Failure::of(turn.await) {
                 failure.log(&random_id(), self.place(), Some(&connection));
             }
@@ -231,7 +233,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         request: Request,
         attachments: Attachments,
     ) -> BoxFuture<'static, Response> {
-        // Boxed, because each layer of a turn copies what it is given.
+        // Boxed, because each layer of a turn copies its arguments.
         let request = Box::new(request);
         Box::pin(async move {
             let slot = self.wait().await;
@@ -256,8 +258,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             let slot = self.wait().await;
             to_the_end(Box::pin(async move {
                 let conn = self.enter(slot, handshake, attachments).await?;
-                // A connection that has joined is ended by its socket's task,
-                // even when the client is gone before the handshake is answered.
+                // If a connection has joined, its socket's task ends it, even when the
+                // client leaves before the handshake is answered.
                 start(conn, self);
                 Ok(())
             }))
@@ -291,7 +293,7 @@ impl<S: Server> EventHandler for RoomCell<S> {
         Box::pin(async move {
             let slot = self.wait().await;
             let turn = self.turn(slot, |instance| Box::pin(instance.event(event)));
-            // Nobody is left to be told of a failure; it is in the log.
+            // Nobody is left to be told of a failure, so it is only logged.
             if let Err(failure) = Failure::of(turn.await) {
                 failure.log(&random_id(), self.place(), None);
             }

@@ -1,4 +1,4 @@
-//! Rooms: the turns of each, what its code reaches, and all rooms of a server.
+//! Rooms: the turns of each room, what its code can reach, and all rooms of a server.
 
 pub(crate) mod alarms;
 mod cell;
@@ -18,26 +18,26 @@ use crate::socket::{Inbox, Start};
 
 /// A room of any server.
 pub(crate) trait AnyRoom: Inbox {
-    /// Those that are open.
+    /// The open connections.
     fn connections(&self) -> &Connections;
-    /// Answers a request in a turn of its own. A client that goes away while it
-    /// waits is forgotten; a turn that has begun runs to its end.
+    /// Answers a request in a turn of its own. A client that leaves while it waits is
+    /// forgotten. A turn that has begun runs to its end.
     fn request(
         self: Arc<Self>,
         request: Request,
         attachments: Attachments,
     ) -> BoxFuture<'static, Response>;
-    /// Likewise for an upgrade. Once it has joined, `start` is called, even when the
-    /// client has gone meanwhile.
+    /// The same for an upgrade. When the upgrade has joined, `start` is called, even if
+    /// the client has left meanwhile.
     fn connect(
         self: Arc<Self>,
         handshake: Handshake,
         attachments: Attachments,
         start: Start,
     ) -> BoxFuture<'static, Result<(), Box<Refusal>>>;
-    /// Runs the alarm, and says what is to be stored then. `None` when it was set anew or
-    /// removed before its turn came.
+    /// Runs the alarm, and returns the change to store. `None` when the alarm was set
+    /// again or removed before its turn came.
     fn alarm(self: Arc<Self>) -> BoxFuture<'static, Option<Next>>;
-    /// Waits until the turns that run or wait now have ended.
+    /// Waits until the turns that now run or wait have ended.
     fn settle(&self) -> BoxFuture<'_, ()>;
 }

@@ -1,4 +1,4 @@
-//! The host's side of a room: what its code reaches through `Room`.
+//! The host's side of a room: what the room's code reaches through `Room`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -19,7 +19,7 @@ use crate::socket::connections::Connections;
 use crate::store::RoomName;
 use crate::turn_limit;
 
-/// A room of this machine.
+/// A room on this machine.
 pub(crate) struct NativeRoom {
     name: RoomName,
     connections: Arc<Connections>,
@@ -38,14 +38,14 @@ pub(crate) trait EventHandler: Send + Sync {
     fn event(&self, event: Value) -> BoxFuture<'_, ()>;
 }
 
-/// The posted events of a room, and who handles them.
+/// The posted events of a room, and the room that handles them.
 struct Posted {
     waiting: Mutex<Backlog<Value>>,
-    /// Nobody, once the room has left memory.
+    /// Dangling when the room has left memory.
     handler: Weak<dyn EventHandler>,
 }
 
-/// What the rooms of a party are made of.
+/// What the rooms of a party share when they are made.
 pub(crate) struct Ground {
     pub(crate) host: Arc<Host>,
     pub(crate) alarms: Arc<Alarms>,
@@ -85,7 +85,8 @@ impl NativeRoom {
 }
 
 impl Posted {
-    /// Queues an event. Returns whoever is to hand it over, if nobody does already.
+    /// Queues an event. Returns the handler if the caller must start a worker, because
+    /// none is running.
     fn push(&self, event: Value) -> Option<Arc<dyn EventHandler>> {
         let handler = self.handler.upgrade()?;
         let is_first = {
@@ -187,7 +188,7 @@ impl RoomPort for NativeRoom {
     fn alarm(&self) -> BoxFuture<'_, Result<Option<SystemTime>, StorageError>> {
         Box::pin(async move {
             let alarm = self.host.store.alarm(self.name.clone()).await?;
-            // The one that runs is stored until it has run, but not set.
+            // A running alarm is stored until it has run, but no longer counts as set.
             Ok(alarm
                 .filter(|alarm| !self.alarms.is_running(alarm))
                 .map(|alarm| alarm.at))
@@ -206,7 +207,7 @@ impl RoomPort for NativeRoom {
         let Some(handler) = self.posted.push(event) else {
             return;
         };
-        // One task hands the events over, so that they stay in order.
+        // One task handles the events, so that they stay in order.
         let posted = Arc::clone(&self.posted);
         self.host.runtime.spawn(async move {
             while let Some(event) = posted.take() {

@@ -1,4 +1,5 @@
-//! The rooms of each party, without the type of its server, and those of all.
+//! The rooms of each party, without the type of its server, and the rooms of all
+//! parties.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -65,13 +66,13 @@ impl AllRooms {
         }));
     }
 
-    /// A room for a client, who may be a stranger: `None` for a room that is not in memory
-    /// while the party has too many.
+    /// A room for a client, who may be a stranger. `None` when the room is not in
+    /// memory and the party has too many rooms.
     pub(crate) fn for_client(&self, party: usize, name: &str) -> Option<Arc<dyn AnyRoom>> {
         self.parties[party].room_for_client(name)
     }
 
-    /// A room; `None` when its party is not served.
+    /// A room. `None` when its party is not served.
     pub(super) fn room(&self, name: &RoomName) -> Option<Arc<dyn AnyRoom>> {
         let mut parties = self.parties.iter();
         let party = parties.find(|party| *party.name() == *name.party)?;
@@ -93,7 +94,7 @@ impl AllRooms {
         self.parties.iter().map(|party| party.started()).sum()
     }
 
-    /// Lets rooms that are not used fall asleep or leave memory.
+    /// Lets unused rooms fall asleep or leave memory.
     pub(super) fn sweep(&self) {
         for party in &self.parties {
             party.sweep();
@@ -166,7 +167,7 @@ impl<S: Server> AnyRooms for Rooms<S> {
     fn sweep(&self) {
         let now = self.shared.millis();
         let mut left: Vec<Box<dyn Any + Send>> = Vec::new();
-        // Under the map's own lock nobody can be given the room meanwhile.
+        // While the map is locked, nobody else can be given the room.
         self.rooms.retain(|_, cell| match cell.fall_asleep(now) {
             Sleep::Leaves if Arc::strong_count(cell) == 1 => {
                 left.push(Box::new(Arc::clone(cell)));
@@ -178,7 +179,8 @@ impl<S: Server> AnyRooms for Rooms<S> {
             }
             Sleep::Leaves | Sleep::Stays => true,
         });
-        // Without the lock, because an application's own values are among it.
+        // Dropped after the lock is released, because some of the values belong to the
+        // application.
         for left in left {
             if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| drop(left))) {
                 let panic = panic_text(&*panic);

@@ -1,4 +1,4 @@
-//! Rooms that are not used leave memory.
+//! Takes unused rooms out of memory.
 
 use std::sync::Weak;
 use std::time::Duration;

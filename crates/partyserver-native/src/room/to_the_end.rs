@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use partyserver::BoxFuture;
 
-/// Runs a future in place; should the returned future be dropped before the
-/// end, because its client went away, the rest runs as a task.
+/// Runs a future in place. If the returned future is dropped before the end, because
+/// its client left, the rest runs as a task.
 pub(crate) async fn to_the_end<T: Send + 'static>(future: BoxFuture<'static, T>) -> T {
     let mut guard = Guard(Some(future));
     poll_fn(|cx| guard.poll(cx)).await
@@ -30,7 +30,7 @@ impl<T: Send + 'static> Guard<T> {
 
 impl<T: Send + 'static> Drop for Guard<T> {
     fn drop(&mut self) {
-        // Without a runtime everything has ended, this future too.
+        // Without a runtime everything has ended, including this future.
         if let (Some(future), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
         {
             runtime.spawn(future);

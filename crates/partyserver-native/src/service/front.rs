@@ -1,4 +1,4 @@
-//! What the front of a server asks of this host.
+//! What the core needs from this host to serve a request.
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
@@ -26,7 +26,7 @@ use crate::listen::OnLoopback;
 use crate::site::Site;
 use crate::socket::{self, Arrival, Start};
 
-/// An upgrade that was found to be a good one.
+/// An upgrade that passed its checks.
 pub(crate) struct Upgrade {
     accepted: Accepted,
     on_upgrade: OnUpgrade,
@@ -176,7 +176,7 @@ impl front::Site for Site {
 }
 
 impl Site {
-    /// Brings an upgrade into its room, where there are places for it.
+    /// Brings an upgrade into its room, if a place is free.
     async fn join(
         &self,
         visit: &Visit,

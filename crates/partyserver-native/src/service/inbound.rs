@@ -1,4 +1,4 @@
-//! What is believed of a request, and what is not.
+//! Which parts of a request are trusted, and which are not.
 
 use std::net::IpAddr;
 
@@ -11,7 +11,8 @@ use partyserver::host::own;
 
 use crate::trust::Trust;
 
-/// Makes the URI absolute, as far as the head is believed, and finds the client's address.
+/// Makes the URI absolute, from the trusted parts of the head, and finds the client's
+/// address.
 ///
 /// # Errors
 /// The refusal of a `Host` that is missing, malformed (400) or not allowed (421).
@@ -44,7 +45,8 @@ pub(crate) fn admit(
         },
     };
     let bad = || Box::new(own(StatusCode::BAD_REQUEST, "Bad Host header"));
-    // Of two, a proxy may have looked at the other (RFC 9112 section 3.2).
+    // Two `Host` headers are refused, because a proxy may have checked the other one
+    // (RFC 9112 section 3.2).
     if parts.headers.get_all(HOST).iter().count() > 1 {
         return Err(bad());
     }
@@ -69,8 +71,8 @@ pub(crate) fn admit(
     Ok(client)
 }
 
-/// What a proxy says of the request that it passes on: `Forwarded` (RFC 7239)
-/// where there is one, else the older headers.
+/// What a proxy says about the request that it passes on: `Forwarded` (RFC 7239) if
+/// present, else the older headers.
 #[derive(Default)]
 struct Forwarded {
     client: Option<IpAddr>,
@@ -80,7 +82,7 @@ struct Forwarded {
 
 impl Forwarded {
     fn read(headers: &HeaderMap) -> Self {
-        // Of several elements the last is the trusted proxy's own.
+        // If there are several elements, the trusted proxy wrote the last.
         let last = |name: &str| {
             let value = headers.get_all(name).iter().next_back()?.to_str().ok()?;
             value
@@ -111,7 +113,7 @@ impl Forwarded {
     }
 }
 
-/// An address with or without a port; IPv6 in brackets (RFC 7239 section 6).
+/// An address with or without a port. IPv6 is in brackets (RFC 7239 section 6).
 fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     bare.parse()

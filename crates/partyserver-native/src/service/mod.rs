@@ -1,4 +1,5 @@
-//! The service: from a request to its room's answer, and from a listener to its end.
+//! The service: from a request to its room's answer, and from a listener to the
+//! server's end.
 
 mod front;
 mod inbound;
@@ -26,23 +27,22 @@ use crate::failure::{panic_text, random_id};
 use crate::listen::BoxError;
 use crate::site::Site;
 
-/// Serves parties. A `tower` service, cheap to clone: a server of its own
-/// ([`serve_on`](Self::serve_on)), or mounted in an application.
+/// Serves parties. It is a `tower` service and cheap to clone. It can be a server by
+/// itself ([`serve_on`](Self::serve_on)), or be mounted in an application.
 ///
-/// In an axum router it is mounted at whole paths, because rooms see the URL as
-/// the client knows it: `route_service("/parties/{*room}", service)`, and so
-/// `/healthz` and `/readyz`. Then [`serve_with`](Self::serve_with) serves the
-/// router.
+/// In an axum router, mount it at whole paths, because rooms see the URL as the client
+/// knows it: `route_service("/parties/{*room}", service)`, and the same for `/healthz`
+/// and `/readyz`. Then serve the router with [`serve_with`](Self::serve_with).
 ///
-/// Another HTTP server may serve it as well, if it does HTTP/1.1 upgrades with
-/// hyper. What this crate's own listener sees to is then that server's part:
+/// Another HTTP server may serve it as well, if it does HTTP/1.1 upgrades with hyper.
+/// That server must then do what this crate's own listener does:
 ///
 /// * time limits for heads and writes, the number of connections, and `TCP_NODELAY`;
-/// * a [`PeerAddress`](crate::PeerAddress) for each request: without it all clients count as one, and
-///   no proxy is trusted;
-/// * [`AllowedHosts::These`](crate::AllowedHosts::These) where it listens on
-///   loopback: what it listens on is not known here;
-/// * [`shutdown`](Self::shutdown), once it has stopped.
+/// * a [`PeerAddress`](crate::PeerAddress) for each request: without it all clients
+///   count as one, and no proxy is trusted;
+/// * [`AllowedHosts::These`](crate::AllowedHosts::These) if it listens on loopback,
+///   because this service does not know where it listens;
+/// * a call of [`shutdown`](Self::shutdown), when it has stopped.
 #[derive(Clone)]
 pub struct PartyService(pub(crate) Arc<Site>);
 
@@ -68,13 +68,12 @@ impl PartyService {
         self.serve_with(self.clone(), listener, stop).await;
     }
 
-    /// Serves the application that this service is mounted in, an axum router for
-    /// example, until `stop` is ready, then stops both gracefully: sockets are
-    /// closed at once, the store after the last answer.
-    ///
-    /// All connections are held to the server's [`Limits`](crate::Limits), and all
-    /// requests have their [`PeerAddress`](crate::PeerAddress). `Host` is checked for this
-    /// service's paths alone.
+    /// Serves an application that this service is mounted in, for example an axum
+    /// router, until `stop` is ready. Then it stops both gracefully: sockets are closed
+    /// at once, and the store is closed after the last answer.
+    /// The server's [`Limits`](crate::Limits) hold for all connections, and all
+    /// requests have their [`PeerAddress`](crate::PeerAddress). `Host` is checked only
+    /// for this service's paths.
     pub async fn serve_with<A, B>(
         &self,
         app: A,
@@ -113,8 +112,8 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let (head, body) = request.into_parts();
         let site = Arc::clone(&self.0);
-        // Rooms and gates answer for their panics; the application's own answers are
-        // not to break the connection either.
+        // Rooms and gates handle their own panics. A panic in the application's own
+        // answers must not break the connection either.
         let answer = AssertUnwindSafe(async move {
             partyserver::host::front::answer(&*site, head, |max| limited(body, max)).await
         });
@@ -127,7 +126,7 @@ where
     }
 }
 
-/// A body as hooks read it, at most so many bytes.
+/// A body as hooks read it. It yields at most this many bytes.
 fn limited<B>(body: B, max: usize) -> Body
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
@@ -145,8 +144,8 @@ where
     }))
 }
 
-/// The answer to a request whose handling panicked outside the rooms: in a
-/// fallback or another part of the application.
+/// The answer to a request whose handling panicked outside the rooms, for example in a
+/// fallback of the application.
 fn outside_rooms(panic: &(dyn Any + Send)) -> Response {
     let (id, panic) = (random_id(), panic_text(panic));
     tracing::error!(%id, panic, "answering a request outside the rooms panicked");

@@ -1,4 +1,4 @@
-//! A refused socket: it is told why, and nothing of it reaches a room.
+//! A refused socket: it is told the reason, and nothing of it reaches a room.
 
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::OnUpgrade;
@@ -12,8 +12,8 @@ use crate::socket::frames::close_message;
 use crate::socket::io::Io;
 use crate::stop::Stop;
 
-/// Sends the close frame, then reads and discards until the client's close
-/// frame, the stream's end, or a limit. A server that stops does not wait for it.
+/// Sends the close frame. Then it reads and discards until the client's close frame,
+/// the end of the stream, or a limit. A stopping server does not wait for it.
 pub(crate) async fn refuse(
     upgrade: OnUpgrade,
     close: Close,
@@ -23,8 +23,8 @@ pub(crate) async fn refuse(
 ) {
     let dismiss = async {
         let Ok(upgraded) = upgrade.await else { return };
-        // Bytes are counted where they are read, whatever frames they make: then
-        // the stream is at its end.
+        // Bytes are counted where they are read, whatever frames they form. At the
+        // limit the stream ends.
         let (reading, writing) = tokio::io::split(Io::new(upgraded));
         let stream = tokio::io::join(reading.take(MAX_DISCARDED), writing);
         let mut socket = ServerBuilder::new()
@@ -44,7 +44,7 @@ pub(crate) async fn refuse(
             let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
         }
     };
-    // When the stream is dropped, that is the end too.
+    // Dropping the stream ends it in every case.
     tokio::select! {
         () = dismiss => {}
         () = tokio::time::sleep(limits.close_time) => {}
@@ -54,6 +54,6 @@ pub(crate) async fn refuse(
 }
 
 const MAX_DISCARDED: u64 = 256 * 1024;
-/// A message that is larger is not looked into for a close frame behind it; so
-/// much of one is held in memory.
+/// The close frame behind a larger message is not looked for. At most this much of a
+/// message is held in memory.
 const MAX_LOOKED_AT: usize = 16 * 1024;

@@ -10,13 +10,13 @@ use partyserver::host::upgrade;
 use partyserver::{Body, Response, Subprotocols};
 use sha1::{Digest, Sha1};
 
-/// What the answer to a good handshake carries.
+/// What the answer to a good handshake contains.
 pub(crate) struct Accepted {
     accept: HeaderValue,
     protocol: Option<HeaderValue>,
 }
 
-/// Checks a handshake; a bad one comes back as its refusal.
+/// Checks a handshake. A bad one returns its refusal.
 pub(crate) fn check(
     method: &Method,
     version: Version,

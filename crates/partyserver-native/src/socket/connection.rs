@@ -16,8 +16,8 @@ use super::sending::Sending;
 use crate::clock::Clock;
 use crate::turn_limit;
 
-/// One connection. Its socket's task takes from the queue what the room puts
-/// in; no lock is held longer than it takes to move a message.
+/// One connection. The room puts messages into its queue, and the socket's task takes
+/// them out. No lock is held longer than it takes to move a message.
 pub(crate) struct Conn {
     this: Weak<Self>,
     record: ConnectionRecord,
@@ -31,14 +31,14 @@ pub(crate) struct Conn {
 /// How much may wait in a connection's queue.
 #[derive(Clone, Copy)]
 pub(crate) struct QueueLimits {
-    /// Until the first can be sent: what `on_connect` replays.
+    /// The limit until the first message can be sent: for what `on_connect` replays.
     at_first: Capacity,
-    /// From then on, beside what is left of those.
+    /// The limit from then on, in addition to what is left of the first messages.
     later: Capacity,
 }
 
 impl QueueLimits {
-    /// Those of a party.
+    /// The limits of a party.
     pub(crate) fn of(options: &PartyOptions) -> Self {
         Self {
             at_first: Capacity {
@@ -53,37 +53,38 @@ impl QueueLimits {
     }
 }
 
-/// The life and the queue are behind one lock: what is queued or sent is judged by the
-/// life in the same moment.
+/// The life and the queue are behind one lock, so that the life decides at the same
+/// moment whether a message may be queued or sent.
 #[derive(Default)]
 struct Outbound {
     life: Life,
     messages: VecDeque<Message>,
-    /// What is left of the messages that were queued before any could be sent.
-    /// They are the first in the queue.
+    /// The messages that are left from the time before any could be sent. They are the
+    /// first in the queue.
     first: Waiting,
     later: Waiting,
     is_sending: bool,
-    /// Whether the socket's task is at work and will look into the queue before
-    /// it waits: then it need not be woken.
+    /// Whether the socket's task is running and will look into the queue before it
+    /// waits. Then it need not be woken.
     is_attended: bool,
 }
 
-/// What became of a message.
+/// What happened to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Queued {
     Yes,
     Ended,
-    /// The client reads too slowly: [`Conn::close_slow`] is due.
+    /// The client reads too slowly, so the caller must call [`Conn::close_slow`].
     Full,
 }
 
 /// What the socket's task finds when it looks into the queue.
 #[derive(Debug)]
 pub(crate) struct Filled {
-    /// The close frame, once it is its turn.
+    /// The close frame, when nothing goes before it any more.
     pub(crate) close: Option<Close>,
-    /// Whether the connection has ended. What is sent now is its last.
+    /// Whether the connection has ended. Then no further frames follow what is sent
+    /// now.
     pub(crate) has_ended: bool,
     /// When the connection ends by itself. A change wakes the task.
     pub(crate) ends_at: Option<SystemTime>,
@@ -118,19 +119,18 @@ impl Conn {
         }
     }
 
-    /// The socket's task is woken when there is something to write.
+    /// Sets the waker that is called when there is something to write.
     pub(crate) fn register(&self, waker: &std::task::Waker) {
         self.waker.register(waker);
     }
 
-    /// The socket's task is about to run a turn, and calls [`Conn::fill`] after
-    /// it.
+    /// The socket's task is about to run a turn, and will call [`Conn::fill`] after it.
     pub(crate) fn attend(&self) {
         self.lock().is_attended = true;
     }
 
-    /// The wall clock that its life is judged by. What is done at one moment
-    /// asks once.
+    /// The wall clock that the connection's life uses. Code that does several things at
+    /// one moment reads it once.
     pub(crate) fn now(&self) -> SystemTime {
         self.clock.now()
     }
@@ -138,7 +138,7 @@ impl Conn {
     /// Whether a frame of this socket may still be handled.
     pub(crate) fn is_admitted(&self, now: SystemTime) -> bool {
         let mut is_open = false;
-        // In one step, so that no renewal comes between the look and the answer.
+        // One step, so that no renewal comes between the check and the answer.
         self.step(|life| {
             let change = life.look(now);
             is_open = life.ending().is_none();
@@ -147,12 +147,12 @@ impl Conn {
         is_open
     }
 
-    /// Gives what is queued to be sent, or takes back what must not be sent any
-    /// more.
+    /// Moves queued messages to `sending`, or takes back messages that must not be sent
+    /// any more.
     pub(crate) fn fill(&self, sending: &mut Sending, now: SystemTime) -> Filled {
         let mut outbound = self.lock();
         outbound.is_sending = true;
-        // What is queued from here on wakes the task to look again.
+        // A message that is queued from here on wakes the task to look again.
         outbound.is_attended = false;
         let change = outbound.life.look(now);
         outbound.follow(change);
@@ -180,7 +180,7 @@ impl Conn {
         Queued::Yes
     }
 
-    /// Ends a connection whose client does not keep up, or could not yet.
+    /// Ends a connection whose client reads too slowly, or could not read yet.
     pub(crate) fn close_slow(&self) {
         let reason = if self.lock().is_sending {
             "the client reads too slowly"
@@ -190,17 +190,17 @@ impl Conn {
         self.close(Close::new(Close::TRY_AGAIN_LATER, reason), Rest::Dropped);
     }
 
-    /// Ends the connection without a frame, because its stream has ended.
+    /// Ends the connection without a close frame, because its stream has ended.
     pub(crate) fn gone(&self) {
         self.step(Life::gone);
     }
 
-    /// Whether the caller is to tell the room of the end.
+    /// Whether the caller must tell the room of the end.
     pub(crate) fn tell(&self) -> bool {
         self.lock().life.tell()
     }
 
-    /// A step that may end the connection, and what follows from it.
+    /// A step that may end the connection, and its consequences.
     fn step(&self, step: impl FnOnce(&mut Life) -> Change) {
         let change = {
             let mut outbound = self.lock();
@@ -208,7 +208,8 @@ impl Conn {
             outbound.follow(change);
             change
         };
-        // Without the lock, because a broadcast takes it while it holds the table's.
+        // Called without the lock, because a broadcast takes this lock while it holds
+        // the table's.
         if change == Change::Ended {
             self.connections.leave(self);
         }
@@ -217,7 +218,7 @@ impl Conn {
         }
     }
 
-    /// A step that may move the end.
+    /// A step that may move the end of the connection.
     fn reschedule<T>(&self, step: impl FnOnce(&mut Life) -> T) -> T {
         let mut outbound = self.lock();
         let before = outbound.life.ends_at();
@@ -230,14 +231,14 @@ impl Conn {
         outcome
     }
 
-    /// What is behind the lock is changed by single moves.
+    /// Each change behind the lock is a single step, so a poisoned lock is harmless.
     fn lock(&self) -> MutexGuard<'_, Outbound> {
         self.outbound.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Outbound {
-    /// Adds a message, as far as there is room for it.
+    /// Adds a message, if there is room for it.
     fn push(&mut self, message: &Message, limits: &QueueLimits) -> bool {
         let (waiting, capacity) = if self.is_sending {
             (&mut self.later, limits.later)
@@ -252,7 +253,7 @@ impl Outbound {
         true
     }
 
-    /// What has to be thrown away after a step.
+    /// Throws away what a step requires to be thrown away.
     fn follow(&mut self, change: Change) {
         let is_cut = |life: &Life| {
             let ending = life.ending();
@@ -285,7 +286,7 @@ impl Outbound {
         if self.messages.is_empty() && self.messages.capacity() > KEPT_PLACES {
             self.messages = VecDeque::new();
         }
-        // Of a frame that was begun the rest goes out, before the close frame.
+        // The rest of a frame that was begun is sent before the close frame.
         let is_last = is_cut || (self.messages.is_empty() && sending.is_empty());
         Filled {
             close: ending
@@ -312,7 +313,7 @@ impl ConnectionPort for Conn {
             Queued::Ended => {}
             Queued::Full => self.close_slow(),
         }
-        // A hook that sends on and on ends up here, unless its client keeps up.
+        // A hook that sends without end is ended here, unless its client keeps up.
         turn_limit::check();
         Err(SendError)
     }
@@ -331,8 +332,8 @@ impl ConnectionPort for Conn {
     }
 }
 
-/// How many places a queue keeps when it is empty: idle connections hold no
-/// large one.
+/// How many places an empty queue keeps, so that idle connections do not hold a large
+/// queue.
 pub(super) const KEPT_PLACES: usize = 4;
 /// Many small messages cost more than their bytes.
 const MAX_QUEUED_MESSAGES: usize = 16 * 1024;
@@ -397,8 +398,8 @@ mod tests {
         Close::new(3000, "token expired")
     }
 
-    /// How often it is woken by each of these, when it was waiting and when it is about to
-    /// look anyway.
+    /// Each row: an action, and how often it wakes the task. First the task is waiting,
+    /// then it is about to look anyway.
     #[test]
     fn the_task_learns_of_each_change() {
         type Step = fn(&Conn);
@@ -406,7 +407,7 @@ mod tests {
             (|conn| assert!(conn.renew(at(60), expired())), 0),
             (|conn| conn.close_at(at(60), expired()), 0),
             (|conn| conn.send(&"hello".into()).unwrap(), 0),
-            // An end is told in any case.
+            // An end wakes the task in any case.
             (|conn| conn.close(expired(), Rest::Sent), 1),
             (|conn| conn.close(expired(), Rest::Dropped), 1),
         ];
@@ -448,12 +449,13 @@ mod tests {
         assert_eq!(conn.queue(&message, at(59)), Queued::Ended);
         let mut sending = Sending::default();
         let filled = conn.fill(&mut sending, at(60));
-        // The room's close was first, so it is the one that is told.
+        // The room closed first, so its close is the one that is told.
         assert_eq!(filled.close.map(|close| close.code()), Some(4000));
         assert!(sending.is_empty());
     }
 
-    /// Whatever comes first: it leaves its room once, and one close frame counts.
+    /// Whatever comes first, the connection leaves its room once, and one close frame
+    /// counts.
     #[test]
     fn a_close_a_renewal_and_the_deadline_at_one_time() {
         for _ in 0..200 {

@@ -17,7 +17,7 @@ pub(crate) struct Connections(RwLock<Table>);
 #[derive(Default)]
 struct Table {
     by_key: BTreeMap<u64, Arc<Conn>>,
-    /// Keys by public id, so that joining does not search.
+    /// Keys by public id, so that joining needs no search.
     by_id: HashMap<String, Vec<u64>>,
 }
 
@@ -72,8 +72,8 @@ impl Connections {
             .collect()
     }
 
-    /// Queues a message to all but those with these ids. Nothing is copied or
-    /// encoded per connection.
+    /// Queues a message to all connections, except those with these ids. Nothing is
+    /// copied or encoded per connection.
     pub(crate) fn broadcast(&self, message: &Message, without: &[&str], now: SystemTime) {
         let mut slow = Vec::new();
         {
@@ -87,13 +87,13 @@ impl Connections {
                 }
             }
         }
-        // Closing changes the table, so it waits until the table is free.
+        // Closing changes the table, so it waits until the table is unlocked.
         for conn in slow {
             conn.close_slow();
         }
     }
 
-    /// Closes each connection after what is queued to it.
+    /// Closes each connection after its queued messages.
     pub(crate) fn close_all(&self, close: &Close) {
         let all: Vec<_> = self.read().by_key.values().map(Arc::clone).collect();
         for conn in all {
@@ -101,7 +101,8 @@ impl Connections {
         }
     }
 
-    /// A change of the table is whole before anything could panic.
+    /// Each change of the table is complete before anything could panic, so a poisoned
+    /// lock is harmless.
     fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! How a socket ends, and what is left to do for its client then.
+//! How a socket ends, and what remains to be done for its client.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,18 +16,18 @@ pub(super) struct Ended {
     pub(super) error: Option<Error>,
 }
 
-/// What a poll of the socket ended with.
+/// The result of a poll that ended the socket.
 pub(super) enum Outcome {
-    /// The client's close frame came; its reason is still to be answered.
+    /// The client's close frame came, and must still be answered.
     ClosedByClient(CloseEvent),
-    /// The client broke the protocol or a limit; the close frame that says so
-    /// is still to be written.
+    /// The client broke the protocol or a limit. The close frame that says so must
+    /// still be written.
     Broke(CloseEvent),
     Ended(Ended),
 }
 
 impl Ended {
-    /// It ended as the close frames say.
+    /// It ended by a close frame, as `event` says.
     pub(super) fn with(event: CloseEvent) -> Self {
         Self { event, error: None }
     }
@@ -48,10 +48,10 @@ impl Ended {
 
 impl Socket {
     pub(super) async fn finish(mut self, outcome: Outcome) -> Ended {
-        // It is no longer in the room, however long the rest takes.
+        // The connection has left the room, however long the rest takes.
         self.conn.gone();
         let turn = self.turn.take();
-        // The turn goes on meanwhile: its room must not wait for this client.
+        // The turn goes on meanwhile, because its room must not wait for this client.
         let (ended, ()) = tokio::join!(self.end(outcome), async {
             if let Some(turn) = turn {
                 turn.await;
@@ -60,8 +60,8 @@ impl Socket {
         ended
     }
 
-    /// Does what is left to do for the client, which is dropped if it does not
-    /// let us.
+    /// Does the rest for the client. If the client does not let it finish, the client
+    /// is dropped.
     async fn end(self, outcome: Outcome) -> Ended {
         let limit = self.limits.close_time;
         match outcome {
@@ -89,13 +89,13 @@ impl Socket {
     /// Answers the client's close frame with the same code and reason.
     async fn answer_close(self, event: &CloseEvent) {
         if !self.is_flushed || event.reason.is_empty() {
-            // The stream's own answer, which has the code alone, comes after
-            // what is still to be written.
+            // The stream's own answer has only the code. It comes after what must still
+            // be written.
             let mut stream = self.stream;
             let _ = poll_fn(|cx| Pin::new(&mut stream).poll_close(cx)).await;
             return;
         }
-        // Nothing else is to be written, so the whole frame can be.
+        // Nothing else must be written, so the answer can have the reason too.
         let mut stream = self.stream.into_inner();
         let mut frame = vec![
             0x88,
@@ -109,6 +109,6 @@ impl Socket {
     }
 }
 
-/// What is read of a message that was too large, so that its client gets to
-/// read why it was closed.
+/// How much is read of a message that was too large, so that its client can read why it
+/// was closed.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;

@@ -1,10 +1,10 @@
-//! Messages and close frames, as rooms and as the wire have them.
+//! Converts messages and close frames between rooms and the wire.
 
 use bytestring::ByteString;
 use partyserver::{Close, CloseEvent, Message};
 use tokio_websockets::{CloseCode, Message as WsMessage};
 
-/// What the client's close frame says; 1005 when it says nothing.
+/// The content of the client's close frame. The code is 1005 when the frame has none.
 pub(crate) fn close_event(message: &WsMessage) -> CloseEvent {
     match message.as_close() {
         Some((code, reason)) => CloseEvent::clean(code.into(), reason),
@@ -17,7 +17,7 @@ pub(crate) fn close_message(close: &Close) -> WsMessage {
     WsMessage::close(code, close.reason())
 }
 
-/// A message for the room; `None` for pings and pongs.
+/// A message for the room. `None` for pings and pongs.
 pub(crate) fn from_wire(message: WsMessage) -> Option<Message> {
     let is_text = message.is_text();
     if !is_text && !message.is_binary() {

@@ -14,17 +14,16 @@ use tokio::time::Instant;
 use super::sending::Sending;
 use crate::listen::tcp::{ConnectionPlace, Tcp};
 
-/// A stream that was HTTP before.
+/// A stream that carried HTTP before.
 pub(crate) struct Io {
-    /// The bytes that HTTP had read too far, in its own buffer. That is let go of
-    /// at the first read and not before: the WebSocket's buffer, made meanwhile, is
-    /// not made of it then but of fresh memory, of which small frames touch only
-    /// the first page.
+    /// The bytes that HTTP had read beyond the handshake, in HTTP's own buffer. The
+    /// buffer is freed at the first read and not before. So the buffer of the
+    /// WebSocket, which is made meanwhile, does not reuse it but gets fresh memory, and
+    /// small frames touch only the first page of that.
     unread: Bytes,
     stream: Stream,
     last_read: Instant,
-    /// Messages that go out before anything else is written, as far as they
-    /// were begun.
+    /// Messages that were begun must be completed before anything else is written.
     pub(crate) sending: Sending,
 }
 
@@ -33,13 +32,13 @@ enum Stream {
         TcpStream,
         #[expect(dead_code, reason = "kept while open")] ConnectionPlace,
     ),
-    /// A stream of another server that the service is mounted in.
+    /// A stream from another server that the service is mounted in.
     Other(TokioIo<Upgraded>),
 }
 
 impl Io {
-    /// Takes the plain TCP stream out of hyper where it is one: hyper's own
-    /// buffers are freed then.
+    /// Takes the plain TCP stream out of hyper, if it is one, so that hyper's own
+    /// buffers are freed.
     pub(crate) fn new(upgraded: Upgraded) -> Self {
         let (unread, stream) = match upgraded.downcast::<TokioIo<Tcp>>() {
             Ok(parts) => {
@@ -56,12 +55,12 @@ impl Io {
         }
     }
 
-    /// When the client's bytes last arrived, be it a part of a frame.
+    /// When bytes last arrived from the client, even parts of a frame.
     pub(crate) fn last_read(&self) -> Instant {
         self.last_read
     }
 
-    /// Writes messages, once. [`Io::sending`] must not be empty.
+    /// Writes messages, in one write. [`Io::sending`] must not be empty.
     pub(crate) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
             Stream::Tcp(stream, _) => self.sending.poll_write(Pin::new(stream), cx),
@@ -69,7 +68,8 @@ impl Io {
         }
     }
 
-    /// A frame of the WebSocket stream never comes into the midst of a message.
+    /// Completes the message that was begun, so that no frame of the WebSocket stream
+    /// comes in the middle of it.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.stream {
             Stream::Tcp(stream, _) => self.sending.poll_finish(Pin::new(stream), cx),
@@ -77,15 +77,15 @@ impl Io {
         }
     }
 
-    /// Ends our half, then throws away what the client still sends, at most
-    /// this many bytes: closing a stream with unread bytes resets it, and the
-    /// client could lose the close frame. The caller limits the time.
+    /// Ends our half. Then it throws away what the client still sends, up to this many
+    /// bytes: closing a stream with unread bytes resets it, and the client could lose
+    /// the close frame. The caller limits the time.
     pub(crate) async fn end(mut self, max_discarded: usize) {
         if self.shutdown().await.is_err() {
             return;
         }
         let mut rest = self.take(max_discarded as u64);
-        // The client's end, or an error, is the end.
+        // If the client ends the stream, or it fails, it has ended.
         let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }

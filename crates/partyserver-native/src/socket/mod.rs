@@ -1,6 +1,6 @@
-//! Admitted sockets: the connections that rooms know, and the task of each.
+//! Admitted sockets: the connections that rooms see, and the task of each.
 //!
-//! The room of a socket is known here as its [`Inbox`] alone.
+//! This module knows the room of a socket only as its [`Inbox`].
 
 pub(crate) mod connection;
 pub(crate) mod connections;
@@ -29,11 +29,11 @@ use crate::failure;
 use crate::limits::Limits;
 use crate::stop::Stop;
 
-/// A room, as its sockets know it.
+/// A room, as its sockets see it.
 pub(crate) trait Inbox: Send + Sync {
     /// The largest message in bytes.
     fn max_message(&self) -> usize;
-    /// Hands over a message, in a turn of its own.
+    /// Passes a message to the room, in a turn of its own.
     fn message(self: Arc<Self>, conn: Arc<Conn>, message: Message) -> BoxFuture<'static, ()>;
     /// Tells the room that a connection has ended, in a turn of its own.
     fn closed(
@@ -44,11 +44,11 @@ pub(crate) trait Inbox: Send + Sync {
     ) -> BoxFuture<'static, ()>;
 }
 
-/// Starts the socket of a connection that has joined. Called once, by the room, whatever
-/// has become of the client meanwhile.
+/// Starts the socket of a connection that has joined. The room calls it once, whatever
+/// has happened to the client meanwhile.
 pub(crate) type Start = Box<dyn FnOnce(Arc<Conn>, Arc<dyn Inbox>) + Send>;
 
-/// A socket on its way: its handshake is about to be answered.
+/// A socket whose handshake will be answered next.
 pub(crate) struct Arrival {
     pub(crate) upgrade: OnUpgrade,
     pub(crate) limits: Arc<Limits>,
@@ -57,7 +57,7 @@ pub(crate) struct Arrival {
     pub(crate) place: OwnedSemaphorePermit,
 }
 
-/// Runs a connection that has joined its room to its end.
+/// Serves a connection that has joined its room, until its end.
 pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn Inbox>) {
     let Arrival {
         upgrade,
@@ -65,7 +65,8 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn Inbox>)
         stop,
         place,
     } = arrival;
-    // Whoever stops the server has seen the connection, or it sees the stop.
+    // Either the code that stops the server has seen the connection, or the connection
+    // sees the stop.
     if stop.has_begun() {
         conn.close(Close::new(Close::GOING_AWAY, STOPS), Rest::Sent);
     }
@@ -77,7 +78,7 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn Inbox>)
         connection = loggable(&record.id),
         "a socket joined"
     );
-    // Whatever happens in there, the connection leaves its room.
+    // Whatever happens inside, the connection leaves its room.
     let served = AssertUnwindSafe(task::serve(upgrade, &conn, &room, limits)).catch_unwind();
     let ended = served.await.unwrap_or_else(|panic| {
         let panic = failure::panic_text(&*panic);
@@ -99,5 +100,5 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn Inbox>)
     drop(place);
 }
 
-/// Why sockets are closed when the server stops.
+/// The reason in close frames when the server stops.
 pub(crate) const STOPS: &str = "the server stops";

@@ -47,8 +47,8 @@ impl Socket {
             return Poll::Ready(Some(outcome));
         }
         if message.is_ping() {
-            // The stream has queued the pong. It would queue any number of them
-            // for a client that sends pings and reads nothing.
+            // The stream has queued the pong. Without a limit it would queue any number
+            // of pongs for a client that sends pings and reads nothing.
             self.is_flushed = false;
             self.unsent_pongs += 1;
             if self.unsent_pongs > MAX_UNSENT_PONGS {
@@ -64,11 +64,11 @@ impl Socket {
         Poll::Ready(None)
     }
 
-    /// The client broke the protocol or a limit. The stream has queued the
-    /// close frame that says so.
+    /// The client broke the protocol or a limit. The stream has queued a close frame
+    /// that says so.
     fn failed(&mut self, error: WsError) -> Outcome {
         if let Phase::Closing { event, .. } = &self.phase {
-            // The connection had ended before; that is what the room is told.
+            // The connection had ended before, so the room is told of that end.
             return Outcome::Ended(Ended::with(event.clone()));
         }
         let code = match &error {
@@ -77,8 +77,8 @@ impl Socket {
             WsError::Protocol(_) => 1002,
             _ => return Outcome::Ended(Ended::broken(error)),
         };
-        // The stream has said so itself, except for fragments whose sum is too
-        // large; then this is the frame, and otherwise it is refused.
+        // The stream has queued its own close frame, except when fragments are too large
+        // together. In that case this frame is sent; otherwise the stream refuses it.
         let close = close_message(&Close::new(code, ""));
         let _ = Pin::new(&mut self.stream).start_send(close);
         self.is_flushed = false;

@@ -1,9 +1,9 @@
 //! Messages on their way to a client.
 //!
-//! They wait here, and not in the WebSocket stream's own queue, until the kernel
-//! takes them: a deadline or a revocation throws away what waits. Only the rest
-//! of the frame that the kernel has begun to take goes out after all, so that
-//! the close frame behind it can be understood.
+//! They wait here, not in the WebSocket stream's own queue, until the kernel takes
+//! them. So a deadline or a revocation can throw away the waiting messages. If the
+//! kernel has begun to take a frame, the rest of that frame is still sent, so that the
+//! client can understand the close frame behind it.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -16,16 +16,16 @@ use tokio::io::AsyncWrite;
 
 use super::connection::KEPT_PLACES;
 
-/// Frames in the order in which they are sent; several share a write.
+/// Frames in the order in which they are sent. Several share one write.
 #[derive(Default)]
 pub(crate) struct Sending {
     frames: VecDeque<Frame>,
     bytes: usize,
-    /// How much of the first frame was written.
+    /// How many bytes of the first frame were written.
     written: usize,
 }
 
-/// A message as one frame: a server's are not masked (RFC 6455 section 5.2).
+/// A message as one frame. A server does not mask its frames (RFC 6455 section 5.2).
 struct Frame {
     head: [u8; MAX_HEAD],
     head_len: usize,
@@ -68,7 +68,7 @@ impl Frame {
         self.head_len + self.payload.len()
     }
 
-    /// Its two parts, without the first bytes.
+    /// The two parts of the frame, without its first bytes.
     fn parts(&self, without: usize) -> [&[u8]; 2] {
         let head = &self.head[without.min(self.head_len)..self.head_len];
         [head, &self.payload[without.saturating_sub(self.head_len)..]]
@@ -80,7 +80,7 @@ impl Sending {
         self.frames.is_empty()
     }
 
-    /// Whether it holds as much as one write is likely to take.
+    /// Whether it holds about as much as one write can take.
     pub(crate) fn is_full(&self) -> bool {
         self.frames.len() >= MAX_SLICES / 2 || self.bytes >= MAX_BYTES
     }
@@ -91,7 +91,7 @@ impl Sending {
         self.frames.push_back(frame);
     }
 
-    /// Throws away what the kernel has nothing of.
+    /// Throws away every frame that the kernel has not begun to take.
     pub(crate) fn cut(&mut self) {
         self.frames.truncate(usize::from(self.written > 0));
         self.bytes = self.frames.iter().map(Frame::len).sum::<usize>() - self.written;
@@ -106,7 +106,7 @@ impl Sending {
         self.poll_write_of(self.frames.len(), stream, cx)
     }
 
-    /// Writes the rest of a frame that was begun: only then may anything else be
+    /// Writes the rest of a frame that was begun. Only after that may anything else be
     /// written to the stream.
     pub(crate) fn poll_finish(
         &mut self,
@@ -119,7 +119,7 @@ impl Sending {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes once, of the first `count` frames.
+    /// Writes once, from the first `count` frames.
     fn poll_write_of(
         &mut self,
         count: usize,
@@ -141,8 +141,8 @@ impl Sending {
             return Poll::Ready(Ok(()));
         }
         let slices = &slices[..filled];
-        // Small frames go in one piece: copying them costs less than handing the
-        // system a list.
+        // Small frames are copied into one piece, because copying costs less than
+        // passing a list to the system.
         let mut piece = [0; MAX_PIECE];
         let outcome = match gather(slices, &mut piece) {
             Some(piece) => stream.poll_write(cx, piece),
@@ -172,7 +172,7 @@ impl Sending {
     }
 }
 
-/// The slices one after the other; `None` when they do not fit.
+/// The slices joined together. `None` when they do not fit.
 fn gather<'p>(slices: &[IoSlice<'_>], piece: &'p mut [u8]) -> Option<&'p [u8]> {
     let mut length = 0;
     for slice in slices {
@@ -185,10 +185,10 @@ fn gather<'p>(slices: &[IoSlice<'_>], piece: &'p mut [u8]) -> Option<&'p [u8]> {
 
 const FINAL: u8 = 0x80;
 const MAX_HEAD: usize = 10;
-/// How many parts one write has: a frame has two.
+/// How many parts one write may have. A frame has two.
 const MAX_SLICES: usize = 64;
 const MAX_BYTES: usize = 64 * 1024;
-/// What is copied into one piece at most.
+/// The most that is copied into one piece, in bytes.
 const MAX_PIECE: usize = 512;
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes at a time, and nothing when there are no more turns.
+    /// Takes this many bytes at a time, and nothing when no turns are left.
     struct Narrow {
         turns: Vec<usize>,
         taken: Vec<u8>,
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn only_the_frame_that_was_begun_is_sent_after_a_cut() {
-        // However much of the first two frames was taken.
+        // It does not matter how much of the first two frames was taken.
         for width in 0..=10 {
             let mut sending = sending(&["one", "two", "three"]);
             let mut stream = Narrow {

@@ -1,10 +1,10 @@
 //! The task of one admitted socket.
 //!
-//! It polls everything that concerns the socket side by side: the turn that
-//! its last frame started, the frames that are queued to it, the deadline of
-//! its identity, and pings. So expiry and revocation never wait for a hook.
-//! The next frame is read only when the turn has ended: that is the
-//! back-pressure on a client that sends faster than its room works.
+//! It polls everything that concerns the socket at the same time: the turn that its
+//! last frame started, the frames that are queued to it, the deadline of its identity,
+//! and pings. So expiry and revocation never wait for a hook. The next frame is read
+//! only when the turn has ended. That slows down a client that sends faster than its
+//! room works.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ pub(super) async fn serve(
     limits: Arc<Limits>,
 ) -> Ended {
     let Ok(Ok(upgraded)) = tokio::time::timeout(limits.head_time, upgrade).await else {
-        // The client has gone, or the answer never reached it.
+        // The client has gone, or the answer did not reach it.
         return Ended::abnormal(None);
     };
     let stream = ServerBuilder::new()
@@ -39,12 +39,12 @@ pub(super) async fn serve(
         .serve(Io::new(upgraded));
     let mut socket = Socket::new(stream, Arc::clone(conn), Arc::clone(room), limits);
     let outcome = poll_fn(|cx| socket.poll(cx)).await;
-    // Boxed, because an open socket's task would hold the place for it.
+    // Boxed, because otherwise the task of an open socket would reserve space for it.
     Box::pin(socket.finish(outcome)).await
 }
 
-/// One socket at work. What it reads, writes and waits for is in `reading`, `writing` and
-/// `time`; how it ends is in `ending`.
+/// One socket at work. `reading`, `writing` and `time` contain what it reads, writes
+/// and waits for; `ending` contains how it ends.
 pub(super) struct Socket {
     pub(super) stream: WebSocketStream<Io>,
     pub(super) conn: Arc<Conn>,
@@ -52,31 +52,31 @@ pub(super) struct Socket {
     pub(super) limits: Arc<Limits>,
     pub(super) turn: Option<BoxFuture<'static, ()>>,
     pub(super) phase: Phase,
-    /// Whether all that was given to the stream has been written.
+    /// Whether everything that was given to the stream has been written.
     pub(super) is_flushed: bool,
-    /// Answers to pings that the client has not taken yet.
+    /// Pongs that the client has not read yet.
     pub(super) unsent_pongs: u32,
     /// When reading began, or began again after a turn.
     pub(super) reading_since: Instant,
-    /// When the last whole frame had been read.
+    /// When the last complete frame was read.
     pub(super) last_frame: Instant,
-    /// When the first bytes of a frame came that is not whole yet.
+    /// When the first bytes of a frame came that is not complete yet.
     pub(super) frame_since: Option<Instant>,
     pub(super) next_ping: Instant,
     /// When the connection ends by itself.
     pub(super) ends_at: Option<SystemTime>,
-    /// When a client that takes nothing is given up: set when the connection
-    /// was closed with messages still queued.
+    /// When to drop a client that reads nothing. Set when the connection was closed
+    /// while messages were queued.
     pub(super) give_up: Option<Instant>,
     pub(super) timer: Pin<Box<Sleep>>,
-    /// The deadline of the timer, once it wakes the task.
+    /// The time at which the timer wakes the task.
     pub(super) fires_at: Instant,
 }
 
 pub(super) enum Phase {
     Open,
-    /// Our close frame was given to the stream; the client's is awaited until
-    /// the instant.
+    /// Our close frame was given to the stream. The client's is awaited until this
+    /// instant.
     Closing {
         event: CloseEvent,
         until: Instant,
@@ -120,14 +120,14 @@ impl Socket {
         self.conn.register(cx.waker());
         loop {
             if let Some(turn) = &mut self.turn {
-                // What the turn sends to its own socket is written below.
+                // What the turn sends to its own socket is written further below.
                 self.conn.attend();
                 if turn.as_mut().poll(cx).is_ready() {
                     self.turn = None;
                     self.reading_since = Instant::now();
                 }
             }
-            // After the turn, which may have taken long.
+            // Read after the turn, because the turn may have taken long.
             let wall = self.conn.now();
             if let Err(error) = self.poll_write(cx, wall) {
                 return Poll::Ready(Outcome::Ended(Ended::broken(error)));

@@ -13,7 +13,7 @@ use super::ending::Ended;
 use super::task::{Phase, Socket};
 
 impl Socket {
-    /// Looks at the deadlines, and sets the timer for the next.
+    /// Checks the deadlines, and sets the timer for the next one.
     pub(super) fn poll_time(&mut self, cx: &mut Context<'_>, wall: SystemTime) -> Option<Ended> {
         loop {
             let now = Instant::now();
@@ -33,8 +33,8 @@ impl Socket {
                     self.next_look(now, wall)
                 }
             };
-            // A timer that fires early is set again; so it is moved only when it
-            // would fire too late, and not touched at all for most frames.
+            // A timer that fires too early is set again. So the timer is moved only if
+            // it would fire too late, and most frames do not touch it.
             if now < self.fires_at && self.fires_at <= wake + A_MOMENT {
                 return None;
             }
@@ -45,7 +45,7 @@ impl Socket {
                 self.fires_at = self.timer.deadline();
                 return None;
             }
-            // The deadline may be due: `fill` then has its close frame.
+            // The deadline may have passed. Then `fill` has its close frame.
             if self.is_open() && !self.conn.is_admitted(self.conn.now()) {
                 cx.waker().wake_by_ref();
                 return None;
@@ -53,7 +53,7 @@ impl Socket {
         }
     }
 
-    /// The end of a client that is past one of its limits.
+    /// The end of a client that broke one of its time limits.
     fn past_a_limit(&self, now: Instant) -> Option<Ended> {
         let is_reading = self.turn.is_none();
         if is_reading && now >= self.silence() {
@@ -79,7 +79,7 @@ impl Socket {
 
     fn ping(&mut self, now: Instant) {
         self.next_ping = now + self.limits.ping_interval;
-        // A stream that takes no ping fails at its next write.
+        // If the stream can't take the ping, its next write fails.
         let _ = Pin::new(&mut self.stream).start_send(WsMessage::ping(""));
         self.is_flushed = false;
     }
@@ -101,7 +101,7 @@ impl Socket {
     }
 }
 
-/// Timers are not set further ahead: a deadline may be in the year 9999.
+/// The longest timer that is set. A deadline may be in the year 9999.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Timers count whole milliseconds; one more, so that the deadline has passed.
+/// Timers count whole milliseconds, so one more is added: then the deadline has passed.
 const A_MOMENT: Duration = Duration::from_millis(1);

@@ -13,15 +13,15 @@ use super::frames::close_message;
 use super::task::{Phase, Socket};
 
 impl Socket {
-    /// Writes what is queued, until the client stops taking it.
+    /// Writes what is queued, until the client stops reading.
     pub(super) fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
         wall: SystemTime,
     ) -> Result<(), WsError> {
         while self.is_open() {
-            // Looked at before each write: a deadline must be seen even with a
-            // client that reads nothing.
+            // Checked before each write, because a deadline must be seen even if the
+            // client reads nothing.
             let io = self.stream.get_mut();
             let filled = self.conn.fill(&mut io.sending, wall);
             self.ends_at = filled.ends_at;
@@ -33,8 +33,8 @@ impl Socket {
             if io.sending.is_empty() {
                 break;
             }
-            // Pings and their answers are the stream's own to write. One that was
-            // begun must be whole before a message.
+            // The stream itself writes pings and pongs. One that was begun must be
+            // complete before a message follows.
             let is_blocked = self.poll_flush(cx)?.is_pending()
                 || self.stream.get_mut().poll_send(cx)?.is_pending();
             if is_blocked {
@@ -45,7 +45,7 @@ impl Socket {
                 return Ok(());
             }
         }
-        // What the client does not take now waits.
+        // What the client does not read now waits.
         let _ = self.poll_flush(cx)?;
         Ok(())
     }

@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::error::Failure;
 use super::{RoomName, Store, checksum, from_millis, to_millis};
 
-/// The id of an alarm: one that is set anew, even for the same time, has another. It says
-/// nothing from one start to the next.
+/// The id of an alarm. An alarm that is set again has another id, even for the same
+/// time. An id has no meaning after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AlarmId(pub(crate) u64);
 
@@ -24,13 +24,14 @@ pub(crate) struct Alarm {
 }
 
 impl Store {
-    /// Sets or removes the alarm of a room. Returns the id of the one that is set.
+    /// Sets or removes the alarm of a room. Returns the id of the alarm that is now
+    /// set.
     pub(crate) async fn set_alarm(
         &self,
         room: RoomName,
         at: Option<SystemTime>,
     ) -> Result<Option<AlarmId>, StorageError> {
-        // A write is done again when its group fails: the last id counts.
+        // A write runs again when its group fails, so the last id counts.
         let set = Arc::new(AtomicI64::new(0));
         let id = Arc::clone(&set);
         self.0
@@ -42,7 +43,7 @@ impl Store {
                         .execute((party, name))?;
                     return Ok(());
                 };
-                // Replacing makes a new row, with an id that no row had.
+                // Replacing makes a new row, with an id that was never used.
                 let row = db
                     .prepare_cached(
                         "INSERT OR REPLACE INTO alarms (party, room, at, checksum)
@@ -56,7 +57,7 @@ impl Store {
         Ok(at.map(|_| AlarmId::of(set.load(Ordering::Acquire))))
     }
 
-    /// Removes an alarm, unless the room has another one by now.
+    /// Removes an alarm, unless the room has another one now.
     pub(crate) async fn clear_alarm(&self, alarm: &Alarm) -> Result<(), StorageError> {
         let id = alarm.id.row();
         self.0
@@ -126,7 +127,7 @@ impl Store {
     }
 }
 
-/// Fails when an alarm is not as it was set.
+/// Fails when an alarm is different from what was written.
 pub(super) fn check_all(db: &Connection) -> Result<(), Failure> {
     let mut statement = db.prepare("SELECT id, party, room, at, checksum FROM alarms")?;
     let mut rows = statement.query([])?;
@@ -147,7 +148,7 @@ impl AlarmId {
 }
 
 impl Alarm {
-    /// A whole row, in the order of the table.
+    /// A whole row, with the columns in the order of the table.
     fn of(row: &Row<'_>) -> Result<Self, Failure> {
         let room = RoomName {
             party: row.get::<_, String>(1)?.into(),
@@ -170,7 +171,7 @@ fn checksum_of(room: &RoomName, at: i64) -> i64 {
     checksum::of(&columns(room, &at.to_le_bytes()))
 }
 
-/// What the checksum of an alarm is of: all but its id.
+/// The columns that the checksum of an alarm covers: all but its id.
 fn columns<'a>(room: &'a RoomName, at: &'a [u8]) -> [&'a [u8]; 3] {
     [room.party.as_bytes(), room.room.as_bytes(), at]
 }

@@ -1,25 +1,26 @@
-//! A checksum in each row. SQLite has none: it would hand out a value with a flipped
-//! byte as if it were what was written.
+//! A checksum in each row. SQLite has none, so without it a value with a flipped byte
+//! would be read as if it were what was written.
 
 use partyserver::StorageError;
 use sha2::{Digest, Sha256};
 
 use super::error::Failure;
 
-/// The checksum of a row of these columns, as SQLite keeps it.
+/// The checksum of a row with these columns, in the form that SQLite stores.
 pub(super) fn of(columns: &[&[u8]]) -> i64 {
     let mut hash = Sha256::new();
     for column in columns {
-        // With its length, so that no byte can move to the next column.
+        // The length is included, so that no byte can move to the next column.
         hash.update((column.len() as u64).to_le_bytes());
         hash.update(column);
     }
     let digest = hash.finalize();
-    // 64 bits of it: this is against accidents, and the file's writer is trusted.
+    // 64 bits are enough: this protects against accidents, and whoever writes the file
+    // is trusted.
     i64::from_le_bytes(std::array::from_fn(|index| digest[index]))
 }
 
-/// Fails when a row is not as it was written.
+/// Fails when a row is different from what was written.
 pub(super) fn check(stored: i64, columns: &[&[u8]]) -> Result<(), Failure> {
     if stored == of(columns) {
         Ok(())
@@ -28,7 +29,7 @@ pub(super) fn check(stored: i64, columns: &[&[u8]]) -> Result<(), Failure> {
     }
 }
 
-/// What is said of a row that is not as it was written.
+/// The message for a row that is different from what was written.
 pub(super) const WRONG: &str = "the file is damaged: a row's checksum is wrong";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What opening the store fails with, and what its statements fail with.
+//! The errors of opening the store and of its statements.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use rusqlite::ErrorCode;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The folder can't be made or used. Make it, or mend its permissions.
+    /// The folder can't be made or used. Make it, or correct its permissions.
     #[error("the data folder {} can't be used: {source}", path.display())]
     Folder {
         /// The folder.
@@ -18,9 +18,9 @@ pub enum StoreError {
         /// What the system says.
         source: io::Error,
     },
-    /// A file of the store can't be read and written. Mend its permissions, or
-    /// put the folder on a file system that SQLite's write-ahead log works on
-    /// (most network file systems are not).
+    /// A file of the store can't be read and written. Correct its permissions, or put
+    /// the folder on a file system that SQLite's write-ahead log works on (most network
+    /// file systems do not work).
     #[error("the store {} can't be used: {source}", path.display())]
     File {
         /// The file.
@@ -67,8 +67,8 @@ impl StoreError {
     }
 }
 
-/// What a query or a write failed with: a [`StorageError`] that `?` makes of
-/// SQLite's own errors.
+/// The error of a query or a write. It is a [`StorageError`], and `?` converts SQLite's
+/// own errors into it.
 pub(super) struct Failure(pub(super) StorageError);
 
 impl From<rusqlite::Error> for Failure {
@@ -80,7 +80,8 @@ impl From<rusqlite::Error> for Failure {
 pub(super) fn storage_error(error: &rusqlite::Error) -> StorageError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StorageError::Full,
-        // Damage is named as such: a room must not take it for absent data.
+        // Damage is named as damage, because a room must not mistake it for missing
+        // data.
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             StorageError::Unavailable(format!("the file is damaged: {error}"))
         }

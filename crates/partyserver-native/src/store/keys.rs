@@ -60,23 +60,23 @@ impl StoragePort for RoomKeys {
     }
 }
 
-/// An update that can be carried out twice, though its step runs once.
+/// An update that can be applied twice, although its step runs once.
 enum Update {
     Asked(UpdateStep),
     Decided {
         present: Option<String>,
         change: Change,
     },
-    /// The step panicked, or its decision does not stand any more.
+    /// The step panicked, or its decision is no longer valid.
     Failed,
 }
 
 impl Update {
-    /// What is to happen to a key with this value.
+    /// Decides what to do with a key that has this value.
     ///
-    /// The second time, the decision stands only for the value that it was made
-    /// for. When an earlier update in the lost transaction was the one that
-    /// failed, there is another one, and this update fails with it.
+    /// The second time, the decision is valid only if the value is the same. If an
+    /// earlier update of the lost transaction was the one that failed, the value is
+    /// different, and this update fails too.
     fn decide(&mut self, now: Option<String>) -> Result<&Change, Failure> {
         match std::mem::replace(self, Self::Failed) {
             Self::Asked(step) => {
@@ -151,7 +151,7 @@ fn put(db: &Connection, room: &RoomName, key: &str, text: &str) -> rusqlite::Res
     Ok(())
 }
 
-/// Fails when a row of any room is not as it was written.
+/// Fails when a row of any room is different from what was written.
 pub(super) fn check_all(db: &Connection) -> Result<(), Failure> {
     let mut statement = db.prepare("SELECT party, room, key, value, checksum FROM keys")?;
     let mut rows = statement.query([])?;
@@ -165,7 +165,7 @@ pub(super) fn check_all(db: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What the checksum of a row is of.
+/// The columns that the checksum of a row covers.
 fn row<'a>(room: &'a RoomName, key: &'a str, value: &'a str) -> [&'a [u8]; 4] {
     [
         room.party.as_bytes(),

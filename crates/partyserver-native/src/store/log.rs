@@ -1,10 +1,10 @@
-//! Damage in a write-ahead log, which SQLite takes for the end of the log: it would
-//! drop every transaction from there on, acknowledged or not, and say nothing.
+//! Finds damage in a write-ahead log. SQLite takes damage for the end of the log: it
+//! would drop every transaction from there on, acknowledged or not, and say nothing.
 //!
-//! A crash can spoil only what was not synced, and that is at most one transaction,
-//! because the next one begins after the sync. So a log in which two or more follow
-//! the place where it breaks was damaged later. The last transaction of a log can't be
-//! told from one that a crash has interrupted.
+//! A crash can spoil only data that was not synced. That is at most one transaction,
+//! because the next one begins after the sync. So if two or more transactions follow
+//! the place where the log breaks, it was damaged later. The last transaction of a log
+//! can't be told from one that a crash has interrupted.
 //!
 //! The format: <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 
@@ -12,7 +12,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// Reads the log of a database, which may be absent. `Some` says what is wrong with it.
+/// Reads the log of a database, if there is one. `Some` says what is wrong with it.
 pub(super) fn damage(database: &Path) -> io::Result<Option<&'static str>> {
     match File::open(beside(database)) {
         Ok(file) => damage_in(BufReader::with_capacity(1 << 16, file)),
@@ -31,7 +31,7 @@ pub(super) fn beside(database: &Path) -> PathBuf {
 fn damage_in(mut log: impl Read) -> io::Result<Option<&'static str>> {
     let mut header = [0; HEADER];
     if !is_read(&mut log, &mut header)? || header == [0; HEADER] {
-        // It is synced before the first transaction: there was none.
+        // The header is synced before the first transaction, so there was none.
         return Ok(None);
     }
     let order = match word(&header, 0) {
@@ -58,8 +58,8 @@ fn damage_in(mut log: impl Read) -> io::Result<Option<&'static str>> {
             sum.add(&frame[FRAME_HEADER..]);
             is_broken = frame[8..16] != *salt || !sum.is(&frame[16..24]);
         }
-        // Both words of the salt are others in frames of an earlier use of the file;
-        // one that differs in one word is damaged.
+        // In a frame from an earlier use of the file, both words of the salt are
+        // different. A frame in which only one word differs is damaged.
         let is_of_this_use = frame[8..12] == salt[..4] || frame[12..16] == salt[4..];
         // The last frame of a transaction says how large the database is.
         if is_broken && is_of_this_use && word(&frame, 4) != 0 {
@@ -69,7 +69,7 @@ fn damage_in(mut log: impl Read) -> io::Result<Option<&'static str>> {
     Ok((transactions_beyond > 1).then_some(BROKEN_FRAME))
 }
 
-/// Fills the buffer, or says that the log has ended before.
+/// Fills the buffer. Returns whether the log was long enough.
 fn is_read(log: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match log.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -110,7 +110,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 const HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
-/// The header's first word says in which order checksums take the bytes of a word.
+/// The first word of the header says in which byte order the checksums read words.
 const MAGIC: u32 = 0x377f_0682;
 const MAGIC_BIG_ENDIAN: u32 = 0x377f_0683;
 const BROKEN_HEADER: &str = "the header of its write-ahead log is damaged";

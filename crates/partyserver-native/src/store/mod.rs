@@ -1,9 +1,9 @@
-//! Where rooms keep what must not be lost: one SQLite file for key-value data
-//! and alarms, and a file of its own for each room that uses SQL.
+//! Where rooms keep data that must not be lost: one SQLite file for key-value data and
+//! alarms, and one more file for each room that uses SQL.
 //!
-//! Writes go through one thread that commits in groups ([`writer`]), reads
-//! through threads with connections of their own ([`reader`]): in WAL mode they
-//! never wait for each other, and a read sees every write that was acknowledged.
+//! Writes go through one thread that commits in groups ([`writer`]). Reads go through
+//! threads with connections of their own ([`reader`]). In WAL mode they never wait for
+//! each other, and a read sees every acknowledged write.
 
 mod alarms;
 mod checksum;
@@ -46,11 +46,10 @@ pub(crate) struct RoomName {
 #[derive(Clone)]
 pub(crate) struct Store(Arc<Inner>);
 
-/// The order of the fields is that of their ends: the folder is let go of when
-/// nothing uses it any more.
+/// The fields end in this order: the folder is unlocked when nothing uses it any more.
 struct Inner {
     readers: Readers,
-    /// After the readers, because its final checkpoint is complete then.
+    /// It ends after the readers, because only then is its final checkpoint complete.
     writer: Writer,
     databases: Databases,
     /// Held for as long as the store is open.
@@ -60,12 +59,12 @@ struct Inner {
 }
 
 impl Store {
-    /// Opens the store in a folder, which is made where its parent exists.
+    /// Opens the store in a folder. The folder is made if its parent exists.
     pub(crate) fn open(folder: &Path) -> Result<Self, StoreError> {
         Self::open_with(folder, None)
     }
 
-    /// A store that is gone when it is dropped.
+    /// A store that is deleted when it is dropped.
     pub(crate) fn temporary() -> Result<Self, StoreError> {
         let folder = tempfile::tempdir().map_err(|source| StoreError::Folder {
             path: std::env::temp_dir(),
@@ -102,15 +101,15 @@ impl Store {
         Arc::new(RoomKeys::new(self.clone(), room))
     }
 
-    /// The SQL database of a room. Its file is made when it is first used and
-    /// closed when this is dropped.
+    /// The SQL database of a room. Its file is made at the first use and closed when
+    /// this is dropped.
     pub(crate) fn sql(&self, room: &RoomName) -> Arc<dyn SqlPort> {
         Arc::new(RoomSql::new(&self.0.databases, room))
     }
 
-    /// Whether the store can be read and takes writes.
+    /// Whether the store can be read and accepts writes.
     pub(crate) async fn check(&self) -> Result<(), StorageError> {
-        // It must be a query of the file: SQLite answers others without it.
+        // The query must read the file: SQLite answers some queries without it.
         let query = "SELECT count(*) FROM sqlite_schema";
         self.0
             .readers
@@ -123,10 +122,10 @@ impl Store {
         }
     }
 
-    /// Writes what is queued, then lets go of the folder. Whatever is asked of
-    /// the store later fails.
+    /// Writes what is queued, then unlocks the folder. Every later call to the store
+    /// fails.
     pub(crate) async fn close(&self) {
-        // Held all the way, so that a second call ends no sooner than the first.
+        // Held until the end, so that a second call does not return before the first.
         let mut lock = self.0.lock.lock().await;
         self.0.databases.close().await;
         self.0.readers.close().await;

@@ -1,4 +1,4 @@
-//! Reads, on threads with a connection each.
+//! Reads, on threads that have a connection each.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,9 +15,9 @@ use super::{StoreError, schema};
 /// The threads that read. They end when this is dropped.
 pub(super) struct Readers {
     queue: SyncSender<Job>,
-    /// As many permits as the queue has places, so that queueing never blocks.
-    /// A job keeps its permit until a thread takes it, even when its caller has
-    /// gone away meanwhile.
+    /// There are as many permits as places in the queue, so that queueing never blocks.
+    /// A job keeps its permit until a thread takes it, even if its caller has gone away
+    /// meanwhile.
     places: Arc<Semaphore>,
     threads: Threads,
 }
@@ -54,8 +54,7 @@ impl Readers {
         })
     }
 
-    /// Runs a query on what is committed. Waits for a place while the queue is
-    /// full.
+    /// Runs a query on the committed data. Waits for a place while the queue is full.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
@@ -77,9 +76,9 @@ impl Readers {
             .map_err(|Failure(error)| error)
     }
 
-    /// Ends the threads after what is queued. Later reads fail.
+    /// Ends the threads after the queued jobs. Later reads fail.
     pub(super) async fn close(&self) {
-        // Every permit: then the queue has a place for each end.
+        // With every permit taken, the queue has a place for each end.
         let places = self.places.acquire_many(MAX_QUEUED as u32).await;
         for _ in 0..THREADS {
             // An error means that the threads are gone already.

@@ -10,8 +10,8 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::error::Failure;
 use super::{StoreError, alarms, folder, keys, log};
 
-/// Opens the file for writing. Makes it where there is none, else checks it: a
-/// damaged store must not pass for an empty one.
+/// Opens the file for writing. Makes it if it does not exist, else checks it: a damaged
+/// store must not be taken for an empty one.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     let unusable = |source| StoreError::File {
         path: file.to_owned(),
@@ -31,7 +31,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     if let Some(reason) = log::damage(file).map_err(unusable)? {
         return Err(damaged(reason.into()));
     }
-    // SQLite would open what can't be written for reading alone.
+    // SQLite would open a file that can't be written for reading alone.
     folder::open_private(file).map_err(unusable)?;
     let db = Connection::open(file).map_err(failed)?;
     let application: i64 = pragma(&db, "application_id").map_err(failed)?;
@@ -62,15 +62,15 @@ pub(super) fn open_reader(file: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let db = Connection::open_with_flags(file, flags)?;
-        // SQLite opens the log with the first query, and later there may be no
-        // descriptor left for it.
+        // SQLite opens the log with the first query. If that were later, no descriptor
+        // might be left for it.
         db.query_row("SELECT count(*) FROM keys WHERE false", [], |_| Ok(()))?;
         Ok(db)
     };
     open().map_err(|error| refused(file, error))
 }
 
-/// Tells a file that can't be used here and now from one that is damaged.
+/// Distinguishes a file that can't be used at present from a damaged one.
 fn refused(file: &Path, error: rusqlite::Error) -> StoreError {
     let path = file.to_owned();
     match error.sqlite_error_code() {
@@ -93,8 +93,8 @@ fn refused(file: &Path, error: rusqlite::Error) -> StoreError {
     }
 }
 
-/// Looks at everything in the file. Later each row is checked as it is read, but one
-/// whose key is damaged is not found then, and would pass for absent.
+/// Reads everything in the file. Later each row is checked when it is read. But a row
+/// whose key is damaged would not be found then, and would seem to be absent.
 fn check(db: &Connection) -> Result<(), Failure> {
     let damaged = |reason: String| Err(Failure(StorageError::Unavailable(reason)));
     let verdict: String = pragma(db, "integrity_check(1)")?;
@@ -110,12 +110,12 @@ fn check(db: &Connection) -> Result<(), Failure> {
     alarms::check_all(db)
 }
 
-/// Makes a commit of this connection a durable one: the write-ahead log is
-/// synced before a commit ends.
+/// Makes the commits of this connection durable: the write-ahead log is synced before a
+/// commit ends.
 ///
-/// FULL, because in WAL mode NORMAL does not sync a commit: a write that was
-/// acknowledged would be lost with the machine's power. `fullfsync` is what a
-/// sync takes on macOS, and nothing elsewhere.
+/// The level is FULL, because in WAL mode NORMAL does not sync a commit: an
+/// acknowledged write would be lost when the power fails. `fullfsync` is what a sync
+/// needs on macOS, and has no effect elsewhere.
 pub(super) fn set_durable(db: &Connection) -> rusqlite::Result<()> {
     let mode: String = pragma(db, "journal_mode = WAL")?;
     if mode != "wal" {
@@ -130,8 +130,8 @@ pub(super) fn set_durable(db: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
-/// Makes an empty store under another name, then gives it its own: whatever
-/// interrupts this, a file of that name is a whole store.
+/// Makes an empty store under another name, then renames it. Whatever interrupts this,
+/// a file with the final name is a complete store.
 fn make(file: &Path) -> io::Result<()> {
     let unnamed = file.with_added_extension("new");
     match fs::remove_file(&unnamed) {
@@ -146,8 +146,8 @@ fn make(file: &Path) -> io::Result<()> {
 
 fn make_tables(file: &Path) -> rusqlite::Result<()> {
     let db = Connection::open(file)?;
-    // A rollback journal on disk would be of no use to a file that is thrown
-    // away when this fails.
+    // A rollback journal on disk would be useless, because the file is thrown away if
+    // this fails.
     db.execute_batch(&format!(
         "PRAGMA journal_mode = MEMORY;
          PRAGMA synchronous = FULL;
@@ -164,10 +164,10 @@ fn pragma<T: rusqlite::types::FromSql>(db: &Connection, name: &str) -> rusqlite:
     db.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0))
 }
 
-/// "room", as SQLite's mark of whose file this is.
+/// "room": SQLite's mark for the application that owns the file.
 const APPLICATION: i64 = 0x726f_6f6d;
 const VERSION: i64 = 2;
-/// The tables, as the file itself describes them too.
+/// The tables. The file itself has the same text.
 const LAYOUT: [&str; 3] = [
     "CREATE TABLE keys (
         party TEXT NOT NULL, room TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
@@ -182,5 +182,5 @@ const LAYOUT: [&str; 3] = [
     )",
     "CREATE INDEX alarms_by_time ON alarms (at)",
 ];
-/// What a burst of writes may leave of the log on disk.
+/// How large the log on disk may stay after a burst of writes.
 const MAX_IDLE_LOG_BYTES: u32 = 16 * 1024 * 1024;

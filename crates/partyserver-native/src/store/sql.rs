@@ -1,8 +1,8 @@
-//! Rooms' own SQL databases, each in a file of its own.
+//! The SQL databases of rooms, each in a file of its own.
 //!
-//! A database is opened by its first statement and closed when its room leaves
-//! memory. However many rooms use SQL, the descriptors and threads that they
-//! take are bounded: [`MAX_OPEN`] and [`MAX_RUNNING`].
+//! The first statement opens a database, and it is closed when its room leaves memory.
+//! However many rooms use SQL, the descriptors and threads for it are limited:
+//! [`MAX_OPEN`] and [`MAX_RUNNING`].
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,17 +23,16 @@ pub(super) struct Databases(Arc<Shared>);
 
 struct Shared {
     folder: PathBuf,
-    /// A statement takes a thread from tokio's blocking pool, for as long as it
-    /// has a permit.
+    /// A statement uses a thread of tokio's blocking pool while it has a permit.
     running: Arc<Semaphore>,
-    /// Those that are open, the one that was used last at the end.
+    /// The open databases. The one that was used last is at the end.
     open: Mutex<Vec<Weak<Slot>>>,
-    /// Ends running statements.
+    /// When set, running statements end.
     is_closing: AtomicBool,
 }
 
-/// Where a room's connection is while it is open. Locked for as long as a
-/// statement runs or the connection is being closed.
+/// Holds a room's connection while it is open. It is locked while a statement runs or
+/// the connection is being closed.
 type Slot = Mutex<Option<Connection>>;
 
 impl Databases {
@@ -46,10 +45,10 @@ impl Databases {
         }))
     }
 
-    /// Interrupts what runs; later statements fail.
+    /// Interrupts running statements. Later statements fail.
     pub(super) async fn close(&self) {
         self.0.is_closing.store(true, Ordering::Relaxed);
-        // An error means that another call was here before.
+        // An error means that another call has closed it before.
         if let Ok(_all) = self.0.running.acquire_many(MAX_RUNNING as u32).await {
             self.0.running.close();
         }
@@ -59,19 +58,19 @@ impl Databases {
                 close(&slot);
             }
         };
-        // It fails only with the runtime, and then they are dropped.
+        // It fails only if the runtime has ended. Then the databases are dropped.
         let _ = tokio::task::spawn_blocking(close).await;
     }
 
-    /// How many are open.
+    /// How many databases are open.
     #[cfg(test)]
     pub(super) fn open(&self) -> usize {
         let open = lock(&self.0.open);
         open.iter().filter(|held| held.strong_count() > 0).count()
     }
 
-    /// Notes that a database was used, and closes those beyond the limit that
-    /// were not for the longest time.
+    /// Notes that a database was used. If too many are open, closes those that were not
+    /// used for the longest time.
     fn used(&self, slot: &Arc<Slot>) {
         let mut open = lock(&self.0.open);
         open.retain(|held| held.strong_count() > 0 && held.as_ptr() != Arc::as_ptr(slot));
@@ -86,7 +85,8 @@ impl Databases {
                 excess -= 1;
                 return false;
             };
-            // In use: it stays. There are at most MAX_RUNNING of those.
+            // The database is in use, so it stays. There are at most MAX_RUNNING of
+            // these.
             let Ok(mut connection) = slot.try_lock() else {
                 return true;
             };
@@ -94,7 +94,8 @@ impl Databases {
             idle.push(connection.take());
             false
         });
-        // Closing writes to the disk: not under the lock that all share.
+        // Closing writes to the disk, so it must not happen under the lock that all
+        // rooms share.
         drop(open);
         drop(idle);
     }
@@ -127,7 +128,7 @@ impl SqlPort for RoomSql {
         parameters: Vec<SqlValue>,
     ) -> BoxFuture<'a, Result<Rows, SqlError>> {
         Box::pin(async move {
-            // First the room's own turn, so that a room holds one permit only.
+            // First the room's own turn, so that a room holds only one permit.
             let turn = Arc::clone(&self.turn).lock_owned().await;
             let permit = Arc::clone(&self.databases.0.running)
                 .acquire_owned()
@@ -139,7 +140,7 @@ impl SqlPort for RoomSql {
             let work = move || {
                 let outcome = run(&databases, &slot, &file, &statement, parameters);
                 databases.used(&slot);
-                // The room may be gone: this closes its database then.
+                // The room may be gone. Then this closes its database.
                 drop(slot);
                 drop((turn, permit));
                 outcome
@@ -151,10 +152,10 @@ impl SqlPort for RoomSql {
 }
 
 impl Drop for RoomSql {
-    /// Closing writes to the disk, which must not hold up the room's thread.
-    /// Until it is closed the database counts as open.
+    /// Closing writes to the disk, and that must not hold up the room's thread. Until
+    /// it is closed, the database counts as open.
     fn drop(&mut self) {
-        // A lock that is held is that of a statement, which ends with closing.
+        // If the lock is held, a statement is running, and its end closes the database.
         if self.slot.try_lock().is_ok_and(|slot| slot.is_some())
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -213,8 +214,8 @@ fn open(file: &Path) -> Result<Connection, StorageError> {
     prepare().map_err(|error| storage_error(&error))
 }
 
-/// A room's name is a stranger's text. Its hash is a safe file name whatever
-/// the name is: of one length, in one case, and no two rooms share one.
+/// A room's name is text from a stranger. Its hash is a safe file name for every room:
+/// it always has the same length and case, and no two rooms share one.
 fn file(folder: &Path, room: &RoomName) -> PathBuf {
     use std::fmt::Write as _;
 
@@ -231,8 +232,8 @@ fn file(folder: &Path, room: &RoomName) -> PathBuf {
     folder.join(name)
 }
 
-/// How many databases are open at most, those in use aside. Each takes up to
-/// three descriptors.
+/// How many databases are open at most, apart from those in use. Each takes up to three
+/// descriptors.
 const MAX_OPEN: usize = 128;
-/// How many statements run at once; others wait for their turn.
+/// How many statements run at once. Others wait for their turn.
 const MAX_RUNNING: usize = 16;

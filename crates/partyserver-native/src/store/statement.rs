@@ -9,21 +9,21 @@ use rusqlite::{Connection, ErrorCode, params_from_iter};
 
 use super::error::storage_error;
 
-/// Confines a connection to its own file and settings.
+/// Limits a connection to its own file and settings.
 pub(super) fn confine(db: &mut Connection) -> rusqlite::Result<()> {
     db.authorizer(Some(authorize))
 }
 
-/// Refused is what reaches other files (`ATTACH`, and `VACUUM INTO`, which
-/// attaches), what changes settings, and transactions: a statement is one
-/// already, and a longer one would last beyond the call that began it. Durable
-/// Objects refuse the same.
+/// Refuses what reaches other files (`ATTACH`, and `VACUUM INTO`, which attaches), what
+/// changes settings, and transactions. A statement is a transaction already, and a
+/// longer one would last beyond the call that began it. Durable Objects refuse the
+/// same.
 fn authorize(context: AuthContext<'_>) -> Authorization {
     match context.action {
         AuthAction::Pragma { pragma_name, .. } if DESCRIPTIONS.contains(&pragma_name) => {
             Authorization::Allow
         }
-        // Full-text and R-tree tables ask for these themselves.
+        // Full-text and R-tree tables use these pragmas themselves.
         AuthAction::Pragma {
             pragma_name: "data_version" | "page_size",
             pragma_value: None,
@@ -64,7 +64,7 @@ pub(super) fn execute(
     Ok(Rows::new(columns, found))
 }
 
-/// Tells a wrong statement from a database that can't be used.
+/// Distinguishes a wrong statement from a database that can't be used.
 fn failed(error: rusqlite::Error) -> SqlError {
     match error.sqlite_error_code() {
         Some(
@@ -112,7 +112,7 @@ fn from_sqlite(value: ValueRef<'_>) -> SqlValue {
 
 /// How long one statement may run.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(30);
-/// In steps of SQLite's virtual machine: about a millisecond.
+/// Counted in steps of SQLite's virtual machine: about a millisecond.
 const STEPS_BETWEEN_CHECKS: i32 = 100_000;
 /// Pragmas that only describe the database.
 const DESCRIPTIONS: &[&str] = &[

@@ -108,7 +108,7 @@ async fn alarms_survive_and_are_cleared_only_as_they_were() {
         .map(|alarm| (alarm.room.clone(), alarm.at))
         .collect();
     assert_eq!(times, [(name("b"), early), (name("a"), late)]);
-    // Another alarm, though for the same time.
+    // This is another alarm, although it has the same time.
     store.set_alarm(name("b"), None).await.unwrap();
     store.set_alarm(name("b"), Some(early)).await.unwrap();
     store.clear_alarm(&due[0]).await.unwrap();

@@ -4,9 +4,9 @@ use std::thread::{self, JoinHandle};
 
 use tokio::sync::watch;
 
-/// Threads of the store. Dropping this waits for them, so that nothing is
-/// written once the folder is unlocked. Whatever feeds them must be dropped
-/// before: declare this after it.
+/// Threads of the store. Dropping this waits for them, so that nothing is written after
+/// the folder is unlocked. Whatever sends them work must be dropped before, so declare
+/// this field after it.
 pub(super) struct Threads {
     handles: Vec<JoinHandle<()>>,
     /// Closed when the last thread has ended.
@@ -14,7 +14,7 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Starts a thread for each of the bodies, which are named `name`.
+    /// Starts a thread with this name for each of the bodies.
     pub(super) fn start<F>(name: &str, bodies: impl IntoIterator<Item = F>) -> std::io::Result<Self>
     where
         F: FnOnce() + Send + 'static,
@@ -35,7 +35,7 @@ impl Threads {
 
     /// Waits for the end of all of them.
     pub(super) async fn ended(&self) {
-        // Nothing is ever sent: an error means that the last sender is gone.
+        // Nothing is ever sent, so an error means that the last sender is gone.
         while self.ended.clone().changed().await.is_ok() {}
     }
 }
@@ -43,7 +43,7 @@ impl Threads {
 impl Drop for Threads {
     fn drop(&mut self) {
         for handle in self.handles.drain(..) {
-            // An update's closure may have held the last handle of the store.
+            // The closure of an update may have held the last handle to the store.
             if handle.thread().id() != thread::current().id() {
                 // A thread that panicked has ended too.
                 let _ = handle.join();

@@ -1,8 +1,8 @@
 //! All writes, on one thread, committed in groups.
 //!
-//! A sync takes far longer than a write. So the writer takes what is queued,
-//! makes one transaction of it, syncs once, and only then acknowledges each
-//! write. The longer a sync takes, the more writes share the next one.
+//! A sync takes far longer than a write. So the writer takes all queued writes, makes
+//! one transaction of them, syncs once, and only then acknowledges each write. The
+//! longer a sync takes, the more writes share the next one.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,8 +28,8 @@ struct Job {
     done: oneshot::Sender<Result<(), StorageError>>,
 }
 
-/// A write. It is run anew, in another transaction, when the first one was lost
-/// for a reason that was not its own.
+/// A write. It runs again in another transaction if the first transaction was lost for
+/// a reason that was not its own.
 type Work = Box<dyn FnMut(&Connection) -> Result<(), Failure> + Send>;
 
 impl Writer {
@@ -44,12 +44,12 @@ impl Writer {
         })
     }
 
-    /// Runs `work` in the next transaction; returns when it is on disk. Waits
-    /// for a place while the queue is full.
+    /// Runs `work` in the next transaction, and returns when it is on disk. Waits for a
+    /// place while the queue is full.
     ///
-    /// Once queued it is carried out even when this future is dropped. A write
-    /// must be at most one statement that writes: then one that fails leaves
-    /// nothing behind in the transaction that it shares.
+    /// A queued write is carried out even if this future is dropped. A write may
+    /// contain at most one statement that writes. So a write that fails leaves nothing
+    /// behind in the transaction that it shares.
     pub(super) async fn write(
         &self,
         work: impl FnMut(&Connection) -> Result<(), Failure> + Send + 'static,
@@ -65,14 +65,14 @@ impl Writer {
         outcome.await.map_err(|_| closed())?
     }
 
-    /// Whether writes are taken.
+    /// Whether the writer accepts writes.
     pub(super) fn is_open(&self) -> bool {
         self.queue()
             .as_ref()
             .is_some_and(|queue| !queue.is_closed())
     }
 
-    /// Ends the thread after what is queued. Later writes fail.
+    /// Ends the thread after the queued writes. Later writes fail.
     pub(super) async fn close(&self) {
         self.queue().take();
         self.thread.ended().await;
@@ -103,16 +103,16 @@ fn run(db: &Connection, mut jobs: mpsc::Receiver<Job>, commits: &AtomicU64) {
     }
 }
 
-/// Brings what is in the log into the file. The log is as durable as the file: this
-/// only saves the next start time.
+/// Copies the content of the log into the file. The log is as durable as the file, so
+/// this only saves time at the next start.
 fn empty_log(db: &Connection) -> rusqlite::Result<()> {
-    // A connection that has not used the log yet is refused the checkpoint.
+    // A connection that has not used the log yet can't do the checkpoint.
     db.query_row("SELECT count(*) FROM keys WHERE false", [], |_| Ok(()))?;
     db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
 }
 
-/// Commits the jobs together. When their transaction is lost they are committed
-/// in smaller groups, so that in the end a job that fails, fails alone.
+/// Commits the jobs together. If their transaction is lost, they are committed in
+/// smaller groups, so that in the end only the job that fails is refused.
 fn commit(db: &Connection, jobs: Vec<Job>, commits: &AtomicU64) {
     let mut groups = vec![jobs];
     while let Some(group) = groups.pop() {
@@ -120,14 +120,14 @@ fn commit(db: &Connection, jobs: Vec<Job>, commits: &AtomicU64) {
             commits.fetch_add(1, Ordering::Relaxed);
             continue;
         };
-        // In order: the earlier half is on top.
+        // This keeps the order, because the earlier half is on top.
         let later = lost.split_off(lost.len() / 2);
         groups.extend([later, lost].into_iter().filter(|group| !group.is_empty()));
     }
 }
 
-/// Runs the jobs in one transaction and answers them. When it is lost, those
-/// that have no answer yet are returned.
+/// Runs the jobs in one transaction and answers them. If it is lost, the jobs that have
+/// no answer yet are returned.
 fn transaction(db: &Connection, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
     if let Err(error) = db.execute_batch("BEGIN IMMEDIATE") {
         answer(jobs, &Err(storage_error(&error)));
@@ -142,7 +142,7 @@ fn transaction(db: &Connection, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
             Err(_) => Err(unavailable("the update panicked")),
         };
         if db.is_autocommit() {
-            // SQLite rolled everything back, as it does when the disk is full.
+            // SQLite has rolled everything back, as it does when the disk is full.
             let lost = outcome.and_then(|()| Err(unavailable("the transaction was lost")));
             answer([job], &lost);
             waiting.extend(jobs);
@@ -158,7 +158,7 @@ fn transaction(db: &Connection, jobs: Vec<Job>) -> Result<(), Vec<Job>> {
         return Ok(());
     };
     if !db.is_autocommit() {
-        // A failed rollback shows as a failed BEGIN of the next group.
+        // If the rollback fails, the BEGIN of the next group fails too, and shows it.
         let _ = db.execute_batch("ROLLBACK");
     }
     if waiting.len() > 1 {
@@ -179,7 +179,7 @@ fn answer(jobs: impl IntoIterator<Item = Job>, outcome: &Result<(), StorageError
     }
 }
 
-/// Writes wait for a place in the queue past this.
+/// When this many writes are queued, further ones wait for a place.
 const MAX_QUEUED: usize = 4096;
 /// How many writes share a transaction at most.
 const MAX_BATCH: usize = 1024;

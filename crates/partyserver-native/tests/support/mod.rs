@@ -48,7 +48,7 @@ impl TestServer {
             .await
     }
 
-    /// The answer to these bytes, which are all sent before it is read.
+    /// The answer to these bytes. All of them are sent before the answer is read.
     pub(crate) async fn raw(&self, request: impl AsRef<[u8]>) -> Answer {
         let mut stream = self.tcp().await;
         stream.write_all(request.as_ref()).await.unwrap();
@@ -77,14 +77,15 @@ impl TestServer {
         socket
     }
 
-    /// A handshake by hand: a client that does nothing by itself.
+    /// A handshake by hand, for a client that does nothing by itself.
     pub(crate) async fn upgrade(&self, path: &str) -> TcpStream {
         let (stream, head) = self.upgrade_with(path, &[]).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         stream
     }
 
-    /// A handshake with these bytes right behind it; the answer's head.
+    /// A handshake with these bytes directly after it. Also returns the head of the
+    /// answer.
     pub(crate) async fn upgrade_with(&self, path: &str, behind: &[u8]) -> (TcpStream, String) {
         let mut stream = self.tcp().await;
         let mut request = handshake(path).into_bytes();
@@ -120,8 +121,8 @@ impl Clock for TestClock {
     }
 }
 
-/// A client's end of a stream whose other end the service serves, as another
-/// server would that it is mounted in. It takes so many bytes at a time.
+/// The client's end of a stream. The service serves the other end, as another server
+/// would that it is mounted in. The stream takes `width` bytes at a time.
 pub(crate) fn mounted(service: &PartyService, width: usize) -> DuplexStream {
     let (client, stream) = tokio::io::duplex(width);
     mount(service, stream);
@@ -139,12 +140,12 @@ pub(crate) fn mount(
         let connection = hyper::server::conn::http1::Builder::new()
             .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
             .with_upgrades();
-        // A connection that breaks is its client's business.
+        // If a connection breaks, only its client is concerned.
         let _ = connection.await;
     });
 }
 
-/// The next text; pings are answered by reading on.
+/// The next text. Reading on also answers pings.
 pub(crate) async fn text(socket: &mut Socket) -> String {
     loop {
         let message = socket.next().await.unwrap().unwrap();
@@ -185,7 +186,7 @@ pub(crate) fn close_frame(code: u16, reason: &str) -> Vec<u8> {
     frame(8, &payload)
 }
 
-/// What a server's close frame is on the wire.
+/// The bytes of a server's close frame on the wire.
 pub(crate) fn closing(code: u16, reason: &str) -> Vec<u8> {
     let mut frame = vec![0x88, u8::try_from(reason.len()).unwrap() + 2];
     frame.extend(code.to_be_bytes());
@@ -218,7 +219,7 @@ pub(crate) async fn closed(socket: &mut Socket) -> (u16, String) {
     (code.into(), reason.to_owned())
 }
 
-/// Waits for what can only be looked at.
+/// Waits for a condition that can only be polled.
 pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let wait = async {
         while !is_so() {
@@ -238,7 +239,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads one answer, by its length.
+    /// Reads one answer, up to its declared length.
     pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Self {
         let read = async {
             let head = read_head(stream).await;
@@ -258,7 +259,7 @@ impl Answer {
         read.expect("an answer comes")
     }
 
-    /// The value of a header; its name in lower case.
+    /// The value of a header. The name must be in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (own, value) = line.split_once(": ")?;

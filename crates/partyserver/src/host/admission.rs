@@ -17,7 +17,7 @@ use crate::room::connection::Connection;
 use crate::room::tags::is_valid_tag;
 use crate::server::Server;
 
-/// The door of a room: what an admission asks of the host.
+/// The door of a room: what an admission needs from the host.
 pub trait Door {
     /// The host's own handle to a connection that has joined.
     type Joined: Clone;
@@ -28,35 +28,37 @@ pub trait Door {
     fn open(&self) -> usize;
     /// The open connections with a public id.
     fn holders(&self, id: &str) -> Vec<Connection>;
-    /// A key for a new connection, which no other has or had.
+    /// A key for a new connection. No other connection has it or ever had it.
     fn next_key(&self) -> u64;
     /// A random id.
     fn random_id(&self) -> String;
-    /// Makes the connection and puts it into the room's list, as its newest.
+    /// Makes the connection and puts it at the end of the room's list, as the newest.
     ///
     /// # Errors
-    /// When the platform has no socket for it. Then it is not in the list.
+    /// When the platform has no socket for it. Then the connection is not in the list.
     fn join(&self, record: ConnectionRecord) -> Result<Self::Joined>;
     /// The connection that has joined.
     fn connection(joined: &Self::Joined) -> Connection;
 }
 
-/// One upgrade on its way into its room. Whoever cleans up after a panic holds it too.
+/// One upgrade on its way into its room. The code that cleans up after a panic holds it
+/// too.
 #[derive(Debug)]
 pub struct Newcomer<J>(OnceLock<J>);
 
 impl<J: Clone> Newcomer<J> {
-    /// One that has not joined.
+    /// An upgrade that has not joined.
     pub fn new() -> Self {
         Self(OnceLock::new())
     }
 
-    /// Decides, and makes the connection, in the turn that the caller holds: the room's
-    /// hooks in their order, its size, the public id, the join, `on_connect`.
+    /// Decides on the upgrade and makes the connection, in the turn that the caller
+    /// holds. The order is: the room's hooks, the room's size, the public id, the join,
+    /// `on_connect`.
     ///
     /// # Errors
-    /// A hook's own, and those of [`Door::join`]. What they mean is
-    /// [`Newcomer::conclude`]'s to say.
+    /// The hook's own, and the errors of [`Door::join`]. [`Newcomer::conclude`] decides
+    /// what they mean for the client.
     pub async fn enter<S: Server>(
         &self,
         instance: &mut Instance<S>,
@@ -78,13 +80,13 @@ impl<J: Clone> Newcomer<J> {
         let key = door.next_key();
         let record = ConnectionRecord::new(key, id, tags, uri, door.names(), attachments);
         let connection = self.join(door, record)?;
-        // One that was closed in between is told of all the same: the room hears of its end
-        // too.
+        // A connection that was closed in between still gets this call, because the
+        // room will be told of its end too.
         instance.connected(&connection, handshake).await?;
         Ok(Entry(None))
     }
 
-    /// Joins. From here on the connection is closed by what goes wrong.
+    /// Joins the room. From here on any failure closes the connection.
     fn join(&self, door: &impl Door<Joined = J>, record: ConnectionRecord) -> Result<Connection> {
         fn connection<D: Door>(_: &D, joined: &D::Joined) -> Connection {
             D::connection(joined)
@@ -96,8 +98,9 @@ impl<J: Clone> Newcomer<J> {
         Ok(connection)
     }
 
-    /// What an upgrade comes to, after its turn and after a panic alike: one that has
-    /// joined is told of a failure by its close frame, one that has not is refused.
+    /// The outcome of an upgrade, both after its turn and after a panic. If the upgrade
+    /// has joined, a close frame tells the client of a failure; if it has not, it is
+    /// refused.
     ///
     /// # Errors
     /// The refusal.
@@ -129,12 +132,12 @@ impl<J: Clone> Default for Newcomer<J> {
     }
 }
 
-/// What [`Newcomer::enter`] decided: a refusal, or it has joined.
+/// What [`Newcomer::enter`] decided: the upgrade was refused, or it has joined.
 #[derive(Debug)]
 pub struct Entry(Option<Refusal>);
 
-/// The id that a client asks for in its `_pk` parameter, where it is usable:
-/// 1 to 256 characters. Whether the client may have it depends on who holds it.
+/// The id that a client asks for in its `_pk` parameter, if it is usable: 1 to 256
+/// characters. Whether the client may have the id depends on who holds it.
 pub fn requested_id(query: Option<&str>) -> Option<String> {
     let (_, id) = form_urlencoded::parse(query?.as_bytes()).find(|(name, _)| name == "_pk")?;
     is_valid_tag(&id).then(|| id.into_owned())
@@ -149,9 +152,9 @@ fn public_id(handshake: &Handshake, attachments: &Attachments, door: &impl Door)
     requested.unwrap_or_else(|| door.random_id())
 }
 
-/// Whether a newcomer may have the id of an open connection: only when a wrapper vouches
-/// that both are the same principal. So a stranger who guessed an id is never taken for
-/// its holder.
+/// Whether a newcomer may have the id of an open connection. It may only if a wrapper
+/// vouches that both are the same principal. So a stranger who guessed an id is never
+/// taken for its holder.
 fn may_share(newcomer: &Attachments, holder: &Connection) -> bool {
     match (
         newcomer.get::<Principal>(),
@@ -169,8 +172,8 @@ fn room_is_full() -> Refusal {
     )
 }
 
-/// A URL with memory of its own: that of a request may share the buffer that the whole
-/// request was read into.
+/// A copy of a URL in memory of its own. The URL of a request may share the buffer that
+/// the whole request was read into, and would keep that buffer alive.
 fn detached(uri: &http::Uri) -> http::Uri {
     uri.to_string().parse().unwrap_or_else(|_| uri.clone())
 }

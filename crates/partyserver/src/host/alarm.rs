@@ -1,19 +1,19 @@
-//! A room's alarm at work, and the one time at which a room is to be woken.
+//! A room's alarm at work, and the time at which the platform is to wake the room.
 //!
 //! An alarm that is due waits for its turn, runs once, and is then cleared or tried
-//! again. One that is set anew meanwhile is another alarm: what becomes of the first
-//! does not touch it.
+//! again. If the room sets its alarm again meanwhile, that is another alarm: the
+//! outcome of the first does not change it.
 
 use std::time::{Duration, SystemTime};
 
-/// The alarm of one room while it is at work: due, running, or failed and to be tried
-/// again.
+/// The alarm of one room while it is at work: it is due, it runs, or it failed and will
+/// be tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlarmWork(Option<Work>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Work {
-    /// The alarm's own id: one that is set anew has another.
+    /// The alarm's own id. An alarm that is set again gets another id.
     id: u64,
     failures: u32,
     stage: Stage,
@@ -21,13 +21,13 @@ struct Work {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// It failed, and is tried again when it is due.
+    /// It failed, and will be tried again at its time.
     Waiting,
     /// Its hook waits for its turn.
     Due,
-    /// Its hook runs, or what came of it is not stored yet.
+    /// Its hook runs, or the outcome is not stored yet.
     Running,
-    /// It was due or running when the room's alarm was set anew or removed.
+    /// It was due or running when the room set or removed its alarm.
     Replaced,
 }
 
@@ -36,20 +36,20 @@ enum Stage {
 pub enum Next {
     /// The alarm is cleared.
     Clear,
-    /// It is set to this time, as the same alarm, with so many failures.
+    /// The alarm is set to this time. It stays the same alarm, with this many failures.
     Again {
         /// When it is tried again.
         at: SystemTime,
         /// How often it has failed since it was set.
         failures: u32,
     },
-    /// Nothing: another alarm is set, or none.
+    /// Nothing changes: another alarm is set, or none.
     Leave,
 }
 
 impl AlarmWork {
-    /// The room's alarm was set or removed: what failed before is forgotten, and what is
-    /// at work is not the room's alarm any more.
+    /// The room's alarm was set or removed. Former failures are forgotten, and an alarm
+    /// that is at work is no longer the room's alarm.
     pub fn replace(&mut self) {
         match &mut self.0 {
             Some(work) if work.stage != Stage::Waiting => work.stage = Stage::Replaced,
@@ -57,8 +57,9 @@ impl AlarmWork {
         }
     }
 
-    /// An alarm is due. Returns whether the caller is to run it; nobody else is then.
-    /// `failures` is what is known of an alarm that was at work before this memory began.
+    /// An alarm is due. Returns whether the caller must run it; only one caller is told
+    /// so. `failures` is the stored count, for an alarm that was at work before this
+    /// value was made.
     #[must_use]
     pub fn due(&mut self, id: u64, failures: u32) -> bool {
         let failures = match &self.0 {
@@ -74,8 +75,8 @@ impl AlarmWork {
         true
     }
 
-    /// Its turn has come. Returns `false` when it was replaced while it waited; then it
-    /// does not run.
+    /// The alarm's turn has come. Returns `false` when the alarm was replaced while it
+    /// waited; then it does not run.
     #[must_use]
     pub fn begin(&mut self) -> bool {
         match &mut self.0 {
@@ -87,7 +88,8 @@ impl AlarmWork {
         }
     }
 
-    /// Whether this very alarm runs: it is stored until it has run, but not set.
+    /// Whether the alarm with this id is running. It is stored until it has run, but no
+    /// longer counts as set.
     pub fn is_running(&self, id: u64) -> bool {
         let work = self.0.as_ref();
         work.is_some_and(|work| work.id == id && work.stage == Stage::Running)
@@ -99,8 +101,9 @@ impl AlarmWork {
         work.is_some_and(|work| work.stage != Stage::Waiting)
     }
 
-    /// Its run has ended, well or not. It stays at work until [`AlarmWork::stored`], so
-    /// that a store that fails does not make the hook run again.
+    /// The run has ended, with or without success. The alarm stays at work until
+    /// [`AlarmWork::stored`], so that a store that fails does not make the hook run
+    /// again.
     #[must_use]
     pub fn end(&self, is_done: bool, now: SystemTime) -> Next {
         match &self.0 {
@@ -117,7 +120,7 @@ impl AlarmWork {
         }
     }
 
-    /// What [`AlarmWork::end`] asked for is stored.
+    /// The change that [`AlarmWork::end`] asked for is stored.
     pub fn stored(&mut self, next: Next) {
         match (&mut self.0, next) {
             (Some(work), Next::Again { failures, .. }) if work.stage == Stage::Running => {
@@ -128,27 +131,29 @@ impl AlarmWork {
         }
     }
 
-    /// It is not to run after all: its party is not served, or it has run already.
+    /// The alarm does not run after all: its party is not served, or it has run
+    /// already.
     pub fn dismiss(&mut self) {
         self.0 = None;
     }
 
-    /// Whether nothing is known of it that would be missed.
+    /// Whether this value can be dropped: it holds nothing that matters later.
     pub fn is_forgotten(&self) -> bool {
         self.0.is_none()
     }
 }
 
-/// The platform's one alarm of a room, for all that the room waits for.
+/// The one alarm that the platform has for a room. It serves everything that the room
+/// waits for.
 #[derive(Clone, Debug, Default)]
 pub struct WakeUp {
-    /// When it is set to; `None` before that was read.
+    /// The time that it is set to. `None` until that time was read from the platform.
     set: Option<Option<SystemTime>>,
     is_stale: bool,
 }
 
 impl WakeUp {
-    /// It has fired: it is not set any more.
+    /// The platform's alarm has fired: it is no longer set.
     pub fn fired(&mut self) {
         self.set = Some(None);
         self.is_stale = true;
@@ -159,24 +164,27 @@ impl WakeUp {
         self.is_stale = true;
     }
 
-    /// Whether it may have to be set anew; asked once.
+    /// Whether the platform's alarm may have to be set again. The next call returns
+    /// `false`, unless something moved in between.
     #[must_use]
     pub fn take_stale(&mut self) -> bool {
         std::mem::take(&mut self.is_stale)
     }
 
-    /// Whether it is known when it is set to.
+    /// Whether this value knows the time that the platform's alarm is set to.
     pub fn is_known(&self) -> bool {
         self.set.is_some()
     }
 
-    /// What the platform says. What was set meanwhile counts more.
+    /// The time that the platform reports. A time that was set since the question takes
+    /// precedence.
     pub fn read(&mut self, at: Option<SystemTime>) {
         self.set.get_or_insert(at);
     }
 
-    /// When it is to be set to, where that is earlier than what is set. One that fires too
-    /// early does no harm: it finds nothing due, and the next is set.
+    /// The time that the alarm must be set to, if that is earlier than the time it has
+    /// now. An alarm that fires too early does no harm: it finds nothing due, and the
+    /// next one is set.
     #[must_use]
     pub fn wanted(&mut self, earliest: Option<SystemTime>) -> Option<SystemTime> {
         let at = earliest?;
@@ -187,19 +195,20 @@ impl WakeUp {
         Some(at)
     }
 
-    /// It could not be set: what it is set to is not known.
+    /// The alarm could not be set, so its time is unknown.
     pub fn failed(&mut self) {
         self.set = None;
         self.is_stale = true;
     }
 }
 
-/// The earliest of what a room waits for.
+/// The earliest of the times that a room waits for.
 pub fn earliest(times: impl IntoIterator<Item = Option<SystemTime>>) -> Option<SystemTime> {
     times.into_iter().flatten().min()
 }
 
-/// How long until the first try after a failure; twice as long each time.
+/// How long until the first new try after a failure. Each further wait is twice as
+/// long.
 pub const RETRY: Duration = Duration::from_secs(2);
 /// How often an alarm that fails is tried again.
 pub const MAX_RETRIES: u32 = 6;

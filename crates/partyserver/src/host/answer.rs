@@ -1,4 +1,4 @@
-//! What hosts say by themselves.
+//! Answers that hosts give by themselves.
 
 use http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
@@ -8,9 +8,9 @@ use crate::body::Body;
 use crate::close::Close;
 use crate::http_types::{Refusal, Response};
 
-/// An answer that no party has a hand in. The URL may hold a token, and only a
-/// party knows by which name: so nobody may keep the answer, and nothing that
-/// follows from it tells the URL (RFC 6750 section 2.3).
+/// An answer that no party takes part in. The URL may hold a token, and only a party
+/// knows the name of that parameter. So nobody may cache the answer, and pages it leads
+/// to are not told the URL as referrer (RFC 6750 section 2.3).
 pub fn own(status: StatusCode, reason: impl Into<Body>) -> Response {
     let mut answer = answer::text(status, reason);
     let headers = answer.headers_mut();
@@ -28,7 +28,7 @@ pub fn unavailable(reason: &'static str) -> Response {
     answer
 }
 
-/// The refusal of an upgrade that may be let in soon: a place is missing, or a room can't
+/// The refusal of an upgrade that may succeed soon: no place is free, or the room can't
 /// be reached.
 pub fn at_capacity(reason: &'static str) -> Refusal {
     try_again(

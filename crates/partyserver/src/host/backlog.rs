@@ -1,8 +1,8 @@
-//! What waits: events that one worker hands over in order, and how much may wait.
+//! Queues: events that one worker handles in order, and the limit of what may wait.
 
 use std::collections::VecDeque;
 
-/// Items that one worker works off, in order.
+/// Items that one worker handles in order.
 #[derive(Debug)]
 pub struct Backlog<T> {
     items: VecDeque<T>,
@@ -10,22 +10,22 @@ pub struct Backlog<T> {
 }
 
 impl<T> Backlog<T> {
-    /// Adds one. Returns whether the caller is to begin a worker, which calls
-    /// [`Backlog::take`] until there is nothing left.
+    /// Adds an item. Returns whether the caller must start a worker, which calls
+    /// [`Backlog::take`] until nothing is left.
     #[must_use]
     pub fn push(&mut self, item: T) -> bool {
         self.items.push_back(item);
         !std::mem::replace(&mut self.is_attended, true)
     }
 
-    /// The next; without one, the worker that asks has ended.
+    /// The next item. `None` means that the worker that asked has ended.
     pub fn take(&mut self) -> Option<T> {
         let item = self.items.pop_front();
         self.is_attended = item.is_some();
         item
     }
 
-    /// No worker could be begun: the next item asks for one again.
+    /// No worker could be started, so the next push asks for one again.
     pub fn unattended(&mut self) {
         self.is_attended = false;
     }
@@ -50,15 +50,15 @@ pub struct Waiting {
 /// How much may wait in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Many small messages cost more than their bytes.
+    /// How many messages. Many small messages cost more than their bytes.
     pub messages: usize,
-    /// The bytes of all.
+    /// The bytes of all messages together.
     pub bytes: usize,
 }
 
 impl Waiting {
-    /// With one more, as far as there is room for it. A single message always has room:
-    /// limits are for what waits.
+    /// The load with one more message, or `None` when it does not fit. A message always
+    /// fits into an empty queue, because the limits are for what waits.
     #[must_use]
     pub fn with(self, bytes: usize, capacity: Capacity) -> Option<Self> {
         let next = Self {
@@ -69,7 +69,7 @@ impl Waiting {
         (fits && next.messages <= capacity.messages).then_some(next)
     }
 
-    /// One less.
+    /// Takes one message of this size off the load.
     pub fn remove(&mut self, bytes: usize) {
         self.messages = self.messages.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
@@ -80,7 +80,7 @@ impl Waiting {
         self.messages == 0
     }
 
-    /// The bytes of all that waits.
+    /// The bytes of all messages that wait.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -96,7 +96,7 @@ mod tests {
         assert!(backlog.push(1));
         assert!(!backlog.push(2));
         assert_eq!((backlog.take(), backlog.take()), (Some(1), Some(2)));
-        // The worker is still at work on the last.
+        // The worker still works on the last item.
         assert!(!backlog.push(3));
         assert_eq!((backlog.take(), backlog.take()), (Some(3), None));
         assert!(backlog.push(4), "the worker has ended");

@@ -1,6 +1,6 @@
-//! From a hook that failed to a line of the log and to what a client sees.
+//! What happens when a hook fails: the line in the log, and what the client is told.
 //!
-//! A client is told an id and nothing of the cause; the log has both.
+//! A client is told an id and nothing of the cause. The log has both.
 
 use http::StatusCode;
 
@@ -12,7 +12,7 @@ use crate::http_types::{Refusal, Response};
 use crate::loggable::{escaped, loggable};
 use crate::room::connection::Connection;
 
-/// Why an event has no outcome.
+/// Why an event has no result.
 #[derive(Debug)]
 pub enum Failure {
     /// A hook returned an error.
@@ -23,7 +23,7 @@ pub enum Failure {
     TimedOut,
 }
 
-/// Where it failed.
+/// Where the hook failed.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'p> {
     /// The party; empty where no party is known.
@@ -33,7 +33,8 @@ pub struct Place<'p> {
 }
 
 impl Failure {
-    /// One result of the two that a turn has: the hook's own within the host's.
+    /// A turn has two results, the hook's own inside the host's. This makes one of
+    /// them.
     ///
     /// # Errors
     /// The failure of either.
@@ -60,14 +61,14 @@ impl Failure {
         }
     }
 
-    /// Logs the failure and closes the connection whose event met it.
+    /// Logs the failure and closes the connection whose event failed.
     pub fn close(&self, id: &str, place: Place<'_>, connection: &Connection) {
         self.log(id, place, Some(connection));
         connection.close(Close::INTERNAL_ERROR, failure_text(id));
     }
 
-    /// The answer to the request that met the failure. It is logged, unless the client is
-    /// at fault: its body broke a limit.
+    /// The answer to the request that failed. The failure is logged, unless the client
+    /// is at fault because its body broke a limit.
     pub fn to_response(&self, id: &str, place: Place<'_>) -> Response {
         if let Self::Hook(error) = self
             && error.status() != StatusCode::INTERNAL_SERVER_ERROR
@@ -78,7 +79,7 @@ impl Failure {
         failed(id)
     }
 
-    /// The refusal of the upgrade that met the failure, which is logged.
+    /// The refusal of the upgrade that failed. The failure is logged.
     pub fn to_refusal(&self, id: &str, place: Place<'_>) -> Refusal {
         self.log(id, place, None);
         let close = Close::new(Close::INTERNAL_ERROR, failure_text(id));

@@ -1,4 +1,4 @@
-//! The last hand on an answer, whoever made it.
+//! The last changes to every answer, whoever made it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,8 @@ use http::{HeaderMap, HeaderValue};
 use crate::cors::Cors;
 use crate::http_types::Response;
 
-/// What is put on every answer to one request. The 101 of an upgrade is no such answer.
+/// What is put on every answer to one request. The 101 of an upgrade does not count as
+/// an answer here.
 #[derive(Clone, Debug)]
 pub struct Finish {
     cors: Option<Arc<Cors>>,
@@ -18,7 +19,8 @@ pub struct Finish {
 }
 
 impl Finish {
-    /// For a request with these headers: the party's CORS headers, and its own.
+    /// For a request with these headers: the party's CORS headers, and `headers`, which
+    /// are the party's own.
     pub fn new(cors: Option<Arc<Cors>>, request: &HeaderMap, headers: HeaderMap) -> Self {
         let origin = cors.as_ref().and_then(|_| request.get(ORIGIN).cloned());
         Self {

@@ -1,7 +1,8 @@
-//! From a request's head to its answer: the one order of it.
+//! From a request's head to its answer: the one order of the steps.
 //!
-//! A host gives what it alone can do as a [`Site`]; every step and its place are here. No
-//! room is asked for before the party's gate has admitted the request.
+//! A host supplies what only it can do, as a [`Site`]. Every step and its place in the
+//! order are here. No room is asked for before the party's gate has admitted the
+//! request.
 
 use std::time::{Duration, SystemTime};
 
@@ -29,11 +30,11 @@ use crate::room::context::Lobby;
 use crate::router::Route;
 use crate::server::{ConnectGate, RequestGate};
 
-/// What serves requests: the part of it that is a host's own.
+/// What serves requests: the part that each host implements itself.
 pub trait Site: MaybeSend + MaybeSync {
     /// Who a request comes from, as far as the host can tell.
     type Client: MaybeSend;
-    /// An upgrade that was found to be a good one: what its answer needs.
+    /// A checked upgrade: what the host needs in order to answer it.
     type Upgrade: MaybeSend;
     /// What the host answers with.
     type Answer: MaybeSend;
@@ -57,16 +58,17 @@ pub trait Site: MaybeSend + MaybeSync {
         false
     }
 
-    /// Makes the URL absolute, as far as the host believes what the head says.
+    /// Makes the URL absolute, from the parts of the head that the host trusts.
     ///
     /// # Errors
     /// The refusal of a head that is not for this site.
     fn believe(&self, head: &mut Parts) -> Result<Self::Client, Box<Response>>;
 
-    /// Why the host itself is not ready, beside its parties; asked before them.
+    /// Why the host itself is not ready, apart from its parties. Asked before the
+    /// parties.
     fn problems(&self) -> BoxFuture<'_, Vec<String>>;
 
-    /// Runs a hook of a gate in a limited time, its panics caught where that can be done.
+    /// Runs a hook of a gate with a time limit. Catches its panics, if the host can.
     fn guarded<'a, T: MaybeSend + 'a>(
         &'a self,
         limit: Duration,
@@ -80,7 +82,8 @@ pub trait Site: MaybeSend + MaybeSync {
         body: BoxFuture<'a, Result<Bytes, BodyError>>,
     ) -> BoxFuture<'a, Option<Result<Bytes, BodyError>>>;
 
-    /// It is known whose request it is. For hosts that have to answer after a panic.
+    /// Called when the room of a request is known. For hosts that must answer after a
+    /// panic.
     fn routed(&self, visit: &Visit) {
         let _ = visit;
     }
@@ -139,16 +142,18 @@ impl Visit {
     }
 }
 
-/// What came of bringing something to its room.
+/// The result of bringing a request or upgrade to its room.
 #[derive(Debug)]
 pub enum Brought<A> {
-    /// An answer in HTTP, which the party's headers are put on.
+    /// An answer in HTTP, which still needs the party's headers.
     Answer(Response),
-    /// The host's answer as it is: a 101, or what the room has finished itself.
+    /// The host's answer as it is: a 101, or an answer that the room has already
+    /// finished.
     Done(A),
 }
 
-/// Answers a request. `body` makes its body, which gives at most so many bytes.
+/// Answers a request. `body` makes its body, which yields at most the given number of
+/// bytes.
 pub async fn answer<H: Site>(
     site: &H,
     mut head: Parts,
@@ -165,8 +170,8 @@ pub async fn answer<H: Site>(
         Err(refusal) => return site.respond(*refusal),
     };
     remove_internal(&mut head.headers);
-    // The application sees the head as its hooks do: absolute, and without what only
-    // hosts and proxies may say.
+    // The application sees the head as its hooks do: the URL is absolute, and headers
+    // that only hosts and proxies may set are gone.
     site.routes().rewrite(&mut head);
     match head.uri.path() {
         "/healthz" => return site.respond(answer::text(StatusCode::OK, "ok")),
@@ -223,8 +228,8 @@ async fn visit<H: Site>(
         finish: Finish::new(gate.cors().cloned(), &head.headers, headers),
     };
     site.routed(&visit);
-    // Boxed, because one future that held the places of both would be larger than what the
-    // allocator has at hand.
+    // Boxed: one future with the state of both branches would be larger than the blocks
+    // that the allocator has ready.
     let brought = if visit.finish.has_cors() && Cors::is_preflight(&head.method, &head.headers) {
         Brought::Answer(Response::default())
     } else if is_upgrade(&head.headers) {
@@ -265,7 +270,8 @@ async fn request<H: Site>(site: &H, visit: &Visit, mut request: Request) -> Brou
     site.request(visit, request).await
 }
 
-/// Reads the body before the room is entered: a client that sends slowly holds up nobody.
+/// Reads the body before the request enters the room, so that a client that sends
+/// slowly holds up nobody.
 async fn read_body<H: Site>(site: &H, request: &mut Request) -> Result<(), Box<Response>> {
     let body = std::mem::take(request.body_mut());
     let read = site.timed(site.body_time(), Box::pin(body.bytes()));
@@ -308,14 +314,14 @@ async fn connect<H: Site>(
     site.refuse(refusal, upgrade)
 }
 
-/// A request carries what its gate attached, on every host: it is how hooks find whose it
-/// is. What else stands among its extensions does not reach a room on every host.
+/// On every host a request carries what its gate attached; from that, hooks learn whose
+/// request it is. Its other extensions reach the room on some hosts only.
 fn keep(extensions: &mut http::Extensions, attachments: &Attachments) {
     // In place of others: what some other gate attached is not this request's.
     extensions.insert(attachments.clone());
 }
 
-/// The host and each party can serve; else 503 with the reasons.
+/// 200 when the host and each party can serve, else 503 with the reasons.
 async fn readiness<H: Site>(site: &H) -> Response {
     let mut reasons = site.problems().await;
     for party in 0..site.parties() {

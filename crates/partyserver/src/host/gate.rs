@@ -1,4 +1,5 @@
-//! A party's gate, with the party's options: it decides at the router, before a room.
+//! A party's gate, with the party's options. It decides at the router, before any room
+//! is involved.
 
 use std::sync::Arc;
 
@@ -41,7 +42,8 @@ pub trait AnyGate: MaybeSend + MaybeSync {
     ) -> BoxFuture<'a, Result<ConnectGate>>;
 }
 
-/// The gate of one server's party: a value of it that belongs to no room.
+/// The gate of one server's party: a value of the server's type that belongs to no
+/// room.
 #[derive(Debug)]
 pub struct Gate<S> {
     name: Arc<str>,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::options::{Hibernation, PartyOptions};
 
-/// After how long without events a room's server leaves memory; `None` when it stays
-/// because of the room's open connections.
+/// How long a room without events keeps its server in memory. `None` when the server
+/// stays because the room has open connections.
 pub fn leaves_after(options: &PartyOptions, open: usize) -> Option<Duration> {
     match options.hibernation {
         Hibernation::After(time) => Some(time),

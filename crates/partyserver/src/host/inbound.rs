@@ -1,4 +1,4 @@
-//! What every host refuses or drops of a request's head.
+//! What every host refuses or removes in a request's head.
 
 use http::header::{CONTENT_LENGTH, FORWARDED};
 use http::request::Parts;
@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use super::own;
 use crate::http_types::Response;
 
-/// The refusal of a head over the limit: 414 when the URL alone is, else 431. More
-/// than [`MAX_HEADERS`] headers are too many, however short.
+/// The refusal of a head over the limit: 414 when the URL alone is over it, else 431.
+/// More than [`MAX_HEADERS`] headers are too many, even when they are short.
 pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
     let url = parts
         .uri
@@ -30,12 +30,13 @@ pub fn too_large(parts: &Parts, max_head: usize) -> Option<Response> {
     })
 }
 
-/// How long a body says that it is. `None` when it does not, or not in a number.
+/// The length that a body declares. `None` when the header is missing or not a number.
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Drops a client's headers that speak between hosts and proxies.
+/// Removes headers that only hosts and proxies may set, because a client may have sent
+/// them.
 pub fn remove_internal(headers: &mut HeaderMap) {
     let internal: Vec<HeaderName> = headers
         .keys()

@@ -1,8 +1,8 @@
 //! The order of hooks: one room's server, from its start to its end.
 //!
 //! Hosts drive a room through this type alone, so that the order is the same
-//! everywhere: nothing runs before `on_start` has ended well, nothing of a
-//! refused socket reaches the room, and every error is reported once.
+//! everywhere. Nothing runs before `on_start` has succeeded, nothing of a refused
+//! socket reaches the room, and every error is reported once.
 
 use serde_json::Value;
 
@@ -52,7 +52,7 @@ impl<S: Server> Instance<S> {
     /// Answers a request.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`.
+    /// The hook's own error, or the error of `on_start`.
     pub async fn request(
         &mut self,
         request: Request,
@@ -67,7 +67,7 @@ impl<S: Server> Instance<S> {
     /// Decides on an upgrade that the gate admitted.
     ///
     /// # Errors
-    /// The hooks' own, that of `on_start`, or `TagError`.
+    /// The error of one of the hooks or of `on_start`, or `TagError`.
     pub(super) async fn connecting(
         &mut self,
         handshake: &Handshake,
@@ -92,7 +92,7 @@ impl<S: Server> Instance<S> {
     /// Tells the room of a connection that has joined.
     ///
     /// # Errors
-    /// The hook's own. The host logs it and closes the connection with 1011 and
+    /// The hook's own error. The host logs it and closes the connection with 1011 and
     /// the id of the log line.
     pub(super) async fn connected(
         &mut self,
@@ -104,11 +104,11 @@ impl<S: Server> Instance<S> {
         self.report(&cx, outcome).await
     }
 
-    /// Hands a message of a connection to the room, unless the connection has
-    /// ended by the time that the room has started.
+    /// Passes a message of a connection to the room. If the connection ended while the
+    /// room started, nothing is passed.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`. The host closes the connection
+    /// The hook's own error, or the error of `on_start`. The host closes the connection
     /// with 1011 and the id of the log line.
     pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
         self.start().await?;
@@ -120,11 +120,11 @@ impl<S: Server> Instance<S> {
         self.report(&cx, outcome).await
     }
 
-    /// Tells the room that a connection has ended, after `error` where there
-    /// was one.
+    /// Tells the room that a connection has ended. `error` says what broke it, if
+    /// something did.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`.
+    /// The hook's own error, or the error of `on_start`.
     pub async fn closed(
         &mut self,
         connection: &Connection,
@@ -143,7 +143,7 @@ impl<S: Server> Instance<S> {
     /// Runs the alarm.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`.
+    /// The hook's own error, or the error of `on_start`.
     pub async fn alarm(&mut self) -> Result<()> {
         self.start().await?;
         let cx = Context::for_room(self.room.clone());
@@ -151,10 +151,10 @@ impl<S: Server> Instance<S> {
         self.report(&cx, outcome).await
     }
 
-    /// Hands over a posted event.
+    /// Passes a posted event to the room.
     ///
     /// # Errors
-    /// The hook's own, or that of `on_start`.
+    /// The hook's own error, or the error of `on_start`.
     pub async fn event(&mut self, event: Value) -> Result<()> {
         self.start().await?;
         let cx = Context::for_room(self.room.clone());
@@ -191,7 +191,7 @@ mod tests {
     use crate::close::Close;
     use crate::testing::TestRoom;
 
-    /// Starts slowly, and closes one of the connections that are there by then.
+    /// Starts slowly. At the end of the start it closes one of the open connections.
     struct Starting;
 
     impl Server for Starting {

@@ -1,8 +1,8 @@
 //! A connection's life: open, ending, told.
 //!
-//! What may be handled or sent at a time is decided here and nowhere else. The time is an
-//! argument; the host sends the close frame, empties the queue and sets the timer that
-//! this asks for.
+//! Only this module decides what may be handled or sent at a given time. The time is an
+//! argument. The host carries out what this asks for: it sends the close frame, empties
+//! the queue and sets the timer.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,9 +13,9 @@ use crate::close::{Close, CloseEvent};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Life {
     stage: Stage,
-    /// Set by the room's code. The earliest counts.
+    /// The deadline that the room's code set. The earliest counts.
     own: Option<Deadline>,
-    /// The end of its identity. Each renewal replaces it.
+    /// The end of the connection's identity. Each renewal replaces it.
     identity: Option<Deadline>,
 }
 
@@ -24,7 +24,7 @@ enum Stage {
     /// It is among the room's connections.
     #[default]
     Open,
-    /// It has left the room, which has yet to be told.
+    /// It has left the room, but the room was not told yet.
     Ending(Ending),
     /// The room was told, or is being told.
     Told(Ending),
@@ -35,7 +35,7 @@ enum Stage {
 pub struct Ending {
     /// The close frame.
     pub close: Close,
-    /// What becomes of the messages that wait for the client.
+    /// What happens to the messages that still wait for the client.
     pub rest: Rest,
     /// Which side ended it first.
     pub by: Side,
@@ -59,7 +59,7 @@ pub struct Deadline {
     pub close: Close,
 }
 
-/// What a step changed, for the host to carry out.
+/// What a step changed, so that the host can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Change {
@@ -67,12 +67,12 @@ pub enum Change {
     None,
     /// It has ended just now: it leaves the room's list, and its close frame is due.
     Ended,
-    /// It had ended before, and what still waits is thrown away from here on.
+    /// It had ended before. From here on the messages that still wait are thrown away.
     Cut,
 }
 
 impl Deadline {
-    /// A deadline, rounded down to a millisecond: it is never extended.
+    /// A deadline. It is rounded down to a millisecond, so that it is never extended.
     pub fn new(at: SystemTime, close: Close) -> Self {
         Self {
             at: from_millis(to_millis(at)),
@@ -86,7 +86,7 @@ impl Deadline {
 }
 
 impl Life {
-    /// A life of before its connection slept.
+    /// The life of a connection that slept, from the deadlines that were kept.
     pub fn restored(own: Option<Deadline>, identity: Option<Deadline>) -> Self {
         Self {
             stage: Stage::Open,
@@ -100,8 +100,8 @@ impl Life {
         matches!(self.stage, Stage::Open) && self.due(now).is_none()
     }
 
-    /// Ends it if its time is up. Nothing is sent from then on, so that what still waits
-    /// of one that was closed before is thrown away too.
+    /// Ends the connection if its time is up. Nothing is sent from then on: if the
+    /// connection was closed before, its waiting messages are thrown away now.
     pub fn look(&mut self, now: SystemTime) -> Change {
         match self.due(now).map(|deadline| deadline.close.clone()) {
             Some(close) => self.close(close, Rest::Dropped),
@@ -109,7 +109,8 @@ impl Life {
         }
     }
 
-    /// Ends it. The first close frame counts; what waits can still be dropped later.
+    /// Ends the connection. The first close frame counts. A later call can still drop
+    /// the waiting messages.
     pub fn close(&mut self, close: Close, rest: Rest) -> Change {
         self.end(close, rest, Side::Ours)
     }
@@ -130,15 +131,16 @@ impl Life {
         }
     }
 
-    /// Its stream has ended: nothing can be sent any more.
+    /// The connection's stream has ended, so nothing can be sent any more.
     pub fn gone(&mut self) -> Change {
         let close = Close::new(Close::GOING_AWAY, "");
         self.end(close, Rest::Dropped, Side::Theirs)
     }
 
-    /// Ends it at a time, at the room's wish. The earliest such time counts. Returns
-    /// whether it is this one: then it is to be kept with the connection, even while the
-    /// identity ends earlier, because a renewal may move that.
+    /// Sets the time at which the room wants the connection to end. The earliest such
+    /// time counts. Returns whether this one does. If so, the host keeps it with the
+    /// connection, even while the identity ends earlier, because a renewal may move that
+    /// end.
     pub fn close_at(&mut self, at: SystemTime, close: Close) -> bool {
         let deadline = Deadline::new(at, close);
         if self.own.as_ref().is_some_and(|own| own.at <= deadline.at) {
@@ -148,8 +150,9 @@ impl Life {
         true
     }
 
-    /// Its identity is valid until a time, earlier or later than before. Returns whether
-    /// it is still open: a renewal revives nothing.
+    /// The connection's identity is valid until this time, which may be earlier or
+    /// later than before. Returns whether the connection is still open: a renewal never
+    /// reopens one.
     pub fn renew(&mut self, until: SystemTime, close: Close, now: SystemTime) -> bool {
         if self.due(now).is_some() {
             return false;
@@ -182,8 +185,8 @@ impl Life {
         }
     }
 
-    /// Whether the caller is to tell the room of the end: `true` once, and only after
-    /// the end.
+    /// Whether the caller must tell the room of the end. `true` only once, and only
+    /// after the end.
     pub fn tell(&mut self) -> bool {
         if let Stage::Ending(ending) = &self.stage {
             self.stage = Stage::Told(ending.clone());
@@ -215,7 +218,8 @@ impl Life {
         self.own.iter().chain(&self.identity)
     }
 
-    /// The earliest deadline that is due. Of two at one time the identity's says why.
+    /// The earliest deadline that is due. If both are due at the same time, the
+    /// identity's gives the reason.
     fn due(&self, now: SystemTime) -> Option<&Deadline> {
         match (&self.own, &self.identity) {
             (None, None) => None,
@@ -226,8 +230,8 @@ impl Life {
     }
 }
 
-/// Milliseconds since 1970, rounded down; a time before that is 1970, and one beyond what
-/// JavaScript's `Date` can tell is the last that it can.
+/// Milliseconds since 1970, rounded down. An earlier time becomes 1970. A time beyond
+/// the range of JavaScript's `Date` becomes the last one in that range.
 pub fn to_millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis())
@@ -275,7 +279,8 @@ mod tests {
         assert!(life.is_open(at(150)));
         assert!(life.renew(at(160), expired(), at(150)));
         assert_eq!(life.ends_at(), Some(at(160)));
-        // Nobody has looked at it, and it is over all the same.
+        // Nobody has called `look` yet, but the deadline has passed, so a renewal
+        // fails.
         assert!(!life.renew(at(300), expired(), at(160)));
         assert!(!life.is_open(at(160)));
     }

@@ -1,8 +1,8 @@
-//! The core beneath the hosts. Users of rooms never need it.
+//! The core that all hosts share. Authors of rooms never need it.
 //!
-//! A host does I/O; what it does when is decided here, in parts that are given the time
-//! and have no other input or output than their arguments. Where several hooks belong
-//! together, a part is asynchronous over a small port.
+//! A host does the I/O. The parts here decide what happens and when. They are given the
+//! time and have no input or output beside their arguments. Where several hooks belong
+//! together, the part is asynchronous and reaches the host through a small port.
 //!
 //! | part | decides |
 //! |---|---|
@@ -13,8 +13,8 @@
 //! | [`life`] | what may be handled or sent at a time, and how a connection ends |
 //! | [`record`] | what sleeps with a socket |
 //! | [`alarm`] | when an alarm runs, is tried again, and when a room is woken |
-//! | [`failure`] | what a client and the log are told of a hook that failed |
-//! | [`backlog`] | what waits, and how much may |
+//! | [`failure`] | what a client and the log are told when a hook failed |
+//! | [`backlog`] | the queues of events and messages, and how much may wait |
 //! | [`idle`] | how long a room without events stays in memory |
 //!
 //! The ports that a host implements for a room and its connections are here.

@@ -1,9 +1,10 @@
-//! What sleeps with a socket, as the text that a host keeps.
+//! What is kept of a socket while its room sleeps, as text.
 //!
-//! A host whose rooms leave memory while their sockets stay open writes
-//! [`Sleeping`] whenever a part of it has changed ([`ConnectionRecord::on_change`]), and
-//! makes the connection of it again when the room wakes. What can't be understood is no
-//! connection: it has no identity.
+//! Some hosts take rooms out of memory while their sockets stay open. Such a host
+//! writes [`Sleeping`] whenever a part of it has changed
+//! ([`ConnectionRecord::on_change`]). When the room wakes, the host makes the
+//! connection again from that text. If the text can't be understood, there is no
+//! connection, because it would have no identity.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub struct Sleeping {
     own: Option<Kept>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     identity: Option<Kept>,
-    /// Absent when it is kept elsewhere.
+    /// Absent when the record is kept elsewhere.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     record: Option<Parts>,
 }
@@ -65,7 +66,7 @@ impl Sleeping {
         })
     }
 
-    /// Its text.
+    /// The text to keep.
     ///
     /// # Errors
     /// When it can't be written as JSON.
@@ -73,8 +74,8 @@ impl Sleeping {
         serde_json::to_string(self)
     }
 
-    /// Takes the record out, to be kept elsewhere because it is too large for its place.
-    /// What is left has a bounded size.
+    /// Takes the record out because it is too large for its place, so that the host can
+    /// keep it elsewhere. The rest has a bounded size.
     ///
     /// # Errors
     /// When it can't be written as JSON.
@@ -82,7 +83,8 @@ impl Sleeping {
         serde_json::to_string(&self.record.take())
     }
 
-    /// Reads [`Sleeping::text`]. `None` when it is anything else, or of another version.
+    /// Reads the text that [`Sleeping::text`] wrote. `None` for any other text, and for
+    /// another version.
     pub fn read(text: &str) -> Option<Self> {
         let sleeping: Self = serde_json::from_str(text).ok()?;
         (sleeping.version == VERSION).then_some(sleeping)
@@ -93,19 +95,20 @@ impl Sleeping {
         self.key
     }
 
-    /// Whether its record is kept elsewhere.
+    /// Whether the record is kept elsewhere.
     pub fn is_split(&self) -> bool {
         self.record.is_none()
     }
 
-    /// Puts back what [`Sleeping::take_record`] gave. `None` when it is anything else.
+    /// Puts back the record that [`Sleeping::take_record`] gave. `None` for any other
+    /// text.
     #[must_use]
     pub fn with_record(mut self, text: &str) -> Option<Self> {
         self.record = serde_json::from_str(text).ok()?;
         self.record.is_some().then_some(self)
     }
 
-    /// The connection again. `None` when it can't be understood.
+    /// Makes the connection again. `None` when the text can't be understood.
     pub fn wake(self, names: (Arc<str>, Arc<str>)) -> Option<(ConnectionRecord, Life)> {
         let parts = self.record?;
         let attachments = Attachments::decode(parts.attachments.get()).ok()?;
@@ -130,7 +133,8 @@ fn restore((at, code, reason): Kept) -> Deadline {
     Deadline::new(from_millis(at), Close::new(code, reason))
 }
 
-/// Of the text. A host that meets another closes the socket, whose client comes back.
+/// The version of the text. A host that meets another version closes the socket, and
+/// the client connects again.
 const VERSION: u32 = 2;
 
 #[cfg(test)]

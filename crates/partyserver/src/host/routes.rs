@@ -1,5 +1,5 @@
-//! What an application serves, as far as it is the same on every host: its parties' names,
-//! and its own answers.
+//! What an application serves, in the form that is the same on every host: the names of
+//! its parties, and its own answers.
 
 use std::sync::Arc;
 
@@ -48,7 +48,8 @@ impl Routes {
         }
     }
 
-    /// Registers a party; returns its name in kebab-case. Its index is how many there were.
+    /// Registers a party and returns its name in kebab-case. The first party has index
+    /// 0, the next 1, and so on.
     pub fn register(&mut self, name: &str) -> Arc<str> {
         let (_, name) = self.router.register(name);
         self.names.push(Arc::clone(&name));
@@ -74,7 +75,8 @@ impl Routes {
         self.names.iter().position(|own| **own == *name)
     }
 
-    /// A name that two parties have: one of them would never be reached.
+    /// A name that two parties share, if there is one. The second of them would never
+    /// be reached.
     pub fn duplicate(&self) -> Option<&str> {
         let (name, _) = self
             .names
@@ -111,14 +113,16 @@ impl Default for Routes {
     }
 }
 
-/// A path of the application's choice, with the scheme and the authority of before.
+/// Gives a path that the application chose the scheme and the authority that the URL
+/// had before.
 fn absolute(uri: &mut http::Uri, before: http::Uri) {
     let path = std::mem::take(uri).into_parts().path_and_query;
     let mut parts = before.into_parts();
     if path.is_some() {
         parts.path_and_query = path;
     }
-    // A path that was a URI's fits behind an authority that was one's, unless it is `*`.
+    // A path taken from a URI fits behind an authority taken from a URI, unless the
+    // path is `*`.
     *uri = http::Uri::from_parts(parts).unwrap_or_default();
 }
 

@@ -1,5 +1,5 @@
-//! The WebSocket handshake, as far as it is the same on every host (RFC 6455
-//! section 4.2).
+//! The WebSocket handshake: the part that is the same on every host (RFC 6455 section
+//! 4.2).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,7 +18,7 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 /// Checks a handshake and selects its subprotocol.
 ///
 /// # Errors
-/// The refusal of a bad one: 426 for another version than 13, else 400.
+/// The refusal of a bad one: 426 for any version but 13, else 400.
 pub fn check(
     method: &Method,
     headers: &HeaderMap,
@@ -50,12 +50,12 @@ pub fn check(
     Ok(selected.map(str::to_owned))
 }
 
-/// The refusal of a handshake that is none.
+/// The refusal of a request that is not a valid handshake.
 pub fn bad() -> Box<Response> {
     Box::new(answer::text(StatusCode::BAD_REQUEST, "Bad upgrade request"))
 }
 
-/// Whether a list has an element, in any case.
+/// Whether a list header contains an element; upper and lower case are the same.
 pub fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     elements(headers, name).any(|element| element.eq_ignore_ascii_case(token))
 }

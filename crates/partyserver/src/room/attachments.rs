@@ -14,9 +14,9 @@ use serde_json::value::RawValue;
 
 /// A type whose value can be attached to a request or connection.
 ///
-/// The value crosses to wherever the room runs, so it can be written and read
-/// even where a host never has to. A type that proves or hides something needs
-/// no `Serialize` for that: nobody but [`Attachments`] can call these methods.
+/// The value may have to cross to another process where the room runs, so it can be
+/// written and read, even if a host never needs that. A type that proves or hides
+/// something does not need `Serialize`: only [`Attachments`] can call these methods.
 pub trait Attachment: Sized + Send + Sync + 'static {
     /// The name that the value is kept under; one per type. Prefix it with the
     /// name of your crate.
@@ -51,10 +51,10 @@ impl Encoder {
     }
 }
 
-/// An attachment that was written. It shows nothing of the value.
+/// An attachment in its written form. Its `Debug` output shows nothing of the value.
 pub struct Encoded(Box<RawValue>);
 
-/// Reads an attachment. Made by [`Attachments`] alone, of what a host kept.
+/// Reads an attachment. Made by [`Attachments`] alone, from what a host kept.
 pub struct Decoder<'t>(&'t RawValue);
 
 impl<'t> Decoder<'t> {
@@ -70,8 +70,9 @@ impl<'t> Decoder<'t> {
 /// How long an attachment lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
-    /// In memory with its request or socket. Gone after a hibernation that
-    /// unloads the process. Never written to storage: for secrets.
+    /// In memory, with its request or socket. It is lost in a hibernation that unloads
+    /// the process. It is never written to storage, so this is the lifetime for
+    /// secrets.
     Memory,
     /// As long as the connection, hibernation included; may be written to the
     /// host's storage.
@@ -85,7 +86,7 @@ pub struct Attachments(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     entries: Mutex<Vec<Entry>>,
-    /// Told of each change of what is kept with a connection.
+    /// Called after each change of the values that are kept with a connection.
     on_change: OnceLock<OnChange>,
 }
 
@@ -115,7 +116,7 @@ impl Attachments {
         self.share(Arc::new(value));
     }
 
-    /// Attaches a value that others hold too, like [`Attachments::insert`].
+    /// Attaches a value that others hold too. Otherwise like [`Attachments::insert`].
     pub fn share<T: Attachment>(&self, value: Arc<T>) {
         let entry = Entry {
             name: Cow::Borrowed(T::NAME),
@@ -127,7 +128,8 @@ impl Attachments {
         };
         self.with(|entries| {
             entries.retain(|entry| entry.name != T::NAME);
-            // Few, and kept for as long as the connection is open.
+            // There are few values, and they stay as long as the connection is open, so
+            // no more space is reserved than is likely to be used.
             if entries.len() == entries.capacity() {
                 entries.reserve_exact(PLACES);
             }
@@ -138,21 +140,21 @@ impl Attachments {
         }
     }
 
-    /// What is kept has changed: whoever keeps it is told.
+    /// The values that are kept have changed: calls whoever keeps them.
     pub(crate) fn changed(&self) {
         if let Some(on_change) = self.0.on_change.get() {
             on_change();
         }
     }
 
-    /// Has this called after each change. Once.
+    /// Sets the function to call after each change. It can be set once.
     pub(crate) fn on_change(&self, on_change: OnChange) {
         // A connection's host asks once.
         let _ = self.0.on_change.set(on_change);
     }
 
-    /// The attached value of this type. `None` also when a restored value does
-    /// not decode as `T` any more: what can't be understood is not there.
+    /// The attached value of this type. Also `None` when a restored value no longer
+    /// decodes as `T`: a value that can't be understood counts as absent.
     pub fn get<T: Attachment>(&self) -> Option<Arc<T>> {
         self.with(|entries| {
             let entry = entries.iter_mut().find(|entry| entry.name == T::NAME)?;
@@ -258,7 +260,7 @@ fn encode<T: Attachment>(value: &(dyn Any + Send + Sync)) -> serde_json::Result<
     }
 }
 
-/// Who the caller is, as far as a wrapper vouches for it: an opaque name.
+/// Who the caller is, if a wrapper vouches for it: an opaque name.
 ///
 /// A room lets two connections share the public id that a client chose (`_pk`)
 /// only when both have the same principal. A connection without a principal
@@ -279,8 +281,8 @@ impl Attachment for Principal {
     }
 }
 
-/// For how many values there is a place at first. Whose event it is, with all that
-/// comes with a token, takes three.
+/// How many values have space from the beginning. An authenticated event attaches
+/// three: the caller, and what comes with a token.
 const PLACES: usize = 3;
 
 #[cfg(test)]

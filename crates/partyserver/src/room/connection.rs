@@ -17,21 +17,22 @@ use crate::room::record::ConnectionRecord;
 
 /// A handle to one WebSocket of a room. Cheap to clone; two clones are equal.
 ///
-/// A connection exists only after it was admitted. When it has ended, the
-/// handle stays usable: sending does nothing and says so.
+/// A connection exists only after it was admitted. The handle stays usable after the
+/// connection has ended: then sending does nothing and returns an error.
 #[derive(Clone)]
 pub struct Connection(Arc<dyn ConnectionPort>);
 
 impl Connection {
-    /// The public id: the client's `_pk` where it may have it, else random.
+    /// The public id: the `_pk` that the client asked for, if it may have it, else a
+    /// random id.
     ///
-    /// Chosen by the client, so never a key to anything secret.
+    /// The client can choose it, so never use it as the key to anything secret.
     pub fn id(&self) -> &str {
         &self.record().id
     }
 
-    /// The tags: the id first, which the client may have chosen, then those of
-    /// `Server::connection_tags`.
+    /// The tags. The first is the id, which the client may have chosen; the others come
+    /// from `Server::connection_tags`.
     pub fn tags(&self) -> &[String] {
         &self.record().tags
     }
@@ -64,12 +65,12 @@ impl Connection {
         serde_json::from_str(state.as_ref()?.get()).ok()
     }
 
-    /// Sets the connection's state: at most 64 KiB of JSON. It survives
-    /// hibernation. Keep it small: on Workers what does not fit into the 16 KiB of
-    /// a socket's attachment is written to the room's storage.
+    /// Sets the connection's state: at most 64 KiB of JSON. It survives hibernation.
+    /// Keep it small: on Workers, what does not fit into the 16 KiB of a socket's
+    /// attachment is written to the room's storage.
     ///
     /// # Errors
-    /// [`StateError`]; then the earlier state is still there.
+    /// [`StateError`]; then the earlier state is kept.
     pub fn set_state(&self, state: &impl Serialize) -> Result<(), StateError> {
         let raw = serde_json::value::to_raw_value(state)?;
         if raw.get().len() > MAX_STATE_BYTES {
@@ -79,10 +80,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Replaces the state by what `update` makes of it, and returns the new one.
+    /// Calls `update` with the state, stores what it returns, and returns that.
     ///
     /// # Errors
-    /// Those of [`Connection::set_state`].
+    /// The errors of [`Connection::set_state`].
     pub fn update_state<T: Serialize + DeserializeOwned>(
         &self,
         update: impl FnOnce(Option<T>) -> T,
@@ -107,15 +108,15 @@ impl Connection {
 
     /// Ends the connection with a close frame, after what is already queued.
     ///
-    /// From here on nothing the client sends is handled, and it is no longer
-    /// among the room's connections. `on_close` still runs.
+    /// From here on nothing that the client sends is handled, and the connection is no
+    /// longer among the room's. `on_close` still runs.
     pub fn close(&self, code: u16, reason: impl Into<std::borrow::Cow<'static, str>>) {
         self.0.close(Close::new(code, reason), Rest::Sent);
     }
 
-    /// Ends the connection at a time of the wall clock, even when the room is
-    /// busy or asleep by then. No frame is handled or sent past it. The
-    /// earliest deadline counts: a later call can't extend it.
+    /// Ends the connection at a time of the wall clock, even when the room is busy or
+    /// asleep then. After that time no frame is handled or sent. The earliest deadline
+    /// counts: a later call can't extend it.
     pub fn close_at(&self, deadline: SystemTime, close: Close) {
         self.0.close_at(deadline, close);
     }
@@ -124,9 +125,9 @@ impl Connection {
         self.0.renew(until, close)
     }
 
-    /// Withdraws the connection's right to be here: it is closed at once,
-    /// ahead of everything queued to it, and none of that is sent. On Workers what
-    /// the platform was given before is.
+    /// Withdraws the connection's right to be here. It is closed at once, ahead of its
+    /// queued messages, and none of those is sent. On Workers, messages that the
+    /// platform already has are still sent.
     pub fn revoke(&self, close: Close) {
         self.0.close(close, Rest::Dropped);
     }
@@ -173,7 +174,7 @@ pub enum StateError {
     /// The value can't be written as JSON.
     #[error("the state can't be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// It has more than 65,536 bytes of JSON.
+    /// The state has more than 65,536 bytes of JSON.
     #[error("a connection's state must have at most 64 KiB of JSON")]
     TooLarge,
 }

@@ -10,7 +10,7 @@ use crate::room::attachments::Attachments;
 use crate::room::connection::Connection;
 use crate::router::class_name;
 
-/// The room a hook runs in, and whose event it is.
+/// The room that a hook runs in, and the connection or request whose event it is.
 #[derive(Clone, Debug)]
 pub struct Context {
     room: Room,
@@ -85,8 +85,8 @@ impl Context {
     }
 }
 
-/// The router's side of a party: what the before-hooks are given. There is no
-/// room yet, and no way to reach one.
+/// The router's side of a party: what the before-hooks are given. There is no room yet,
+/// and no way to reach one.
 #[derive(Clone, Debug)]
 pub struct Lobby {
     party: Arc<str>,
@@ -126,7 +126,7 @@ impl Lobby {
         self.now
     }
 
-    /// Where a before-hook puts what the room's hooks shall find in
+    /// Where a before-hook puts values that the room's hooks will find in
     /// [`Context::attachments`].
     pub fn attachments(&self) -> &Attachments {
         &self.attachments

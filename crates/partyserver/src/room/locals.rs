@@ -4,12 +4,12 @@ use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Values of a room by their type, for wrappers: what one hook puts here, every
-/// task with a handle to the room finds. In memory only.
+/// A room's values by their type, for wrappers. Every task that has a handle to the
+/// room finds what a hook put here. The values are in memory only.
 #[derive(Default)]
 pub struct Locals(Mutex<Vec<Value>>);
 
-/// A value of a type that it knows itself: there are few, so they are looked through.
+/// Each value knows its own type. There are few values, so a search looks at each.
 type Value = Arc<dyn Any + Send + Sync>;
 
 impl Locals {
@@ -18,7 +18,7 @@ impl Locals {
         self.share(Arc::new(value));
     }
 
-    /// Keeps a value that others hold too, like [`Locals::insert`].
+    /// Keeps a value that others hold too. Otherwise like [`Locals::insert`].
     pub fn share<T: Any + Send + Sync>(&self, value: Arc<T>) {
         let earlier = {
             let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,7 +31,8 @@ impl Locals {
                 None
             }
         };
-        // Without the lock, because its end may look at the others.
+        // Dropped after the lock is released, because the value's destructor may look
+        // at the other values.
         drop(earlier);
     }
 

@@ -55,7 +55,7 @@ impl Room {
         self.0.broadcast(&message.into(), &[]);
     }
 
-    /// Queues a message to every open connection but those with these ids.
+    /// Queues a message to every open connection, except those with these ids.
     pub fn broadcast_except(&self, message: impl Into<Message>, without: &[&str]) {
         self.0.broadcast(&message.into(), without);
     }
@@ -67,9 +67,9 @@ impl Room {
 
     /// The open connections that `Server::connection_tags` gave a tag.
     ///
-    /// Their ids do not count, although each is the first of its connection's
-    /// tags: a client may have chosen it to look like a tag of yours. For an id
-    /// there is [`Room::connection`].
+    /// The ids do not count, although each is the first of its connection's tags: a
+    /// client may have chosen its id to look like one of your tags. Use
+    /// [`Room::connection`] to find an id.
     pub fn connections_tagged(&self, tag: &str) -> Vec<Connection> {
         let mut connections = self.0.connections();
         connections.retain(|connection| {
@@ -79,7 +79,7 @@ impl Room {
         connections
     }
 
-    /// The open connection with a public id; the newest of several.
+    /// The open connection with a public id. If several have the id, the newest.
     pub fn connection(&self, id: &str) -> Option<Connection> {
         self.0
             .connections()
@@ -98,9 +98,9 @@ impl Room {
         Sql::new(self.0.sql())
     }
 
-    /// Sets the room's one alarm: `on_alarm` runs at this time or soon after,
-    /// also when the room is asleep or the server was restarted meanwhile.
-    /// It replaces an alarm that is set.
+    /// Sets the room's one alarm: `on_alarm` runs at this time or soon after, even when
+    /// the room is asleep or the server was restarted meanwhile. It replaces an alarm
+    /// that is already set.
     ///
     /// # Errors
     /// When the host can't store it.
@@ -111,7 +111,7 @@ impl Room {
     /// Removes the alarm, if one is set.
     ///
     /// # Errors
-    /// When the host can't store that.
+    /// When the host can't store the removal.
     pub async fn delete_alarm(&self) -> Result<(), StorageError> {
         self.0.set_alarm(None).await
     }
@@ -124,8 +124,8 @@ impl Room {
         self.0.alarm().await
     }
 
-    /// Waits, by the host's timer. In a hook it holds up the room: spawn what is
-    /// to happen later.
+    /// Waits, by the host's timer. In a hook it holds up the room, so spawn the work
+    /// that must happen later.
     pub async fn sleep(&self, duration: Duration) {
         self.0.sleep(duration).await;
     }
@@ -136,8 +136,8 @@ impl Room {
         self.0.spawn(Box::pin(future));
     }
 
-    /// Queues an event to the room itself: `on_event` runs with it, in turn. What is
-    /// queued is in memory, and has no limit of its own.
+    /// Queues an event to the room itself: `on_event` runs with it, in turn. Queued
+    /// events are in memory, and their number has no limit.
     ///
     /// # Errors
     /// When the value cannot be written as JSON.
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::{Context, Handshake, Server, testing::TestRoom};
 
-    /// Tags each connection with the path that it came by.
+    /// Tags each connection with the path of its upgrade.
     struct Tagging;
 
     impl Server for Tagging {

@@ -51,20 +51,21 @@ pub trait RoomPort: MaybeSend + MaybeSync {
 pub trait ConnectionPort: MaybeSend + MaybeSync {
     /// What must survive hibernation.
     fn record(&self) -> &ConnectionRecord;
-    /// Whether a frame of it may still be handled: it has not ended and is not
-    /// past its deadline.
+    /// Whether a frame of the connection may still be handled: the connection has not
+    /// ended and is not past its deadline.
     fn is_admitted(&self) -> bool;
     /// Queues a message.
     ///
     /// # Errors
     /// When the connection has ended or is past its deadline.
     fn send(&self, message: &Message) -> Result<(), SendError>;
-    /// Closes it, after what is queued or ahead of that.
+    /// Closes it. `rest` says whether queued messages are sent first or dropped.
     fn close(&self, close: Close, rest: Rest);
-    /// Closes at a time of the wall clock, ahead of what is queued. The
-    /// earliest such time counts.
+    /// Closes it at a time of the wall clock, ahead of queued messages. The earliest
+    /// such time counts.
     fn close_at(&self, deadline: SystemTime, close: Close);
-    /// Its identity is valid until a time: [`Life::renew`](crate::host::life::Life::renew).
+    /// The identity is valid until this time:
+    /// [`Life::renew`](crate::host::life::Life::renew).
     fn renew(&self, until: SystemTime, close: Close) -> bool;
 }
 
@@ -78,7 +79,7 @@ pub trait StoragePort: MaybeSend + MaybeSync {
         prefix: &'a str,
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, StorageError>>;
-    /// Reads and changes a key atomically; durable when it returns.
+    /// Reads and changes a key atomically. The change is durable when this returns.
     fn update<'a>(
         &'a self,
         key: &'a str,

@@ -1,4 +1,4 @@
-//! What is known of a connection beside its life.
+//! What is known of a connection, apart from its life.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::attachments::Attachments;
 
-/// What must still be there when a room wakes.
+/// The data of a connection that must still be there when its room wakes.
 #[derive(Debug)]
 pub struct ConnectionRecord {
     /// The host's own id, unique among all connections; never the client's.
@@ -61,14 +61,15 @@ impl ConnectionRecord {
         self.attachments.changed();
     }
 
-    /// Has this called after each change of a part that sleeps with the socket: the
-    /// state, or an attachment that is kept. Once; for hosts whose rooms can lose their
-    /// memory. A moved deadline is the host's own doing.
+    /// Sets the function to call after each change of a part that sleeps with the
+    /// socket: the state, or an attachment that is kept. It can be set once. It is for
+    /// hosts whose rooms can lose their memory. A moved deadline does not call it,
+    /// because the host moves deadlines itself.
     pub fn on_change(&self, changed: impl Fn() + Send + Sync + 'static) {
         self.attachments.on_change(Box::new(changed));
     }
 
-    /// The state of before the room slept.
+    /// Puts back the state from before the room slept.
     pub(crate) fn restore_state(&self, state: Option<Box<RawValue>>) {
         *self.lock_state() = state;
     }

@@ -7,8 +7,8 @@ use crate::room::storage::StorageError;
 
 /// The SQL database of one room. It is made when it is first used.
 ///
-/// A statement reaches this database alone: `ATTACH`, transactions of its own and
-/// `PRAGMA`, but for those that describe the database, are refused.
+/// A statement reaches this database alone. `ATTACH`, its own transactions and `PRAGMA`
+/// are refused, except the pragmas that describe the database.
 #[derive(Clone)]
 pub struct Sql(Arc<dyn SqlPort>);
 
@@ -17,10 +17,11 @@ impl Sql {
         Self(port)
     }
 
-    /// Runs one statement with its parameters (`?1`, `?2`, …) and returns all
-    /// of its rows, which are in memory then. It is durable when it returns. On one
-    /// machine a statement is ended after 30 s. Never build a statement from what a client sent: that is
-    /// what parameters are for.
+    /// Runs one statement with its parameters (`?1`, `?2`, …) and returns all of its
+    /// rows, so all of them are in memory then. The change is durable when this
+    /// returns. On one machine a statement is ended after 30 s.
+    ///
+    /// Never build a statement from what a client sent. Pass such values as parameters.
     ///
     /// # Errors
     /// [`SqlError`] when the statement is wrong, breaks a constraint, or can't
@@ -53,16 +54,16 @@ impl Rows {
     }
 }
 
-/// A value of SQLite's.
+/// A value of SQLite.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SqlValue {
     /// `NULL`
     Null,
-    /// A 64-bit integer. On Workers one beyond 2^53 is refused as a parameter, and
-    /// rounded in a result.
+    /// A 64-bit integer. On Workers an integer beyond 2^53 is refused as a parameter,
+    /// and rounded in a result.
     Integer(i64),
-    /// A 64-bit float. On Workers a whole one comes back as an integer: JavaScript has
-    /// one kind of number.
+    /// A 64-bit float. On Workers a whole number comes back as an integer, because
+    /// JavaScript has one kind of number.
     Real(f64),
     /// Text.
     Text(String),

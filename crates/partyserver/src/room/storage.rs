@@ -10,10 +10,10 @@ use crate::room::port::StoragePort;
 
 /// The key-value storage of one room. Values are JSON.
 ///
-/// A write that returned is durable: it is on disk before the call ends.
-/// A key is at most 2,048 bytes, a value at most 2 MiB of JSON text, as on
-/// Durable Objects. Keys that begin with `__ps_` are the host's own. On Workers an
-/// integer beyond 2^53 is refused, which JavaScript would round.
+/// A write is durable when it returns: by then it is on disk. A key has at most 2,048
+/// bytes, a value at most 2 MiB of JSON text, as on Durable Objects. Keys that begin
+/// with `__ps_` belong to the host. On Workers an integer beyond 2^53 is refused,
+/// because JavaScript would round it.
 #[derive(Clone)]
 pub struct Storage(Arc<dyn StoragePort>);
 
@@ -38,8 +38,8 @@ impl Storage {
     /// Stores a value, in place of an earlier one.
     ///
     /// # Errors
-    /// When a limit is broken or the store can't be written; then the earlier
-    /// value is still there.
+    /// When a limit is broken or the store can't be written. Then the earlier value is
+    /// kept.
     pub async fn put(&self, key: &str, value: &impl Serialize) -> Result<(), StorageError> {
         check_key(key)?;
         let text = to_json(value)?;
@@ -65,14 +65,14 @@ impl Storage {
         self.0.keys(prefix, limit).await
     }
 
-    /// Reads a key and changes it in one atomic step: of any number of
-    /// simultaneous updates of one key each sees the outcome of the one before.
+    /// Reads a key and changes it in one atomic step. When several updates of one key
+    /// run at the same time, each sees the outcome of the one before.
     ///
-    /// `update` gets the present value and returns what is to happen, with an
+    /// `update` gets the present value. It returns what to do with the key, and an
     /// answer for the caller. It must not wait and must not call the storage.
     ///
     /// # Errors
-    /// Those of [`Storage::get`] and [`Storage::put`]; then nothing changed.
+    /// The errors of [`Storage::get`] and [`Storage::put`]; then nothing changed.
     pub async fn update<T, R>(
         &self,
         key: &str,
@@ -129,14 +129,15 @@ pub enum Change {
     Delete,
 }
 
-/// For hosts: the step of an atomic update. The present JSON text in, the change out.
+/// For hosts: the step of an atomic update. It gets the present JSON text and returns
+/// the change.
 pub type UpdateStep = Box<dyn StorageStep>;
 
-/// What an [`UpdateStep`] is made of: any function of the kind, `Send` natively.
+/// What an [`UpdateStep`] is made of: any function of this shape, `Send` natively.
 pub trait StorageStep: FnOnce(Option<&str>) -> Change + MaybeSend {}
 impl<F: FnOnce(Option<&str>) -> Change + MaybeSend> StorageStep for F {}
 
-/// Why the storage said no.
+/// Why the storage refused or failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
@@ -150,10 +151,10 @@ pub enum StorageError {
     /// The value is not JSON, or not of the expected type.
     #[error("the value is not of the expected type: {0}")]
     Json(Arc<serde_json::Error>),
-    /// The disk is full. Reads go on; writing resumes when there is room.
+    /// The disk is full. Reads still work; writes work again when there is room.
     #[error("the disk is full")]
     Full,
-    /// The store can't be reached, is damaged, or the server stops.
+    /// The store can't be reached, is damaged, or the server is stopping.
     #[error("the storage is not available: {0}")]
     Unavailable(String),
 }
@@ -164,7 +165,7 @@ impl From<serde_json::Error> for StorageError {
     }
 }
 
-/// For hosts: keys that begin so are their own. No code of a room reaches them.
+/// For hosts: keys with this prefix belong to the host. No code of a room reaches them.
 pub const RESERVED: &str = "__ps_";
 
 const MAX_KEY_BYTES: usize = 2048;

@@ -4,15 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use crate::host::alarm::{AlarmWork, Next};
 
-/// The alarm that is set, and what becomes of it.
+/// The alarm that is set, and its state.
 #[derive(Default)]
 pub(super) struct Alarm {
     set: Option<Set>,
     work: AlarmWork,
     ids: u64,
-    /// The time of the clock at which one last ran. The clock may stand still, and one
-    /// that a hook sets anew for the present would then run without end: at one time of
-    /// the clock an alarm runs once.
+    /// The time of the clock at which an alarm last ran. The clock may stand still, and
+    /// a hook may set the alarm again for the present; then it would run without end.
+    /// So at one time of the clock an alarm runs once.
     ran_at: Option<SystemTime>,
 }
 
@@ -37,7 +37,7 @@ impl Alarm {
         set.map(|set| set.at)
     }
 
-    /// Whether it is due, and the caller is to run it.
+    /// Whether the alarm is due. If so, the caller must run it.
     pub(super) fn due(&mut self, now: SystemTime) -> bool {
         match self.set {
             Some(set) if set.at <= now && self.ran_at != Some(now) => self.work.due(set.id, 0),
@@ -51,11 +51,11 @@ impl Alarm {
         if at > now {
             return Some(at);
         }
-        // It waits for the clock to move on.
+        // It ran at this time already, so it waits for the clock to move on.
         (self.ran_at == Some(now)).then_some(now + A_MOMENT)
     }
 
-    /// Its turn has come. Returns whether it is still to run.
+    /// The alarm's turn has come. Returns whether it must still run.
     pub(super) fn begin(&mut self, now: SystemTime) -> bool {
         if self.work.begin() {
             self.ran_at = Some(now);
@@ -65,7 +65,7 @@ impl Alarm {
         false
     }
 
-    /// It has run, well or not.
+    /// The alarm has run, with or without success.
     pub(super) fn end(&mut self, is_done: bool, now: SystemTime) {
         let next = self.work.end(is_done, now);
         match (next, &mut self.set) {

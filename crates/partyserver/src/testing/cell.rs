@@ -39,13 +39,13 @@ pub(super) trait AnyRoom: MaybeSend + MaybeSync {
     ) -> BoxFuture<'static, Result<Arc<Line>, Box<Refusal>>>;
     fn message(self: Arc<Self>, line: Arc<Line>, message: Message) -> BoxFuture<'static, ()>;
     fn closed(self: Arc<Self>, line: Arc<Line>, event: CloseEvent) -> BoxFuture<'static, ()>;
-    /// Hands over what was posted, until there is nothing left.
+    /// Handles posted events until none is left.
     fn events(self: Arc<Self>) -> BoxFuture<'static, ()>;
-    /// Takes the server out of memory, unless it is at work.
+    /// Takes the server out of memory, unless it is busy.
     fn hibernate(&self);
-    /// Begins what is due.
+    /// Starts everything that is due.
     fn look(self: Arc<Self>, now: SystemTime);
-    /// When something is due next, after now.
+    /// The next time, after now, at which something is due.
     fn next_event(&self, now: SystemTime) -> Option<SystemTime>;
 }
 
@@ -53,7 +53,7 @@ pub(super) trait AnyRoom: MaybeSend + MaybeSync {
 pub(super) trait Make<S>: Fn() -> S + MaybeSend + MaybeSync {}
 impl<S, F: Fn() -> S + MaybeSend + MaybeSync> Make<S> for F {}
 
-/// A room and its server, while that is in memory.
+/// A room and its server, while the server is in memory.
 pub(super) struct RoomCell<S> {
     this: Weak<Self>,
     state: Arc<RoomState>,
@@ -103,8 +103,8 @@ impl<S: Server> RoomCell<S> {
         }
     }
 
-    /// Runs one turn. A panic or a turn past its limit ends the server's value; so does
-    /// dropping this future.
+    /// Runs one turn. A panic, or a turn past its limit, drops the server's value;
+    /// dropping this future does the same.
     async fn turn<R, F>(&self, body: F) -> Result<Result<R>, Failure>
     where
         R: MaybeSend,
@@ -133,7 +133,8 @@ impl<S: Server> RoomCell<S> {
         }
     }
 
-    /// Keeps a hook's error for the test. What is left of it says the same.
+    /// Keeps a hook's error for the test, and leaves an error with the same text in its
+    /// place.
     fn keep<R>(&self, outcome: Result<Result<R>, Failure>) -> Result<Result<R>, Failure> {
         Ok(outcome?.map_err(|error| {
             let told = Error::msg(error.to_string());
@@ -142,7 +143,8 @@ impl<S: Server> RoomCell<S> {
         }))
     }
 
-    /// Logs the failure of what answers nobody. Returns whether there was none.
+    /// Logs the failure of a hook that answers nobody. Returns whether the hook
+    /// succeeded.
     fn log(&self, outcome: Result<Result<()>, Failure>, of: Option<&Connection>) -> bool {
         let failure = Failure::of(self.keep(outcome)).err();
         if let Some(failure) = &failure {
@@ -161,7 +163,7 @@ impl<S: Server> RoomCell<S> {
         lock(&self.state.alarm).end(is_done, self.kit().now());
     }
 
-    /// When its server leaves memory, if nothing happens.
+    /// When the room's server leaves memory, if nothing happens before.
     fn falls_asleep_at(&self) -> Option<SystemTime> {
         if lock(&self.instance).is_none() {
             return None;
@@ -230,7 +232,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         let place = self.turns.queue();
         Box::pin(async move {
             place.called().await;
-            // It may have ended while it waited: then it wakes nobody.
+            // The connection may have ended while this waited. Then it must not wake
+            // the room.
             if !line.is_open() {
                 return;
             }
@@ -285,7 +288,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         for line in self.state.lines() {
             line.sleep();
         }
-        // Without a lock, because it is the application's own.
+        // Dropped after the lock is released, because the value is the application's
+        // own.
         drop(instance);
     }
 
@@ -332,7 +336,7 @@ impl<S: Server> Door for RoomCell<S> {
     }
 
     fn next_key(&self) -> u64 {
-        // Of all kits together: handles are compared by it.
+        // Keys are unique across all kits, because handles are compared by them.
         static KEYS: AtomicU64 = AtomicU64::new(0);
         KEYS.fetch_add(1, Ordering::Relaxed)
     }

@@ -10,7 +10,7 @@ pub(super) struct Clock(Mutex<State>);
 
 struct State {
     now: SystemTime,
-    /// Whom to wake at a time, in the order of setting.
+    /// Which tasks to wake at a time, in the order in which they were set.
     timers: BTreeMap<(SystemTime, u64), Waker>,
     next: u64,
 }
@@ -28,12 +28,12 @@ impl Clock {
         self.lock().now
     }
 
-    /// Sets it, before anything has happened by it.
+    /// Sets the clock, before anything has read it.
     pub(super) fn set(&self, now: SystemTime) {
         self.lock().now = now;
     }
 
-    /// Moves it on, and wakes those whose time has come.
+    /// Moves the clock on, and wakes the timers whose time has come.
     pub(super) fn move_to(&self, at: SystemTime) {
         let due = {
             let mut state = self.lock();
@@ -53,7 +53,7 @@ impl Clock {
         state.timers.keys().next().map(|(at, _)| *at)
     }
 
-    /// A timer, which counts from its first poll on.
+    /// A timer. It begins to count at its first poll.
     pub(super) fn timer(self: &Arc<Self>, at: SystemTime) -> Timer {
         Timer {
             clock: Arc::clone(self),
@@ -79,7 +79,7 @@ impl Timer {
         self.at
     }
 
-    /// Ready from its time on.
+    /// Ready when its time has come.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.clock.lock();
         if state.now >= self.at {

@@ -1,4 +1,4 @@
-//! A hook's limits: its time, by the kit's clock, and its panics.
+//! The limits of a hook: its time, by the kit's clock, and its panics.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -11,16 +11,16 @@ use super::clock::Clock;
 use crate::host::failure::Failure;
 use crate::maybe_send::BoxFuture;
 
-/// Why a future has no outcome.
+/// Why a future has no result.
 pub(super) enum Cut {
-    /// It panicked, with this.
+    /// It panicked, with this payload.
     Panicked(Box<dyn Any + Send>),
     /// It ran past its limit.
     TimedOut,
 }
 
 impl Cut {
-    /// The same, as hosts tell it.
+    /// The same, in the form that hosts log and answer.
     pub(super) fn failure(&self) -> Failure {
         match self {
             Self::Panicked(panic) => Failure::Panicked(text_of(&**panic)),
@@ -29,20 +29,21 @@ impl Cut {
     }
 }
 
-/// Runs a future, or what of it fits into the limit.
+/// Runs a future until it ends or its limit has passed.
 pub(super) async fn within<T>(
     clock: &Arc<Clock>,
     limit: Duration,
     future: BoxFuture<'_, T>,
 ) -> Result<T, Cut> {
-    // A limit beyond all time is none.
+    // A limit past the end of time is no limit.
     let mut timer = clock.now().checked_add(limit).map(|at| clock.timer(at));
     let mut future = Some(future);
     let cut = poll_fn(|cx| {
         let Some(running) = &mut future else {
             unreachable!("it is taken once it has ended")
         };
-        // Set first, so that a future which moves the clock does not move it past this.
+        // The timer is set first, so that a future that moves the clock can't move it
+        // past the limit.
         let _ = timer.as_mut().map(|timer| timer.poll(cx));
         match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
             Ok(Poll::Ready(outcome)) => return Poll::Ready(Ok(outcome)),
@@ -55,7 +56,8 @@ pub(super) async fn within<T>(
         }
     })
     .await;
-    // What is cut off, or has ended, is dropped here: that can panic too.
+    // The future is dropped here, whether it was cut off or has ended: dropping can
+    // panic too.
     match catch_unwind(AssertUnwindSafe(|| drop(future.take()))) {
         Err(panic) if cut.is_ok() => Err(Cut::Panicked(panic)),
         _ => cut,

@@ -1,4 +1,4 @@
-//! What all rooms of a kit share: the clock, what runs, what went wrong.
+//! What all rooms of a kit share: the clock, the tasks, and the failures.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -21,12 +21,12 @@ pub(super) struct Kit {
     pub(super) work: Work,
     rooms: Mutex<Vec<Weak<dyn AnyRoom>>>,
     troubles: Mutex<VecDeque<Trouble>>,
-    /// Whether time passes while hooks run.
+    /// Whether time passes by itself while hooks run.
     passes: AtomicBool,
     ids: AtomicU64,
 }
 
-/// What went wrong in code under test.
+/// A failure in the code under test.
 pub(super) enum Trouble {
     Error(Error),
     Cut(Cut),
@@ -56,12 +56,12 @@ impl Kit {
         self.clock.now()
     }
 
-    /// An id that no other has: the same in each run of a test.
+    /// An id that is used once. It is the same in each run of a test.
     pub(super) fn next_id(&self) -> String {
         format!("test-{:08x}", self.ids.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// A room joins the kit, as long as it is held elsewhere.
+    /// Adds a room to the kit, for as long as something else holds the room.
     pub(super) fn add(&self, room: Weak<dyn AnyRoom>) {
         lock(&self.rooms).push(room);
     }
@@ -74,15 +74,15 @@ impl Kit {
         std::mem::take(&mut lock(&self.troubles))
     }
 
-    /// Runs an operation and what follows from it.
+    /// Runs an operation and everything that follows from it.
     pub(super) async fn run<T>(&self, operation: impl Future<Output = T>) -> T {
         let outcome = self.work.beside(operation, &self.on_panic()).await;
         self.rest().await;
         outcome
     }
 
-    /// Waits until nothing happens any more but by the clock: hooks have ended, and what
-    /// rooms have spawned has gone as far as it goes now.
+    /// Waits until nothing more can happen before the clock moves: hooks have ended,
+    /// and spawned tasks can go no further for now.
     pub(super) async fn rest(&self) {
         let hooks: &[Kind] = if self.does_time_pass() {
             &[]
@@ -92,7 +92,7 @@ impl Kit {
         poll_fn(|cx| self.poll_rest(cx, hooks)).await;
     }
 
-    /// The same, and what rooms have spawned has ended, or waits for the clock.
+    /// Like [`Self::rest`], and every spawned task has ended or waits for the clock.
     pub(super) async fn settle(&self) {
         poll_fn(|cx| self.poll_rest(cx, &[Kind::Hook, Kind::Spawned])).await;
     }
@@ -108,7 +108,8 @@ impl Kit {
         }
     }
 
-    /// Moves the clock on, through all that is due until then, each at its own time.
+    /// Moves the clock on. Everything that is due until then happens, each at its own
+    /// time.
     pub(super) async fn advance_to(&self, until: SystemTime) {
         loop {
             self.rest().await;
@@ -119,8 +120,8 @@ impl Kit {
         self.rest().await;
     }
 
-    /// Moves the clock to what is due next, if that is by then, else to then. Returns
-    /// whether something was due.
+    /// Moves the clock to the next time at which something is due, but no further than
+    /// `until`. Returns whether something was due.
     fn step(&self, until: SystemTime) -> bool {
         let next = self.next_event().filter(|at| *at <= until);
         self.clock.move_to(next.unwrap_or(until));
@@ -128,7 +129,7 @@ impl Kit {
         next.is_some()
     }
 
-    /// When something next happens by itself.
+    /// The next time at which something happens by itself.
     fn next_event(&self) -> Option<SystemTime> {
         let now = self.now();
         let rooms = self.rooms();
@@ -136,7 +137,7 @@ impl Kit {
         rooms.chain(self.clock.next_timer()).min()
     }
 
-    /// Begins what is due now.
+    /// Starts everything that is due now.
     fn look(&self) {
         let now = self.now();
         for room in self.rooms() {
@@ -148,7 +149,8 @@ impl Kit {
         lock(&self.rooms).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// A hook's sleep moves the clock: nobody else would. A spawned future's waits.
+    /// A hook's sleep moves the clock, because nothing else would. A spawned task's
+    /// sleep waits.
     pub(super) fn sleep(self: &Arc<Self>, duration: Duration) -> BoxFuture<'static, ()> {
         let Some(mut timer) = self.timer(duration) else {
             return Box::pin(std::future::pending());
@@ -166,13 +168,13 @@ impl Kit {
             if timer.poll(cx).is_ready() {
                 return Poll::Ready(());
             }
-            // Something else was due before: it comes first.
+            // Something else is due earlier, so it comes first.
             cx.waker().wake_by_ref();
             Poll::Pending
         }))
     }
 
-    /// A sleep that waits for the clock, whoever sleeps.
+    /// A sleep that waits for the clock, whoever calls it.
     pub(super) fn wait(self: &Arc<Self>, duration: Duration) -> BoxFuture<'static, ()> {
         let Some(mut timer) = self.timer(duration) else {
             return Box::pin(std::future::pending());
@@ -180,7 +182,7 @@ impl Kit {
         Box::pin(poll_fn(move |cx| timer.poll(cx)))
     }
 
-    /// `None` beyond all time.
+    /// `None` past the end of time.
     fn timer(&self, duration: Duration) -> Option<Timer> {
         let at = self.now().checked_add(duration)?;
         Some(self.clock.timer(at))
@@ -192,6 +194,7 @@ impl Kit {
 }
 
 pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind the kit's locks is changed by single moves.
+    // Each change behind the kit's locks is a single step, so a poisoned lock is
+    // harmless.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

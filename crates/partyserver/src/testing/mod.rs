@@ -1,34 +1,35 @@
 //! A host in memory, with simulated time, for tests of servers.
 //!
-//! It stands on the core that the real hosts stand on: what is admitted, handled, sent,
-//! closed and answered, and in which order, is decided there. [`TestRoom`] is one room of
-//! one server; [`TestParties`] is a whole application, from a request's head to its answer.
+//! It uses the same core as the real hosts. The core decides what is admitted, handled,
+//! sent, closed and answered, and in which order. [`TestRoom`] is one room of one
+//! server; [`TestParties`] is a whole application, from a request's head to its answer.
 //!
-//! **Time.** The clock stands at the present when the kit is made, or where `starting_at`
-//! puts it, and moves by `advance` alone: through deadlines, alarms, timers and hibernation
-//! in their order. A hook that sleeps ([`Room::sleep`](crate::Room::sleep)) moves it too,
-//! because nobody else would; what a room has spawned waits for it. The limit of a turn
-//! counts by this clock.
+//! **Time.** The clock shows the present when the kit is made, or the time given to
+//! `starting_at`. Only `advance` moves it, through deadlines, alarms, timers and
+//! hibernation in their order. There is one exception: a hook that sleeps
+//! ([`Room::sleep`](crate::Room::sleep)) moves it too, because nothing else would. A
+//! task that a room has spawned waits for the clock. The limit of a turn counts by this
+//! clock.
 //!
-//! **When an operation ends,** all that follows from it has happened: hooks have run to
-//! their ends, and what rooms have spawned has gone as far as it goes without the clock. A
-//! client answers a close frame at once. Nothing waits for network, disk or real time
-//! unless the code under test does, and nothing needs a certain executor.
+//! **When an operation ends,** everything that follows from it has happened: hooks have
+//! ended, and spawned tasks can go no further before the clock moves. A client answers
+//! a close frame at once. Nothing waits for network, disk or real time unless the code
+//! under test does, and any executor will do.
 //!
-//! **What is there:** the gate and the order in front of it, public ids, the cap on a
+//! **What the kit has:** the gate and the steps before it, public ids, the cap on a
 //! room's connections, the limits of messages, bodies and heads, turn limits, renewals,
 //! revocations, deadlines, alarms with their retries, streamed answers with their ends,
-//! and hibernation through the very text that a host keeps of a connection: what does not
-//! survive there does not survive here.
+//! and hibernation. Hibernation goes through the same text that a host keeps of a
+//! connection, so what would not survive on a host does not survive here.
 //!
-//! **What is not there:** frames, pings and a client that reads slowly
+//! **What the kit does not have:** frames, pings and a client that reads slowly
 //! ([`PartyOptions::max_queued_bytes`](crate::PartyOptions::max_queued_bytes) and
 //! `max_replay_bytes` limit nothing); limits for a whole server, such as `max_rooms`;
-//! believing proxies and refusing host names; `on_error`, because no transport breaks in
-//! a way that has an error; SQL, whose statements fail; a store that outlasts the kit.
+//! trusted proxies and refused host names; `on_error`, because no transport breaks with
+//! an error; SQL, whose statements fail; a store that outlasts the kit.
 //!
 //! # Example
-//! A room that admits only the room it likes, and for ten minutes:
+//! A room that refuses the name "closed", and ends each connection after ten minutes:
 //! ```
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> partyserver::Result<()> {
 //! use std::time::Duration;

@@ -23,22 +23,23 @@ use crate::registry::PartyRegistry;
 use crate::room::Room;
 use crate::wrap::IntoServer;
 
-/// The parties of an application, in memory and on a clock of their own: from a request's
-/// head to its answer as on real hosts.
+/// The parties of an application, in memory and with a clock of their own. A request
+/// takes the same way from its head to its answer as on real hosts.
 ///
-/// Hooks that fail are answered as hosts answer them; [`TestParties::failures`] has what
-/// they failed with. Several operations may be under way at once (`futures::join!`); their
-/// order is that of their first polls.
+/// A failed hook is answered as hosts answer it; [`TestParties::failures`] has the
+/// errors. Several operations may run at once (`futures::join!`); their order is the
+/// order of their first polls.
 pub struct TestParties {
     site: Site,
     has_begun: AtomicBool,
 }
 
 impl TestParties {
-    /// No parties. The clock stands at the present.
+    /// No parties. The clock shows the present.
     pub fn new() -> Self {
-        // Where the clock begins; from here on it is moved by hand. In whole milliseconds,
-        // as deadlines are, so that a test can tell the moment before one.
+        // The clock begins here; from now on it is moved by hand. It counts whole
+        // milliseconds, as deadlines do, so that a test can look at the moment before a
+        // deadline.
         let now = from_millis(to_millis(SystemTime::now()));
         Self {
             site: Site {
@@ -50,16 +51,16 @@ impl TestParties {
         }
     }
 
-    /// Has the clock stand at this time at first.
+    /// Sets the time at which the clock begins.
     #[must_use]
     pub fn starting_at(self, time: SystemTime) -> Self {
         self.site.kit.clock.set(time);
         self
     }
 
-    /// Lets time pass while hooks run, for adapters that follow a real clock: whoever
-    /// sleeps waits until the clock is moved, in a hook too, and no operation waits for
-    /// hooks that answer nobody.
+    /// Lets time pass while hooks run, for adapters that follow a real clock. Every
+    /// sleep then waits until the clock is moved, in a hook too, and no operation waits
+    /// for hooks that answer nobody.
     #[must_use]
     pub fn time_passes(self) -> Self {
         self.site.kit.let_time_pass();
@@ -71,14 +72,16 @@ impl TestParties {
         self.site.kit.now()
     }
 
-    /// A handle to a room, which is made if it is not there. `None` without such a party.
+    /// A handle to a room, which is made if it does not exist. `None` if there is no
+    /// such party.
     pub fn room(&self, party: &str, room: &str) -> Option<Room> {
         let party = self.site.routes.party(party)?;
         Some(self.site.parties[party].room(room).handle())
     }
 
-    /// Answers a request. An upgrade is for [`TestParties::connect`]; here it is answered
-    /// as far as a client without a socket gets, and its connection breaks off.
+    /// Answers a request. Use [`TestParties::connect`] for an upgrade. Here an upgrade
+    /// gets the answer that a client without a socket can get, and its connection
+    /// breaks off.
     pub async fn request(&self, request: Request) -> Response {
         let answer = self.run(self.site.answer(request)).await;
         match answer {
@@ -92,10 +95,10 @@ impl TestParties {
         }
     }
 
-    /// Opens a socket. The headers of an upgrade are added where they are missing.
+    /// Opens a socket. Headers that an upgrade needs are added if they are missing.
     ///
     /// # Errors
-    /// The answer, when it is no upgrade.
+    /// The answer, when it is not an upgrade.
     pub async fn connect(&self, handshake: Handshake) -> Result<TestSocket, Box<Response>> {
         match self.run(self.site.answer(as_upgrade(handshake))).await {
             Answer::Socket(socket) => Ok(socket),
@@ -104,12 +107,12 @@ impl TestParties {
     }
 
     /// Sends a message from a client. It is not handled when the socket was refused or
-    /// has ended. One over the limit closes the socket.
+    /// has ended. A message over the limit closes the socket.
     pub async fn send(&self, socket: &TestSocket, message: impl Into<Message>) {
         self.run(send(socket, message.into())).await;
     }
 
-    /// Closes a socket by a close frame of the client's. The code 1005 stands for a frame
+    /// Closes a socket with a close frame from the client. The code 1005 means a frame
     /// without a code.
     pub async fn close(&self, socket: &TestSocket, code: u16, reason: &str) {
         self.run(async { close(socket, code, reason) }).await;
@@ -120,25 +123,27 @@ impl TestParties {
         self.run(async { vanish(socket) }).await;
     }
 
-    /// Moves the clock. What is due until then happens in order, each at its own time.
+    /// Moves the clock by this time. Everything that is due until then happens in
+    /// order, each at its own time.
     pub async fn advance(&self, time: Duration) {
         self.advance_to(self.now() + time).await;
     }
 
-    /// The same, to a time. The clock never goes back.
+    /// Moves the clock to this time. The clock never goes back.
     pub async fn advance_to(&self, time: SystemTime) {
         self.run(self.site.kit.advance_to(time)).await;
     }
 
-    /// Waits for what rooms have spawned, unless it waits for the clock. Other operations
-    /// let it go on, but do not wait for it: it may wait for the test.
+    /// Waits until spawned tasks have ended or wait for the clock. Other operations let
+    /// these tasks run but do not wait for them, because a task may be waiting for the
+    /// test.
     pub async fn settle(&self) {
         self.run(self.site.kit.settle()).await;
     }
 
-    /// Puts all rooms to sleep whose servers are not at work. Each has its state in
-    /// storage, its alarm, and its connections with what a host keeps of them; the server
-    /// and the room's locals are made anew by the next event.
+    /// Puts every room to sleep whose server is not busy. A room keeps its storage, its
+    /// alarm, and its connections with what a host keeps of them. The next event makes
+    /// the server and the room's locals again.
     pub fn hibernate(&self) {
         for room in self.site.kit.rooms() {
             room.hibernate();
@@ -152,8 +157,8 @@ impl TestParties {
         }
     }
 
-    /// Takes what hooks have failed with since this was last asked, in order; for a panic
-    /// its text.
+    /// Takes the errors of hooks since the last call, in order. For a panic the error
+    /// has its text.
     pub fn failures(&self) -> Vec<Error> {
         let troubles = self.site.kit.take_troubles();
         troubles.into_iter().map(Trouble::into_error).collect()
@@ -163,9 +168,9 @@ impl TestParties {
         &self.site
     }
 
-    /// Runs an operation and what follows from it.
+    /// Runs an operation and everything that follows from it.
     pub(super) async fn run<T>(&self, operation: impl Future<Output = T>) -> T {
-        // Here, because the application may look for the runtime that it runs on.
+        // Done here, because the application may look for the runtime that it runs on.
         if !self.has_begun.swap(true, Ordering::SeqCst) {
             for party in &self.site.parties {
                 party.gate().start();
@@ -214,7 +219,7 @@ impl Default for TestParties {
     }
 }
 
-/// What rooms have spawned holds their rooms.
+/// Spawned tasks hold their rooms, so they are dropped too.
 impl Drop for TestParties {
     fn drop(&mut self) {
         self.site.kit.work.clear();

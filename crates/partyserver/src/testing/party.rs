@@ -13,11 +13,11 @@ use crate::server::Server;
 /// A party of any server.
 pub(super) trait AnyParty: MaybeSend + MaybeSync {
     fn gate(&self) -> &dyn AnyGate;
-    /// A room, made if it is not there.
+    /// A room, which is made if it does not exist.
     fn room(&self, name: &str) -> Arc<dyn AnyRoom>;
 }
 
-/// The party of one server. Its rooms stay for as long as it does.
+/// The party of one server. Its rooms live as long as the party.
 pub(super) struct Party<S> {
     gate: Gate<S>,
     make: Arc<dyn Make<S>>,

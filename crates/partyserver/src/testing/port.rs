@@ -1,4 +1,5 @@
-//! A room's state in the kit, and what its code reaches of it through `Room`.
+//! A room's state in the kit, and the part of it that the room's code reaches through
+//! `Room`.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, SystemTime};
@@ -19,7 +20,7 @@ use crate::room::connection::Connection;
 use crate::room::locals::Locals;
 use crate::room::storage::StorageError;
 
-/// What of a room outlasts its sleep.
+/// The part of a room that outlasts its sleep.
 pub(super) struct RoomState {
     pub(super) kit: Arc<Kit>,
     pub(super) party: Arc<str>,
@@ -110,7 +111,7 @@ impl RoomPort for Port {
     fn broadcast(&self, message: &Message, without: &[&str]) {
         for connection in self.connections() {
             if !without.contains(&connection.id()) {
-                // One that has ended meanwhile receives nothing.
+                // A connection that has ended meanwhile receives nothing.
                 let _ = connection.send(message.clone());
             }
         }

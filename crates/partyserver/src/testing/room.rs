@@ -17,23 +17,23 @@ use crate::registry::PartyRegistry;
 use crate::room::Room;
 use crate::wrap::IntoServer;
 
-/// One room of a server, with its gate: a view of [`TestParties`] with one party, for unit
-/// tests. Whatever the path, it leads here.
+/// One room of a server, with its gate, for unit tests. It is a view of [`TestParties`]
+/// with one party. Every path leads to this room.
 ///
-/// **Failures.** What a client sees of a hook that fails is what it sees of a host: its
-/// socket is closed with 1011. The test gets more: the operation returns the hook's own
-/// error in the place of the answer, the first if there are several. That is so for hooks
-/// that answer nobody too (`on_close`, `on_alarm`, `on_event`). A hook's panic goes on in
-/// the operation, so that an assertion in a server under test fails the test; whoever
-/// catches it finds the room as on a host, started anew.
+/// **Failures.** When a hook fails, the client sees what it would see on a host: its
+/// socket is closed with 1011. The test sees more: the operation returns the hook's own
+/// error in place of the answer, or the first error if there are several. This includes
+/// hooks that answer nobody (`on_close`, `on_alarm`, `on_event`). If a hook panics, the
+/// operation panics too, so that an assertion in a server under test fails the test. A
+/// test that catches the panic finds the room as on a host: it has started again.
 pub struct TestRoom {
     parties: TestParties,
     name: String,
 }
 
 impl TestRoom {
-    /// A room that has not started. `make` makes the gate, and the server each
-    /// time the room wakes. The clock stands at the present.
+    /// A room that has not started. `make` makes the gate, and makes the server each
+    /// time the room wakes. The clock shows the present.
     pub fn new<S: IntoServer>(
         party: &str,
         room: &str,
@@ -42,7 +42,7 @@ impl TestRoom {
         Self::with_options(party, room, PartyOptions::new(), make)
     }
 
-    /// The same, of a party with options.
+    /// The same, with options for the party.
     pub fn with_options<S: IntoServer>(
         party: &str,
         room: &str,
@@ -55,7 +55,7 @@ impl TestRoom {
         }
     }
 
-    /// Has the clock stand at this time at first.
+    /// Sets the time at which the clock begins.
     #[must_use]
     pub fn starting_at(mut self, time: SystemTime) -> Self {
         self.parties = self.parties.starting_at(time);
@@ -75,7 +75,7 @@ impl TestRoom {
     /// Sends a request through the gate to the room.
     ///
     /// # Errors
-    /// A hook's own.
+    /// A hook's own error.
     pub async fn request(&mut self, request: Request) -> Result<Response> {
         let site = self.parties.site();
         let answer = self.parties.run(site.enter(&self.name, request)).await;
@@ -86,22 +86,22 @@ impl TestRoom {
         }
     }
 
-    /// Opens a socket to a path with a query, through the gate.
+    /// Opens a socket through the gate. `path` may have a query.
     ///
     /// # Errors
-    /// A hook's own, and when the path is no URI.
+    /// A hook's own error; also when the path is not a valid URI.
     pub async fn connect(&mut self, path: &str) -> Result<TestSocket> {
         let mut handshake = Handshake::new(());
         *handshake.uri_mut() = format!("http://test{path}").parse()?;
         self.connect_with(handshake).await
     }
 
-    /// Opens a socket with a handshake of your own; the headers of an upgrade are added
-    /// where they are missing. A refusal that hosts send as an HTTP answer counts as a
+    /// Opens a socket with your own handshake. Headers that an upgrade needs are added
+    /// if they are missing. A refusal that hosts send as an HTTP answer counts as a
     /// close with 1008 and no reason.
     ///
     /// # Errors
-    /// A hook's own.
+    /// A hook's own error.
     pub async fn connect_with(&mut self, handshake: Handshake) -> Result<TestSocket> {
         let site = self.parties.site();
         let request = as_upgrade(handshake);
@@ -113,20 +113,20 @@ impl TestRoom {
         })
     }
 
-    /// Sends a message from a client. It is not handled when the socket was
-    /// refused or has ended. One over the party's limit closes the socket.
+    /// Sends a message from a client. It is not handled when the socket was refused or
+    /// has ended. A message over the party's limit closes the socket.
     ///
     /// # Errors
-    /// A hook's own.
+    /// A hook's own error.
     pub async fn send(&mut self, socket: &TestSocket, message: impl Into<Message>) -> Result<()> {
         self.parties.send(socket, message).await;
         self.outcome()
     }
 
-    /// Closes a socket by a close frame of the client's.
+    /// Closes a socket with a close frame from the client.
     ///
     /// # Errors
-    /// A hook's own.
+    /// A hook's own error.
     pub async fn close(&mut self, socket: &TestSocket, code: u16, reason: &str) -> Result<()> {
         self.parties.close(socket, code, reason).await;
         self.outcome()
@@ -135,40 +135,40 @@ impl TestRoom {
     /// The client is gone, without a close frame.
     ///
     /// # Errors
-    /// A hook's own.
+    /// A hook's own error.
     pub async fn vanish(&mut self, socket: &TestSocket) -> Result<()> {
         self.parties.vanish(socket).await;
         self.outcome()
     }
 
-    /// Moves the clock. What is due until then happens in order, each at its own time:
-    /// deadlines of connections, the alarm and its retries, timers of spawned futures, and
-    /// the room's sleep as its options say.
+    /// Moves the clock. Everything that is due until then happens in order, each at its
+    /// own time: deadlines of connections, the alarm and its retries, timers of spawned
+    /// tasks, and the room's sleep if its options ask for it.
     ///
     /// # Errors
-    /// A hook's own.
+    /// A hook's own error.
     pub async fn advance(&mut self, time: Duration) -> Result<()> {
         self.parties.advance(time).await;
         self.outcome()
     }
 
-    /// Waits for what the room has spawned, unless it waits for the clock.
+    /// Waits until the tasks that the room spawned have ended or wait for the clock.
     ///
     /// # Errors
-    /// A hook's own.
+    /// A hook's own error.
     pub async fn settle(&mut self) -> Result<()> {
         self.parties.settle().await;
         self.outcome()
     }
 
-    /// Puts the room to sleep: its server and its locals are dropped; its storage, its
+    /// Puts the room to sleep. Its server and its locals are dropped. Its storage, its
     /// alarm and its connections stay, with what a host keeps of them. The next event
     /// makes a new server.
     pub fn hibernate(&mut self) {
         self.parties.hibernate();
     }
 
-    /// The first of what went wrong.
+    /// The first failure, if there was one.
     fn outcome(&self) -> Result<()> {
         let mut troubles = self.parties.site().kit.take_troubles();
         match troubles.pop_front() {

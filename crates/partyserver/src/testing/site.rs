@@ -1,4 +1,5 @@
-//! The kit as a site: what of the way from a head to an answer is a host's own.
+//! The kit as a site: the part of the way from a head to an answer that each host
+//! implements itself.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -33,7 +34,7 @@ pub(super) struct Site {
     pub(super) parties: Vec<Box<dyn AnyParty>>,
 }
 
-/// What a request comes to.
+/// The result of a request.
 pub(super) enum Answer {
     Http(Response),
     Socket(TestSocket),
@@ -202,7 +203,8 @@ impl front::Site for Site {
     }
 }
 
-/// A handshake with what makes it one, as far as that is not there.
+/// A handshake with the headers that make it an upgrade; those that are missing are
+/// added.
 pub(super) fn as_upgrade(handshake: Handshake) -> Request {
     let mut request = handshake.map(|()| Body::empty());
     for (name, value) in [
@@ -217,7 +219,7 @@ pub(super) fn as_upgrade(handshake: Handshake) -> Request {
     request
 }
 
-/// The URL with the name that the head gives; without one, `test`.
+/// The absolute URL, with the host name from the head, or `test` if it has none.
 fn absolute(head: &Parts) -> Option<Uri> {
     let host = match head.headers.get(HOST) {
         Some(host) => Authority::try_from(host.as_bytes()).ok()?,
@@ -229,7 +231,7 @@ fn absolute(head: &Parts) -> Option<Uri> {
     uri.path_and_query(path).build().ok()
 }
 
-/// A body that gives at most so many bytes.
+/// A body that yields at most this many bytes.
 fn limited(body: Body, max: usize) -> Body {
     let size = http_body::Body::size_hint(&body).exact();
     if body.is_whole() && size.is_some_and(|size| size <= max as u64) {

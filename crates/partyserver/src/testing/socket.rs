@@ -23,7 +23,7 @@ pub struct TestSocket {
     subprotocol: Option<String>,
 }
 
-/// What the client has.
+/// What the client has received.
 #[derive(Default)]
 struct End(Mutex<Received>);
 
@@ -77,8 +77,8 @@ impl TestSocket {
         self.line.as_ref()
     }
 
-    /// The room's handle to the connection, as the room has it now: after a hibernation
-    /// it holds what has survived that. `None` for a refused socket.
+    /// The room's handle to the connection, as the room has it now. After a hibernation
+    /// it holds what survived. `None` for a refused socket.
     pub fn connection(&self) -> Option<Connection> {
         self.line.as_ref().map(Line::connection)
     }
@@ -93,13 +93,13 @@ impl TestSocket {
         lock(&self.end.0).closed.clone()
     }
 
-    /// The subprotocol that was selected, on refused sockets too.
+    /// The subprotocol that was selected. Refused sockets have one too.
     pub fn subprotocol(&self) -> Option<&str> {
         self.subprotocol.as_deref()
     }
 
-    /// Waits until the client has received a message or a close frame. For adapters: in
-    /// a test all that is to come has come when an operation of the kit ends.
+    /// Waits until the client has received a message or a close frame. It is for
+    /// adapters: in a test, everything has arrived when an operation of the kit ends.
     pub async fn changed(&self) {
         poll_fn(|cx| {
             let mut received = lock(&self.end.0);
@@ -113,13 +113,13 @@ impl TestSocket {
     }
 }
 
-/// The room's line to a client, for as long as the client is there.
+/// The room's line to a client. It lasts as long as the client is connected.
 pub(super) struct Line {
     key: u64,
     room: Weak<dyn AnyRoom>,
     kit: Arc<Kit>,
     end: Arc<End>,
-    /// Made anew when the room wakes.
+    /// Made again when the room wakes.
     record: Mutex<Arc<ConnectionRecord>>,
     life: Mutex<Life>,
 }
@@ -159,7 +159,7 @@ impl Line {
         lock(&self.life).ends_at()
     }
 
-    /// Ends it if its time is up.
+    /// Ends the line if its time is up.
     pub(super) fn look(self: &Arc<Self>) {
         let change = lock(&self.life).look(self.kit.now());
         self.carry_out(change);
@@ -170,8 +170,8 @@ impl Line {
         lock(&self.life).is_open(self.kit.now())
     }
 
-    /// The client's side has ended it; `told` is the close frame between the two, if
-    /// there was one.
+    /// The client's side has ended the line. `told` is the close frame that the two
+    /// sides exchanged, if there was one.
     pub(super) fn ended(self: &Arc<Self>, event: CloseEvent, told: Option<Close>) {
         let change = lock(&self.life).gone();
         if change == Change::Ended {
@@ -182,13 +182,13 @@ impl Line {
         }
     }
 
-    /// Whether the caller is to tell the room of the end.
+    /// Whether the caller must tell the room of the end.
     pub(super) fn tell(&self) -> bool {
         lock(&self.life).tell()
     }
 
-    /// Writes it down and reads it again, as a host does whose rooms lose their memory.
-    /// What can't be written or read is closed.
+    /// Writes the connection down and reads it again, as a host does whose rooms lose
+    /// their memory. A connection that can't be written or read is closed.
     pub(super) fn sleep(self: &Arc<Self>) {
         let record = Arc::clone(&lock(&self.record));
         let life = lock(&self.life).clone();
@@ -211,7 +211,8 @@ impl Line {
     }
 
     fn carry_out(self: &Arc<Self>, change: Change) {
-        // What is sent has been received, so there is nothing to be cut.
+        // Messages arrive when they are sent, so no message is waiting that could be
+        // thrown away.
         if change != Change::Ended {
             return;
         }
@@ -220,13 +221,13 @@ impl Line {
             unreachable!("it has just ended")
         };
         let close = ending.close;
-        // The client answers at once, with the same.
+        // The client answers at once, with the same code and reason.
         let event = CloseEvent::clean(close.code(), close.reason());
         self.end.close(close);
         self.leave(event);
     }
 
-    /// It leaves the room's list, and the room is told in its turn.
+    /// The line leaves the room's list, and the room is told in its turn.
     fn leave(self: &Arc<Self>, event: CloseEvent) {
         let Some(room) = self.room() else { return };
         room.state().leave(self.key);
@@ -235,7 +236,8 @@ impl Line {
     }
 }
 
-/// The room's handle to a line. One from before a sleep has the record of then.
+/// The room's handle to a line. A handle from before a sleep keeps the record of that
+/// time.
 struct Handle {
     record: Arc<ConnectionRecord>,
     line: Arc<Line>,
@@ -269,7 +271,7 @@ impl ConnectionPort for Handle {
 
     fn close_at(&self, deadline: SystemTime, close: Close) {
         self.line.look();
-        // Whoever moves the clock looks at the lives: no timer is to be set.
+        // The code that moves the clock looks at each life, so no timer is needed.
         let _ = lock(&self.line.life).close_at(deadline, close);
         self.line.look();
     }

@@ -9,7 +9,7 @@ use crate::maybe_send::BoxFuture;
 use crate::room::sql::{Rows, SqlError, SqlValue};
 use crate::room::storage::StorageError;
 
-/// Keys and their JSON texts. They are there for as long as the kit is.
+/// Keys and their JSON texts. They last as long as the kit.
 #[derive(Default)]
 pub(super) struct MemoryKeys(Mutex<BTreeMap<String, String>>);
 
@@ -53,7 +53,7 @@ impl StoragePort for MemoryKeys {
     }
 }
 
-/// A room under test has no SQL: use a real host for that.
+/// A room under test has no SQL. Use a real host to test it.
 pub(super) struct NoSql;
 
 impl SqlPort for NoSql {

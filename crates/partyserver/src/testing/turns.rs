@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 use super::work;
 
-/// Who waits for a turn, or has it: the one with the smallest number.
+/// Who waits for a turn or has it: the place with the smallest number has the turn.
 #[derive(Default)]
 pub(super) struct Turns(Mutex<Queue>);
 
@@ -18,7 +18,7 @@ struct Queue {
 }
 
 impl Turns {
-    /// A place at the end of the queue.
+    /// Takes a place at the end of the queue.
     pub(super) fn queue(self: &Arc<Self>) -> Place {
         let mut queue = self.lock();
         let number = queue.next;
@@ -30,7 +30,7 @@ impl Turns {
         }
     }
 
-    /// Whether nobody has a turn, or waits for one.
+    /// Whether nobody has a turn or waits for one.
     pub(super) fn are_free(&self) -> bool {
         self.lock().places.is_empty()
     }
@@ -40,14 +40,14 @@ impl Turns {
     }
 }
 
-/// A place in the queue, and the turn once it is the first. Dropping it gives it up.
+/// A place in the queue. The first place has the turn. Dropping a place gives it up.
 pub(super) struct Place {
     turns: Arc<Turns>,
     number: u64,
 }
 
 impl Place {
-    /// Waits until it is the first.
+    /// Waits until this place is the first.
     pub(super) async fn called(&self) {
         poll_fn(|cx| {
             let mut queue = self.turns.lock();

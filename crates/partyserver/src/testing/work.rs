@@ -1,4 +1,5 @@
-//! What runs beside the caller: hooks that nobody waits for, and what a room has spawned.
+//! The tasks that run beside the caller: hooks that nobody waits for, and what a room
+//! has spawned.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,26 +12,26 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::maybe_send::{BoxFuture, MaybeSync};
 
-/// The kit's own little executor. Whoever uses the kit drives it.
+/// The kit's own little executor. The test that uses the kit drives it.
 #[derive(Default)]
 pub(super) struct Work {
     tasks: Mutex<Vec<Task>>,
     callers: Arc<Callers>,
-    /// Whether somebody is at it already.
+    /// Whether some caller is driving it now.
     is_driven: AtomicBool,
 }
 
 #[derive(Clone)]
 struct Task {
     kind: Kind,
-    /// `None` while it runs.
+    /// `None` while the task runs.
     future: Arc<Mutex<Option<BoxFuture<'static, ()>>>>,
     signal: Arc<Signal>,
-    /// Whether it waits for something of the kit's: the clock, or another turn.
+    /// Whether the task waits for something in the kit: the clock, or another turn.
     waits: Arc<AtomicBool>,
 }
 
-/// Whose future it is.
+/// Who started a task.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A hook of a room.
@@ -43,12 +44,12 @@ pub(super) enum Kind {
 #[derive(Default)]
 struct Callers {
     wakers: Mutex<Vec<Waker>>,
-    /// How many wake-ups there were.
+    /// How many wake-ups there were so far.
     count: AtomicU64,
 }
 
 struct Signal {
-    /// Which wake-up it waits for its turn with; 0 for none.
+    /// The number of the wake-up that put the task in line to run; 0 if none did.
     woken: AtomicU64,
     callers: Arc<Callers>,
 }
@@ -56,7 +57,7 @@ struct Signal {
 impl Signal {
     fn set(&self) {
         let number = self.callers.count.fetch_add(1, Ordering::SeqCst) + 1;
-        // One that is woken already keeps its place.
+        // A task that was woken already keeps its place.
         let _ = (self.woken).compare_exchange(0, number, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
@@ -105,7 +106,8 @@ impl Work {
         self.callers.wake();
     }
 
-    /// Runs a future with the tasks beside it. `on_panic` is told of tasks that panic.
+    /// Runs a future and the tasks beside it. `on_panic` is called for each task that
+    /// panics.
     pub(super) async fn beside<T>(
         &self,
         future: impl Future<Output = T>,
@@ -126,8 +128,8 @@ impl Work {
         .await
     }
 
-    /// Ready when no task of these kinds can go on but by the kit's clock or another
-    /// turn.
+    /// Ready when the tasks of these kinds can only go on after the kit's clock moves
+    /// or another turn ends.
     pub(super) fn poll_rest(&self, cx: &Context<'_>, kinds: &[Kind]) -> Poll<()> {
         self.callers.register(cx.waker());
         let tasks = self.lock();
@@ -141,7 +143,8 @@ impl Work {
         }
     }
 
-    /// Runs the tasks that were woken, in that order, as far as they go. Returns whether there were any.
+    /// Runs the tasks that were woken, in the order of waking, until they wait again.
+    /// Returns whether there were any.
     pub(super) fn run(&self, on_panic: &impl Fn(Box<dyn Any + Send>)) -> bool {
         if self.is_driven.swap(true, Ordering::SeqCst) {
             return false;
@@ -219,7 +222,7 @@ thread_local! {
     static WAITS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// For the time of one poll of a task.
+/// Marks that a task is being polled, for the time of one poll.
 struct Within;
 
 impl Within {
@@ -236,12 +239,12 @@ impl Drop for Within {
     }
 }
 
-/// The task that is polled now waits for something of the kit's.
+/// Called when the task that is polled now waits for something in the kit.
 pub(super) fn waits() {
     WAITS.set(true);
 }
 
-/// Whether what is polled now was spawned by a room's code.
+/// Whether a room's code spawned the task that is polled now.
 pub(super) fn is_in_spawned() -> bool {
     IN_SPAWNED.get()
 }

@@ -1,10 +1,10 @@
-//! Random steps of a part against a small model of it.
+//! Random steps on a part, compared with a small model of it.
 
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
-/// Runs a test with many values. They are the same in each run; `MODEL_SEED` chooses
-/// others, and a failure tells the seed and the smallest value that fails.
+/// Runs a test with many values, the same in each run. `MODEL_SEED` chooses other
+/// values. A failure tells the seed and the smallest value that fails.
 pub(crate) fn check<S: Strategy>(
     cases: u32,
     strategy: &S,

@@ -1,4 +1,4 @@
-//! Fetches a provider's metadata and keys: at most one of each, in 10 s.
+//! Fetches a provider's metadata and keys: at most one of each, within 10 s.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::jwks::key::KeySet;
 use crate::verifier::discovery::{Metadata, metadata_urls};
 use crate::verifier::port::{FetchError, FetchRequest, FetchResponse};
 
-/// What a fetch brings, or what failed.
+/// The result of a fetch, or what failed.
 pub(super) type Fetched<K> = Result<Documents<K>, String>;
 
 /// A key set, and the metadata if it was asked for.
@@ -21,7 +21,8 @@ pub(super) struct Documents<K> {
 }
 
 impl Provider {
-    /// Fetches, for [`FETCH_LIMIT`] in all, whatever the port does.
+    /// Fetches, for at most [`FETCH_LIMIT`] in all, even if the port ignores its time
+    /// limit.
     pub(super) async fn fetch_in_time(&self) -> Fetched<KeySet> {
         let fetch = std::pin::pin!(self.fetch());
         match select(fetch, self.ports.runtime.sleep(FETCH_LIMIT)).await {
@@ -30,7 +31,7 @@ impl Provider {
         }
     }
 
-    /// Fetches metadata, where it is not known, and keys.
+    /// Fetches metadata, if it is not known, and keys.
     async fn fetch(&self) -> Fetched<KeySet> {
         let known = {
             let state = self.lock();
@@ -88,8 +89,8 @@ impl Provider {
     }
 }
 
-/// `max-age` of a `Cache-Control` (RFC 9111 section 5.2.2); none of `no-store`
-/// and `no-cache`.
+/// `max-age` of a `Cache-Control` (RFC 9111 section 5.2.2). `None` with `no-store` or
+/// `no-cache`.
 fn max_age(cache_control: &str) -> Option<Duration> {
     let mut age = None;
     for directive in cache_control.split(',') {

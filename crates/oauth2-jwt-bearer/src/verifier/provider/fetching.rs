@@ -1,4 +1,4 @@
-//! Begins fetches as tasks of their own, and takes what they bring.
+//! Begins fetches as tasks of their own, and takes their results.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -13,10 +13,10 @@ use crate::jwks::cache::Attempt;
 use crate::jwks::key::KeySet;
 
 impl Provider {
-    /// Begins to fetch in the background. Where tasks last, it goes on for as
-    /// long as the provider is in use, and this does nothing when that was done
-    /// before, unless the runtime it was done on has ended. Elsewhere one fetch
-    /// is begun, when one is due.
+    /// Begins to fetch in the background. In a runtime where tasks last, fetching goes
+    /// on for as long as the provider is in use. A second call does nothing, unless the
+    /// runtime of the first call has ended. In other runtimes one fetch is begun, if
+    /// one is due.
     pub(crate) fn start(self: &Arc<Self>) {
         if self.ports.runtime.patience().is_none() {
             self.keep_fetching();
@@ -28,14 +28,15 @@ impl Provider {
         }
     }
 
-    /// Begins a fetch that is due, where no task does that by itself.
+    /// Begins a fetch that is due, in runtimes where no task does that by itself.
     pub(crate) fn refresh(self: &Arc<Self>) {
         if self.ports.runtime.patience().is_some() {
             self.start();
         }
     }
 
-    /// Begins a fetch beside those under way, where one of them may never end.
+    /// Begins an extra fetch beside those that are running, in runtimes where one of
+    /// them may never end.
     pub(super) fn begin_beside(self: &Arc<Self>, patience: Duration) {
         let now = self.ports.runtime.now();
         let attempt = self.lock().cache.poll_beside(patience, now);
@@ -44,7 +45,7 @@ impl Provider {
         }
     }
 
-    /// One fetch. Without anything to run it on it has failed.
+    /// Begins one fetch. It fails at once if there is nothing to run it on.
     fn begin(self: &Arc<Self>, attempt: Attempt) {
         let fetch = UnderWay::new(Arc::clone(self), attempt).run();
         self.ports.runtime.spawn(Box::pin(fetch));
@@ -68,7 +69,8 @@ impl Provider {
                         else {
                             break;
                         };
-                        // Asked again after listening, so that no wish is lost.
+                        // The state is read again after listening began, so that no
+                        // request to fetch is lost.
                         if !provider.upgrade().is_some_and(|this| this.is_due()) {
                             select(wanted, runtime.sleep(duration)).await;
                         }
@@ -88,7 +90,7 @@ impl Provider {
     fn handle_fetched(&self, attempt: Attempt, fetched: Fetched<HeldKeys>) {
         let now = self.ports.runtime.now();
         let issuer = &self.config.issuer;
-        // Nothing is logged while the lock is held: a log may be slow.
+        // Nothing is logged while the lock is held, because logging may be slow.
         if let Err(problem) = &fetched {
             tracing::warn!(%issuer, %problem, "fetching from the identity provider failed");
         }
@@ -112,9 +114,9 @@ impl Provider {
             Err(problem) => {
                 let failures = state.cache.failures();
                 state.cache.handle_fetched(attempt, None, now);
-                // What is late, or was overtaken, says nothing of today.
+                // A late or overtaken fetch says nothing about the provider now.
                 if state.cache.failures() > failures {
-                    // The keys may have moved: ask where they are.
+                    // The keys may have moved, so their place is asked for again.
                     state.is_metadata_doubted = true;
                     state.problem = Some(problem);
                 }
@@ -138,7 +140,7 @@ enum Pause {
     For(Duration),
 }
 
-/// One step of the task that keeps fetching; `None` when the provider is gone.
+/// One step of the task that keeps fetching. `None` when the provider is gone.
 async fn fetch_when_due(provider: &Weak<Provider>) -> Option<Pause> {
     let this = provider.upgrade()?;
     let now = this.ports.runtime.now();
@@ -151,12 +153,12 @@ async fn fetch_when_due(provider: &Weak<Provider>) -> Option<Pause> {
     let pause = next
         .and_then(|at| at.duration_since(now).ok())
         .unwrap_or(LONGEST_PAUSE);
-    // Clamped, so that a clock that jumps is noticed.
+    // The pause is limited, so that a clock that jumps is noticed.
     Some(Pause::For(pause.min(LONGEST_PAUSE)))
 }
 
-/// A fetch that is under way. One that is cut off, because its runtime ended or
-/// a port panicked, has failed: nobody shall wait for it for ever.
+/// A fetch that is running. If it is cut off, because its runtime ended or a port
+/// panicked, it counts as failed, so that nobody waits for it for ever.
 struct UnderWay {
     provider: Arc<Provider>,
     attempt: Option<Attempt>,
@@ -180,7 +182,7 @@ impl UnderWay {
         }
     }
 
-    /// Keys are made ready outside of the lock: that takes a while.
+    /// Keys are made ready outside of the lock, because that takes a while.
     async fn make_ready(&self, documents: Documents<KeySet>) -> Documents<HeldKeys> {
         let provider = &self.provider;
         let before = provider.held_keys();

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use crate::jwks::key::{Key, KeySet};
 use crate::verifier::port::{PreparedKey, SignatureCheck};
 
-/// A key set and its keys made ready for use. Clones share them.
+/// A key set, with its keys made ready for use. Clones share them.
 #[derive(Clone)]
 pub(super) struct HeldKeys {
     /// Only keys that could be made ready.
     pub(super) set: Arc<KeySet>,
-    /// Few enough to be searched: hashing a key costs more.
+    /// A list, because there are few keys and hashing a key costs more than a search.
     prepared: Arc<Vec<Arc<HeldKey>>>,
 }
 
@@ -21,8 +21,8 @@ pub(super) struct HeldKey {
 }
 
 impl HeldKeys {
-    /// Makes keys ready; those that were held before are. Keys that can't be
-    /// made ready are left out, as if the provider had not published them.
+    /// Makes keys ready. Keys that were held before are ready already. Keys that can't
+    /// be made ready are left out, as if the provider had not published them.
     pub(super) async fn new(
         mut set: KeySet,
         before: Option<&Self>,
@@ -47,7 +47,7 @@ impl HeldKeys {
         }
     }
 
-    /// The key, ready for use, when the set has it.
+    /// The key, ready for use, if the set has it.
     pub(super) fn get(&self, key: &Key) -> Option<&Arc<HeldKey>> {
         self.prepared.iter().find(|held| *held.key == *key)
     }

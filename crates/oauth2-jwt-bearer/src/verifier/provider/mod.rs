@@ -1,10 +1,10 @@
-//! One identity provider: its metadata and keys, fetched once per process and
-//! shared by everyone who verifies its tokens.
+//! One identity provider: its metadata and keys. They are fetched once per process and
+//! shared by all verifiers of its tokens.
 //!
-//! All state is behind one short lock; the future that fetches runs as a task
-//! of its own, so a waiter that goes away never takes a fetch with it. Where a
-//! task belongs to a request, which may take it along all the same, others do
-//! not wait for it for long (`Runtime::patience`).
+//! All state is behind one short lock. The future that fetches runs as a task of its
+//! own, so a waiter that goes away never ends a fetch. In some runtimes a task belongs
+//! to a request and may stop with it. There others do not wait for it for long
+//! (`Runtime::patience`).
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +33,7 @@ use held_keys::{HeldKey, HeldKeys};
 #[cfg(any(feature = "native", feature = "web"))]
 pub(crate) use shared::Providers;
 
-/// Which provider, and where its keys are when discovery is not to be used.
+/// Which provider, and where its keys are if discovery is not used.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct ProviderConfig {
     pub(crate) issuer: String,
@@ -45,7 +45,7 @@ pub(crate) struct Provider {
     config: ProviderConfig,
     ports: Ports,
     state: Mutex<State>,
-    /// Counts the key sets that differed from the one before.
+    /// Counts the key sets that differed from the previous one.
     generation: AtomicU64,
     /// Notified when a fetch has ended.
     fetched: Event,
@@ -56,22 +56,22 @@ pub(crate) struct Provider {
 struct State {
     cache: KeyCache<HeldKeys>,
     metadata: Option<Arc<Metadata>>,
-    /// Whether the metadata may be out of date: a fetch failed since.
+    /// Whether the metadata may be out of date, because a fetch has failed since.
     is_metadata_doubted: bool,
     /// Why the last fetch failed.
     problem: Option<String>,
-    /// Held by the task that fetches, so that its end is noticed.
+    /// Held by the task that fetches, so that the end of the task is noticed.
     task: Weak<()>,
 }
 
-/// The keys to try for a token, and what [`Witness`] says of their set.
+/// The keys to try for a token, and the data of their set that a [`Witness`] keeps.
 struct Candidates {
     keys: Vec<Arc<HeldKey>>,
     generation: u64,
     serves_until: SystemTime,
 }
 
-/// What the held keys have for a token.
+/// The held keys that fit a token.
 enum Selected {
     Candidates(Candidates),
     UnknownKeyId,
@@ -108,22 +108,22 @@ impl Candidates {
 pub enum Readiness {
     /// Keys are held.
     Ready,
-    /// They are not, for this reason.
+    /// No keys are held, for this reason.
     NotReady(Cow<'static, str>),
 }
 
-/// A key that showed a signature to be right.
+/// The key with which a signature was found to be right.
 #[derive(Clone)]
 pub(crate) struct Witness {
     pub(crate) key: Arc<Key>,
     /// The generation of the key set that it was part of.
     pub(crate) generation: u64,
-    /// Until when that set serves, if no other is fetched.
+    /// Until when that set can be used, if no other is fetched.
     pub(crate) serves_until: SystemTime,
 }
 
 impl Provider {
-    /// A provider that is shared with nobody.
+    /// A provider that is not shared.
     pub(crate) fn new(config: ProviderConfig, ports: Ports) -> Arc<Self> {
         Arc::new(Self {
             config,
@@ -169,8 +169,8 @@ impl Provider {
         })
     }
 
-    /// Checks a signature with the provider's keys, fetching them where that is
-    /// needed. It waits for at most [`MAX_WAIT`] in all.
+    /// Checks a signature with the provider's keys, and fetches them if needed. It
+    /// waits for at most [`MAX_WAIT`] in all.
     pub(crate) async fn check(
         self: &Arc<Self>,
         header: &Header,
@@ -181,7 +181,7 @@ impl Provider {
         candidates.check(header, signing_input, signature).await
     }
 
-    /// Checks a signature with the keys that are held now: it neither waits nor
+    /// Checks a signature with the keys that are held now. It neither waits nor
     /// fetches.
     pub(crate) async fn check_held(
         &self,
@@ -208,7 +208,7 @@ impl Provider {
         Ok(proof)
     }
 
-    /// The provider's metadata, when it was discovered. Waits like `check`.
+    /// The provider's metadata, if discovery is used. Waits like `check`.
     pub(crate) async fn metadata(self: &Arc<Self>) -> Result<Option<Arc<Metadata>>, Error> {
         self.wait_for(|state, now| {
             if state.cache.keys(now).is_some() {
@@ -221,7 +221,8 @@ impl Provider {
 
     async fn candidates(self: &Arc<Self>, header: &Header) -> Result<Candidates, Error> {
         let arrival = self.lock().cache.arrival();
-        // After the arrival was noted: a fetch that begins here tells of it.
+        // Called after the arrival was noted, so that a fetch that begins here counts
+        // for this token.
         self.start();
         let held = {
             let state = self.lock();
@@ -230,7 +231,8 @@ impl Provider {
         if let Some(Selected::Candidates(candidates)) = held {
             return Ok(candidates);
         }
-        // Few tokens wait. It is boxed so that the others carry nothing of it.
+        // Few tokens wait. The wait is boxed, so that other tokens need no space for
+        // it.
         let found = Box::pin(
             self.wait_for(|state, now| match self.select(state, header, now) {
                 None => Err(state.cache.need_keys(now)),
@@ -265,7 +267,7 @@ impl Provider {
         })
     }
 
-    /// No code panics while it holds the lock, and each change is whole.
+    /// No code panics while it holds the lock, and each change is complete.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Providers that all verifiers of a process share, or of an isolate.
+//! Providers that all verifiers of a process, or of an isolate, share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
@@ -14,7 +14,7 @@ impl Providers {
         Self(LazyLock::new(Mutex::default))
     }
 
-    /// The provider of this configuration. One that nobody uses is forgotten.
+    /// The provider of this configuration. A provider that nobody uses is forgotten.
     pub(crate) fn provider(
         &self,
         config: ProviderConfig,

@@ -1,4 +1,4 @@
-//! Waits for what a fetch brings.
+//! Waits for the result of a fetch.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -11,8 +11,8 @@ use crate::jwks::cache::Need;
 use crate::verifier::port::BoxFuture;
 
 impl Provider {
-    /// Asks `attempt` now and after each fetch, until it has an answer, the
-    /// cache says no, or time is up.
+    /// Calls `attempt` now and after each fetch, until it has an answer, the cache
+    /// refuses, or the time is up.
     pub(super) async fn wait_for<T>(
         self: &Arc<Self>,
         attempt: impl Fn(&mut State, SystemTime) -> Result<T, Need>,
@@ -39,8 +39,9 @@ impl Provider {
                     if wait.lasts(self) >= patience {
                         self.begin_beside(patience);
                     }
-                    // Not `fetched`: who notifies it may be a task of another
-                    // request, as a part of which this one would then go on.
+                    // The timer is used here instead of `fetched`. A task of another
+                    // request may notify `fetched`, and this request would then go on
+                    // as a part of that one.
                     drop(fetched);
                     let pause = self.ports.runtime.sleep(wait.next_pause());
                     wait.is_time_up(pause).await
@@ -55,10 +56,10 @@ impl Provider {
     }
 }
 
-/// One request's wait, in all.
+/// The whole wait of one request.
 struct Wait {
     began: SystemTime,
-    /// How long it pauses before it looks again, where it can't be woken.
+    /// How long it pauses before it looks again, in runtimes where it can't be woken.
     pause: Duration,
     limit: BoxFuture<'static, ()>,
 }
@@ -73,7 +74,7 @@ impl Wait {
         }
     }
 
-    /// Longer each time: a provider that is slow is waited for by many.
+    /// Each pause is longer, because many requests wait for a slow provider.
     fn next_pause(&mut self) -> Duration {
         let pause = self.pause;
         self.pause = (pause * 3 / 2).min(LONGEST_PAUSE);
@@ -85,13 +86,13 @@ impl Wait {
         now.duration_since(self.began).unwrap_or_default()
     }
 
-    /// Waits for an event; whether the limit came before it.
+    /// Waits for an event. Returns whether the time limit came first.
     async fn is_time_up(&mut self, event: impl Future<Output = ()> + Unpin) -> bool {
         matches!(select(event, &mut self.limit).await, Either::Right(_))
     }
 }
 
-/// How long a request waits for the provider, in all. Clients give a handshake
+/// How long a request waits for the provider, in all. Clients give up a handshake after
 /// 4 s.
 const MAX_WAIT: Duration = Duration::from_secs(3);
 const FIRST_PAUSE: Duration = Duration::from_millis(10);

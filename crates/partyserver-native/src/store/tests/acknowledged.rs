@@ -1,4 +1,4 @@
-//! A write is acknowledged when it is on disk, not before.
+//! A write is acknowledged only when it is on disk.
 
 use std::sync::mpsc::channel;
 
@@ -30,18 +30,19 @@ async fn a_write_is_acknowledged_after_its_commit() {
     let (go, wait) = channel::<()>();
     let hook = move || {
         begun.send(()).unwrap();
-        // Not the commit's own failure when the test has ended.
+        // When the test has ended, the commit itself must not fail.
         let _ = wait.recv();
         false
     };
     db.commit_hook(Some(hook)).unwrap();
     let writer = Writer::start(db).unwrap();
-    // Dropped before the writer, which else would wait without end when this fails.
+    // Dropped before the writer. Otherwise the writer would wait for ever if this test
+    // fails.
     let go = go;
     let make = |db: &rusqlite::Connection| Ok(db.execute_batch("CREATE TABLE own (own)")?);
     let mut write = Box::pin(writer.write(make));
     assert!((&mut write).now_or_never().is_none(), "it is queued");
-    // Its statement has run, and its commit begins.
+    // The statement has run, and its commit begins.
     beginning.recv().unwrap();
     assert!((&mut write).now_or_never().is_none());
     let reader = schema::open_reader(&file).unwrap();

@@ -1,12 +1,12 @@
-//! Another process has the store, and is killed.
+//! Another process uses the store, and is killed.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use super::*;
 
-/// Not a test by itself: the process that the other test starts and kills. It
-/// writes numbers and prints each that was acknowledged.
+/// This is not a test by itself, but the process that the other test starts and kills.
+/// It writes numbers and prints each one that was acknowledged.
 #[tokio::test]
 async fn write_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else {
@@ -56,7 +56,7 @@ async fn a_killed_process_loses_nothing_and_leaves_the_folder_free() {
         Err(StoreError::InUse { .. })
     ));
     other.0.kill().unwrap();
-    // What it had printed before it was killed is still in the pipe.
+    // What it printed before it was killed is still in the pipe.
     let last = acknowledged.last().unwrap_or(20);
     drop(other);
 

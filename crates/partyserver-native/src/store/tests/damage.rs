@@ -1,4 +1,4 @@
-//! What is damaged, or not ours, is never served as if it were empty.
+//! A file that is damaged, or is not ours, is never served as if it were empty.
 
 use std::fs;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -66,7 +66,7 @@ async fn damage_while_it_is_open_is_an_error_of_the_read() {
     let path = folder.path().join("rooms.sqlite3");
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     let length = file.metadata().unwrap().len();
-    // All but the first page, which says where the others are.
+    // Everything except the first page, which says where the other pages are.
     file.seek(SeekFrom::Start(4096)).unwrap();
     file.write_all(&vec![0xa5; length as usize - 4096]).unwrap();
 
@@ -130,7 +130,8 @@ async fn a_rooms_log_that_is_damaged_before_its_end_is_not_taken_for_its_end() {
         .collect();
     assert_eq!(files.len(), 2);
 
-    // As a kill leaves them, and with a byte of the first transaction changed.
+    // First as a kill leaves the files, then with a changed byte in the first
+    // transaction.
     let killed = tempfile::tempdir().unwrap();
     fs::create_dir(killed.path().join("sql")).unwrap();
     for (name, mut bytes) in files {

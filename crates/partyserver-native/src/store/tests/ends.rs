@@ -1,4 +1,4 @@
-//! What is left when a store ends, one way or another.
+//! What is left when a store ends in different ways.
 
 use std::task::{Context, Poll, Waker};
 
@@ -18,7 +18,7 @@ async fn an_acknowledged_write_needs_no_close() {
     let store = Store::open(folder.path()).unwrap();
     put(&store, "a", "k", "1").await.unwrap();
     drop(store);
-    // The drop has waited for the threads, the last of which removed the log.
+    // The drop has waited for the threads. The last of them removed the log.
     assert!(!folder.path().join("rooms.sqlite3-wal").exists());
     let store = Store::open(folder.path()).unwrap();
     assert_eq!(get(&store, "a", "k").await.as_deref(), Some("1"));
@@ -57,7 +57,7 @@ async fn a_write_whose_caller_went_away_is_carried_out() {
     let store = Store::temporary().unwrap();
     let storage = store.storage(name("a"));
     let mut update = storage.update("k", Box::new(|_| Change::Put("1".into())));
-    // Polled once, it is queued.
+    // After one poll the update is queued.
     assert!(poll_once(&mut update).is_pending());
     drop(update);
     // The writer works in order.
@@ -71,8 +71,8 @@ async fn an_update_may_hold_the_last_handle() {
     let store = Store::open(folder.path()).unwrap();
     let storage = store.storage(name("a"));
     let (sender, dropped) = tokio::sync::oneshot::channel();
-    // The store and then the sender are dropped with the step, on the writer's
-    // thread, which can't wait for itself.
+    // The store and then the sender are dropped together with the step. This happens on
+    // the writer's thread, which can't wait for itself.
     let held = (store.clone(), Witness(Some(sender)));
     let step = move |_: Option<&str>| {
         let (_store, _witness) = &held;
@@ -85,7 +85,7 @@ async fn an_update_may_hold_the_last_handle() {
     assert!(dropped.await.unwrap(), "the writer panicked");
 }
 
-/// Says whether it was dropped in good order.
+/// Reports whether it was dropped in the right order.
 struct Witness(Option<tokio::sync::oneshot::Sender<bool>>);
 
 impl Drop for Witness {

@@ -1,5 +1,5 @@
-//! No byte that changes on the disk changes what is read: the start fails, or what the
-//! byte belonged to is not in use.
+//! A byte that changes on the disk never changes what is read: either the start fails,
+//! or the byte belonged to something that is not in use.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use super::*;
 use crate::store::schema;
 
-/// What a store would answer: every key with its value, and the alarms in order.
+/// Everything that a store would answer: each key with its value, and the alarms in
+/// order.
 type Content = Vec<(String, String, String)>;
 
 fn content(db: &Connection) -> rusqlite::Result<Content> {
@@ -27,7 +28,7 @@ fn content(db: &Connection) -> rusqlite::Result<Content> {
     Ok(all)
 }
 
-/// The two files of a store, as they are on the disk at a moment.
+/// The two files of a store, as they are on the disk at one moment.
 struct Files {
     main: Vec<u8>,
     log: Vec<u8>,
@@ -42,7 +43,7 @@ impl Files {
         }
     }
 
-    /// Opens a copy, and reads it all unless the start fails.
+    /// Opens a copy and reads all of it, unless the start fails.
     fn open(&self, folder: &Path) -> Option<Content> {
         let file = self.write(folder);
         let db = match schema::open(&file) {
@@ -87,7 +88,8 @@ async fn in_the_file() {
 
     let (mut flipped, mut refused) = (0, 0);
     for at in 0..files.main.len() {
-        // Nothing is kept where a page is empty: there it is enough to look now and then.
+        // An empty part of a page holds nothing, so it is enough to test some of its
+        // bytes.
         if files.main[at] == 0 && at % 64 != 0 {
             continue;
         }
@@ -109,13 +111,13 @@ async fn in_the_log_of_a_process_that_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     fill(&store).await;
-    // As a kill leaves them: the log is not written back.
+    // The files are as a kill leaves them: the log is not written back.
     let mut files = Files::of(folder.path());
     drop(store);
     let copy = tempfile::tempdir().unwrap();
     let whole = files.open(copy.path()).unwrap();
     assert_eq!(whole.len(), 9);
-    // The last write was an alarm, and might as well have been interrupted.
+    // The last write was an alarm. It can't be told from a write that was interrupted.
     let interrupted = whole[..8].to_vec();
 
     let (mut flipped, mut refused, mut lost_last) = (0, 0, 0);

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use super::*;
 use crate::store::error::Failure;
 
-/// Queues what `fill` starts while the writer is held up, so that it becomes
-/// one batch; returns the outcomes in the order of queueing.
+/// Queues the writes while the writer is held up, so that they become one batch.
+/// Returns the outcomes in the order of queueing.
 async fn in_one_batch(store: &Store, writes: Vec<Write>) -> Vec<Result<(), StorageError>> {
     let (go, wait) = mpsc::channel::<()>();
     let (begun, beginning) = tokio::sync::oneshot::channel();
@@ -30,7 +30,7 @@ async fn in_one_batch(store: &Store, writes: Vec<Write>) -> Vec<Result<(), Stora
     for (index, work) in writes.into_iter().enumerate() {
         let store = store.clone();
         running.spawn(async move { (index, store.0.writer.write(work).await) });
-        // On a runtime of one thread the task gets as far as its answer.
+        // On a runtime of one thread, the task runs until it waits for its answer.
         tokio::task::yield_now().await;
     }
     go.send(()).unwrap();
@@ -74,7 +74,7 @@ async fn a_thousand_writes_share_a_commit() {
     let outcomes = in_one_batch(&store, (0..1000).map(insert).collect()).await;
     assert!(outcomes.iter().all(Result::is_ok));
     assert_eq!(count(&store).await, 1000);
-    // The one that held up the others, and theirs.
+    // One commit held up the others, and the other is theirs.
     assert_eq!(store.0.writer.commits(), 2);
 }
 
@@ -103,7 +103,7 @@ async fn a_commit_that_fails_fails_for_its_cause_alone() {
         store.0.writer.write(statement(sql)).await.unwrap();
     }
     let mut writes: Vec<Write> = (0..100).map(insert).collect();
-    // A deferred constraint is looked at by the commit only.
+    // A deferred constraint is checked only by the commit.
     writes.insert(31, statement("INSERT INTO child VALUES (1)"));
     let outcomes = in_one_batch(&store, writes).await;
     for (index, outcome) in outcomes.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! What the store makes is for its user alone; what it can't use, it names.
+//! Files that the store makes are for its user alone. Files that it can't use are
+//! named.
 
 use super::*;
 

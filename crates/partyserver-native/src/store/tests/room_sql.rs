@@ -1,4 +1,4 @@
-//! What a room's statements may do, and what they cost the machine.
+//! What a room's statements may do, and what they may cost the machine.
 
 use partyserver::{SqlError, SqlValue};
 
@@ -142,7 +142,7 @@ fn a_database_is_closed_with_its_room() {
         .unwrap();
     // The database, its log and the log's index.
     assert_eq!(files(folder.path()), 3);
-    // In the runtime it is closed beside the room; this waits for it.
+    // Inside the runtime the database is closed in the background; this waits for it.
     runtime.block_on(async { drop(sql) });
     drop(runtime);
     assert_eq!(files(folder.path()), 1);
@@ -155,6 +155,6 @@ async fn closing_the_store_ends_a_statement_without_end() {
     let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
                    SELECT max(i) FROM n";
     let (outcome, ()) = tokio::join!(sql.execute(endless, vec![]), store.close());
-    // Not the statement's own limit, half a minute later.
+    // The statement's own limit, half a minute later, was not what ended it.
     assert!(matches!(outcome, Err(SqlError::Storage(_))), "{outcome:?}");
 }
