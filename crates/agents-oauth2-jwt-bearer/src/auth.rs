@@ -36,6 +36,7 @@ use oauth2_jwt_bearer::{
     AccessToken, Anonymous, Error as TokenError, IdToken, Readiness as ProviderReadiness,
     RequestKind, VerifiedToken, has_query_token, protect_query_token,
 };
+use partyserver::host::OnLoopback;
 use partyserver::host::admission::requested_id;
 use partyserver::wrap::{Wrap, renew};
 use partyserver::{
@@ -370,11 +371,25 @@ async fn authenticate<B>(
 /// Removes what the server around the rooms keeps with a request. A framework keeps the
 /// URL as it arrived, with the token in it, and no hook behind the gate may see that.
 fn isolate(extensions: &mut Extensions, attachments: &Attachments) {
+    let held = extensions.get::<Attachments>();
+    let known = [
+        held.is_some_and(|held| held.is_same(attachments)),
+        extensions.get::<PeerAddress>().is_some(),
+        extensions.get::<OnLoopback>().is_some(),
+    ];
+    // Most requests have nothing else.
+    if extensions.len() == known.into_iter().filter(|known| *known).count() {
+        return;
+    }
     let peer = extensions.remove::<PeerAddress>();
+    let on_loopback = extensions.remove::<OnLoopback>();
     extensions.clear();
     extensions.insert(attachments.clone());
     if let Some(peer) = peer {
         extensions.insert(peer);
+    }
+    if let Some(on_loopback) = on_loopback {
+        extensions.insert(on_loopback);
     }
 }
 

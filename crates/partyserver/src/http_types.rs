@@ -21,6 +21,10 @@ pub type Response = http::Response<Body>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// For hosts: marks a request that came through a listener on loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnLoopback;
+
 /// A refusal of an upgrade, in both forms in which a client can be told.
 ///
 /// Browsers hide the status of a refused handshake from the page. So a refusal

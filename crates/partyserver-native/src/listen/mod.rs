@@ -18,6 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use partyserver::PeerAddress;
+use partyserver::host::OnLoopback;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
@@ -30,10 +31,6 @@ use crate::trust::Trust;
 
 /// The error type of an answer's body.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Marks a request that came through a listener on loopback.
-#[derive(Clone, Copy)]
-pub(crate) struct OnLoopback;
 
 /// What all listeners of a server share.
 pub(crate) struct Listeners {

@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use http::StatusCode;
 use http::request::Parts;
 use hyper::upgrade::OnUpgrade;
+use partyserver::host::OnLoopback;
 use partyserver::host::failure::Failure;
 use partyserver::host::front::{self, Brought, Visit};
 use partyserver::host::gate::AnyGate;
@@ -22,7 +23,6 @@ use partyserver::{
 use super::upgrade::Accepted;
 use super::{inbound, refused, upgrade};
 use crate::failure;
-use crate::listen::OnLoopback;
 use crate::site::Site;
 use crate::socket::{self, Arrival, Start};
 

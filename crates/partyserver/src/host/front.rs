@@ -317,8 +317,11 @@ async fn connect<H: Site>(
 /// On every host a request carries what its gate attached; from that, hooks learn whose
 /// request it is. Its other extensions reach the room on some hosts only.
 fn keep(extensions: &mut http::Extensions, attachments: &Attachments) {
+    let held = extensions.get::<Attachments>();
     // In place of others: what some other gate attached is not this request's.
-    extensions.insert(attachments.clone());
+    if !held.is_some_and(|held| held.is_same(attachments)) {
+        extensions.insert(attachments.clone());
+    }
 }
 
 /// 200 when the host and each party can serve, else 503 with the reasons.

@@ -37,6 +37,7 @@ pub mod upgrade;
 
 pub use self::answer::{at_capacity, own, unavailable};
 pub use self::finish::Finish;
+pub use crate::http_types::OnLoopback;
 pub use crate::loggable::escaped;
 pub use crate::room::port::{ConnectionPort, RoomPort, SqlPort, StoragePort};
 pub use crate::room::storage::{Change, RESERVED, StorageStep, UpdateStep};

@@ -172,6 +172,11 @@ impl Attachments {
         })
     }
 
+    /// Whether both are handles to the same values.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether a value of this type is attached, even one that does not decode any more:
     /// for wrappers that must tell "nobody" from "somebody who can't be read".
     pub fn holds<T: Attachment>(&self) -> bool {
