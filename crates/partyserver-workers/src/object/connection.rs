@@ -19,7 +19,7 @@ use super::wire::encode;
 use crate::platform::js::{self, Socket};
 use crate::platform::time::now;
 
-/// One connection. What is sent goes to the platform at once, which queues it.
+/// One connection. Messages go to the platform at once, and the platform queues them.
 pub(super) struct Conn {
     this: Weak<Self>,
     record: ConnectionRecord,
@@ -32,7 +32,7 @@ pub(super) struct Conn {
     pub(super) is_spilled: Cell<bool>,
     /// The bytes of its messages that wait for their turns.
     load: Load,
-    /// Whether what the client sends is looked at.
+    /// Whether messages from the client are still read.
     is_read: Cell<bool>,
 }
 
@@ -45,7 +45,7 @@ impl Conn {
     ) -> Arc<Self> {
         socket.set_key(record.key as f64);
         if socket.ready_state() != OPEN {
-            // It ended while the object slept, which the room has yet to be told.
+            // The socket ended while the object slept. The room must still be told.
             let _ = life.gone();
         }
         let conn = Arc::new_cyclic(|this| Self {
@@ -93,28 +93,28 @@ impl Conn {
         &self.socket
     }
 
-    /// When it ends by itself.
+    /// When the connection ends by itself.
     pub(super) fn ends_at(&self) -> Option<SystemTime> {
         self.life.borrow().ends_at()
     }
 
-    /// Whether a frame of it may be handled or sent. One that is past its deadline is
-    /// ended by being looked at.
+    /// Whether a frame of the connection may be handled or sent. If the connection is
+    /// past its deadline, this call ends it.
     pub(super) fn is_admitted_at(&self, now: SystemTime) -> bool {
         let change = self.life.borrow_mut().look(now);
         self.changed(change);
         self.life.borrow().ending().is_none()
     }
 
-    /// The socket has ended. Returns whether the room has yet to be told.
+    /// The socket has ended. Returns whether the room must still be told.
     pub(super) fn gone(&self) -> bool {
         let is_first = {
             let mut life = self.life.borrow_mut();
-            // Nothing is left to close.
+            // There is nothing left to close.
             let _ = life.gone();
             life.tell()
         };
-        // The platform may hold it on, where its client never answers a close frame.
+        // The platform may keep the socket if its client never answers a close frame.
         if is_first && self.hibernates && self.socket.ready_state() != CLOSED {
             sleeping::mark_as_told(&self.socket);
         }
@@ -131,7 +131,7 @@ impl Conn {
         &self.load
     }
 
-    /// From here on what it sends is thrown away.
+    /// From here on, messages from the client are thrown away.
     pub(super) fn stop_reading(&self) {
         self.is_read.set(false);
     }
@@ -141,7 +141,8 @@ impl Conn {
         self.is_read.get() && self.is_admitted()
     }
 
-    /// Sends what [`encode`] made, to one that was just found admitted.
+    /// Sends what [`encode`] made. The caller has just checked that the connection is
+    /// admitted.
     pub(super) fn send_encoded(&self, encoded: &JsValue) -> Result<(), SendError> {
         if js::send(&self.socket, encoded) {
             Ok(())
@@ -150,15 +151,15 @@ impl Conn {
         }
     }
 
-    /// What sleeps with its socket.
+    /// What is kept with the socket while the object sleeps.
     pub(super) fn asleep(&self) -> serde_json::Result<Sleeping> {
-        // Not borrowed while attachments are written: that is the application's code, and a
-        // panic in it gives nothing back.
+        // The life is not borrowed while attachments are written. Writing them runs the
+        // application's code, and a panic in it would never return the borrow.
         let life = self.life.borrow().clone();
         Sleeping::of(&self.record, &life)
     }
 
-    /// Stores what must outlive the object's memory.
+    /// Stores the data that must outlive the object's memory.
     pub(super) fn store(&self) {
         if self.hibernates
             && let Some(room) = self.room.upgrade()
@@ -167,11 +168,11 @@ impl Conn {
         }
     }
 
-    /// Carries out what a step of its life changed.
+    /// Acts on what a step of the connection's life changed.
     fn changed(&self, change: Change) {
         match change {
             Change::Ended => self.end(),
-            // What the platform was given is not called back.
+            // Messages that the platform already has can't be called back.
             Change::Cut | Change::None => {}
         }
     }
@@ -179,7 +180,7 @@ impl Conn {
     fn end(&self) {
         if let Some(ending) = self.life.borrow().ending() {
             let close = &ending.close;
-            // It fails only when the socket has ended by itself.
+            // This fails only if the socket has ended by itself.
             let _ = self.socket.close(close.code(), close.reason());
         }
         if let Some(room) = self.room.upgrade() {
@@ -187,7 +188,7 @@ impl Conn {
         }
     }
 
-    /// One of its deadlines is another than before.
+    /// One of the connection's deadlines has changed.
     fn deadline_moved(&self) {
         self.store();
         if let Some(room) = self.room.upgrade() {
@@ -226,7 +227,8 @@ impl ConnectionPort for Conn {
     }
 
     fn renew(&self, until: SystemTime, close: Close) -> bool {
-        // One that is over ends here, if nobody has looked at it since.
+        // If the connection's time is up, it ends here, in case nothing has ended it
+        // before.
         let is_open = self.is_admitted() && self.life.borrow_mut().renew(until, close, now());
         if is_open {
             self.deadline_moved();
@@ -245,9 +247,9 @@ impl Socket {
             1005 => Err(JsValue::UNDEFINED),
             code => self.close(code, &event.reason),
         };
-        // The platform does not send every code that it receives.
+        // The platform does not send every code that it can receive.
         if answered.is_err() {
-            // It fails only when the socket is closed by now.
+            // This fails only if the socket is closed by now.
             let _ = self.close_without_code();
         }
     }
