@@ -1,6 +1,6 @@
 //! Chat rooms on one machine.
 //!
-//! Without configuration it brings its own issuer, for trying it out. With
+//! Without configuration it starts its own issuer, so that you can try it out. With
 //! `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` it uses yours.
 
 use std::io::IsTerminal;
@@ -80,7 +80,8 @@ async fn run(mut arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
             .audience(LOCAL_AUDIENCE)
             .build()?
             .into(),
-        // One of the two variables alone is an error, which the options name.
+        // If only one of the two variables is set, that is an error, and the options
+        // name the other.
         None => AuthOptions::from_env()?,
     };
     let page = match &issuer {
@@ -110,7 +111,8 @@ async fn run(mut arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
     Ok(())
 }
 
-/// What is logged: by `RUST_LOG`, targets and their levels, else from INFO on.
+/// What is logged: `RUST_LOG` gives targets and their levels. Without it, everything
+/// from INFO on.
 fn logged() -> Targets {
     let wanted = std::env::var("RUST_LOG").ok();
     let wanted = wanted.filter(|wanted| !wanted.is_empty());
@@ -118,8 +120,8 @@ fn logged() -> Targets {
     targets.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
-/// A local issuer, unless one is configured. It is at the next port where that is
-/// free: who signed in there still is after a restart.
+/// A local issuer, unless one is configured. It uses the next port if that is free, so
+/// that users stay signed in after a restart.
 async fn local_issuer(port: u16) -> std::io::Result<Option<LocalIssuer>> {
     let builder = LocalIssuer::builder().audience(LOCAL_AUDIENCE);
     let next = SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrapping_add(1)));

@@ -1,4 +1,4 @@
-//! What members of a room are told of each other, and who becomes an owner.
+//! What members of a room are told about each other, and who becomes its owner.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use partyserver::{Body, Close, Handshake, IntoServer, Request, Response};
 use private_chat::{Chat, PrivateChat, SharedChat};
 use serde_json::{Value, json};
 
-/// A room behind an issuer of its own.
+/// A room with its own issuer.
 struct Fixture<S: IntoServer> {
     issuer: LocalIssuer,
     room: TestRoom<S>,
