@@ -1,4 +1,4 @@
-//! Takes the program out of the README, so that the README always compiles.
+//! Extracts the program from the README, so that the README always compiles.
 
 use std::path::Path;
 use std::{env, fs};

@@ -1,5 +1,5 @@
-// Tokens, valid and mutated, before this repository's verifier, npm `jose` and the
-// crate `jsonwebtoken`: each disagreement is one of a table, with its reason.
+// Valid and mutated tokens are given to this repository's verifier, to npm `jose` and
+// to the crate `jsonwebtoken`. Each disagreement must be in a table, with its reason.
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 
@@ -96,7 +96,7 @@ function disagreements(verdicts) {
     [verdicts.interoperable, 'jose', verdicts.jose],
     [verdicts.rfc9068, 'jose', verdicts.joseWithType],
   ];
-  // It can't be told to ask for a type, so it is held against one profile.
+  // It can't be configured to require a type, so it is compared with one profile.
   if (!UNKNOWN_TO_JSONWEBTOKEN.includes(algorithm(verdicts.token))) {
     pairs.push([verdicts.interoperable, 'jsonwebtoken', verdicts.jsonwebtoken]);
   }

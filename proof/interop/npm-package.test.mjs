@@ -1,5 +1,5 @@
-// The npm original runs on workerd with tokens of the local issuer, and its owners are
-// on disk.
+// The npm original runs on workerd with tokens of the local issuer, and stores its
+// owners on disk.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-// A real OpenID provider, and what the server makes of each kind of its tokens.
+// A real OpenID provider, and how the server judges each kind of its tokens.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 

@@ -1,4 +1,4 @@
-// The page on a phone, by keyboard alone, in the dark, and for eyes that need contrast.
+// The page on a phone, with the keyboard alone, in dark mode, and with high contrast.
 import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -114,7 +114,7 @@ describe('the look of the page', { timeout: 180_000 }, () => {
       const page = await browser.window({ reducedMotion });
       await page.goto(server.url);
       const moving = await page.evaluate(() => {
-        // In a room that is being connected.
+        // The page shows a room that is being connected.
         document.getElementById('app').hidden = false;
         return document.getAnimations().length;
       });
@@ -131,7 +131,7 @@ describe('the look of the page', { timeout: 180_000 }, () => {
     await tabTo(page, 'Sign in as alice');
     await page.keyboard.press('Enter');
     await state(page, 'open');
-    // The composer is where one begins.
+    // The focus begins in the composer.
     await page.keyboard.type('typed');
     await page.keyboard.press('Shift+Enter');
     await page.keyboard.type('in two lines');
@@ -178,7 +178,7 @@ describe('the look of the page', { timeout: 180_000 }, () => {
     assert.deepEqual(nameless, []);
   });
 
-  // For the README; a run that is not asked for it leaves the checkout as it is.
+  // For the README. A run without this variable leaves the checkout unchanged.
   if (process.env.SCREENSHOT) {
     test('a screenshot for the README', async () => {
       const desktop = { viewport: { width: 900, height: 640 } };

@@ -1,5 +1,5 @@
 // Each way in which a room can close a connection: what its user is told, and whether
-// the page comes back.
+// the page reconnects.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, test } from 'node:test';
 
@@ -131,7 +131,7 @@ describe('refusals on the page', { timeout: 180_000 }, () => {
     await page.waitForURL(/\/authorize\?/);
     const scopeOf = (url) => new URL(url).searchParams.get('scope');
     assert.equal(scopeOf(page.url()), 'openid chat:write');
-    // The room says that the token has expired: it is renewed without the user.
+    // The room says that the token has expired. It is renewed without the user.
     const renewal = page.waitForRequest((request) =>
       /\/authorize\?.*prompt=none/.test(request.url()),
     );

@@ -1,5 +1,5 @@
 // Every cause of a refusal as an unmodified PartySocket sees it: the close code, the
-// reason, and whether it comes back.
+// reason, and whether it reconnects.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
@@ -98,7 +98,8 @@ describe('partysocket, refused', { timeout: 120_000 }, () => {
       });
       await member.welcome();
       await refused('chat', 'overheard', { access_token: 'not-a-token' }, UNAUTHORIZED);
-      // The room handles one event after the other, so a stray broadcast would be first.
+      // The room handles one event after another, so an unexpected broadcast would come
+      // first.
       member.send('alone');
       const first = await member.json();
       assert.deepEqual([first.type, first.text], ['echo', 'alone']);

@@ -1,5 +1,5 @@
-// Sessions of a page as PartySocket's own tests play them, with rooms of this server
-// on the other side: life cycles, order, several users, load, restarts.
+// Sessions of a page as in PartySocket's own tests, with rooms of this server on the
+// other side: life cycles, order, several users, load, restarts.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 
@@ -224,7 +224,8 @@ describe('partysocket, scenarios', { timeout: 120_000 }, () => {
         assert.equal(claim.status, 200);
         const alice = new Client({ ...room, ...as('alice') });
         const { id } = await alice.welcome();
-        // workerd is killed, as by a power cut; a program for one machine says goodbye.
+        // workerd is killed, as in a power cut. The program for one machine closes its
+        // sockets.
         const [end, code] = ON_WORKERS
           ? [{ code: null, signal: 'SIGKILL' }, 1006]
           : [{ code: 0, signal: null }, 1001];

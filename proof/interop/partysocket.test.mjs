@@ -100,7 +100,7 @@ describe('partysocket', { timeout: 60_000 }, () => {
       for (const client of clients) {
         assert.deepEqual(await client.json(), { type: 'broadcast', from: 'bob', text: 'hello' });
       }
-      // The answer to a later frame comes first where nothing else was sent.
+      // If nothing else was sent, the answer to a later frame comes first.
       outsider.send('quiet');
       assert.equal((await outsider.json()).text, 'quiet');
     });

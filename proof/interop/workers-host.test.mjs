@@ -1,4 +1,4 @@
-// What can happen to the Rust worker on its platform, beside what clients do.
+// What can happen to the Rust worker on its platform, apart from what clients do.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -143,12 +143,12 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
         const answer = await fetch(`${server.url}/${way}`, { headers });
         return [answer.status, await answer.text()];
       };
-      // The hand-off is well formed: a Worker can make one.
+      // The hand-off is well formed: a Worker could have made it.
       const [status, text] = await ask('worker', handoff('chat', 'a'));
       assert.equal(status, 200, text);
       assert.equal(JSON.parse(text).claims.sub, 'victim');
       assert.equal((await ask('client', handoff('chat', 'a')))[0], 400);
-      // And each is for one room of one party.
+      // Each hand-off is for one room of one party.
       assert.equal((await ask('worker', handoff('chat', 'b')))[0], 400);
       assert.equal((await ask('worker', handoff('plain', 'a')))[0], 400);
       const whole = await fetch(server.room('chat', 'a'), {
@@ -198,12 +198,12 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
       const after = await say(asleep, 'after');
       assert.equal(after.sub, 'alice');
       assert.notEqual(after.instance, before.instance);
-      // What was in memory alone is gone, and its client is told.
+      // Connections that were only in memory are gone, and their clients are told.
       const lost = next(awake, 'close');
       assert.equal((await fetch(server.room('chat', 'awake'), bearer(alice))).status, 200);
       assert.equal((await lost)[0], 1011);
-      // The new room keeps the deadlines. After the close frame workerd leaves the
-      // stream of a socket open that nobody uses, so its end is made here.
+      // The new room keeps the deadlines. After the close frame, workerd leaves the
+      // stream of an unused socket open, so the test ends the stream here.
       const limit = Date.now() + 10_000;
       while (expiring.readyState === WebSocket.OPEN && Date.now() < limit) await sleep(50);
       const ended = next(expiring, 'close');
@@ -239,7 +239,7 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
       };
       const before = await open('of-before');
       const today = await open('of-today');
-      // The platform puts an object out of memory that had nothing to do for 10 s.
+      // The platform takes an object out of memory after 10 s without work.
       await sleep(14_000);
       today.send('get');
       assert.equal(String((await next(today, 'message'))[0]), '{"count":1}');
@@ -268,7 +268,7 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
               async fetch(request, env, ctx) {
                 if (request.url.endsWith('/alive')) {
                   gc();
-                  // What is collected is told between tasks.
+                  // Garbage collection is reported between tasks.
                   await new Promise((resolve) => setTimeout(resolve, 10));
                   return new Response(String(alive));
                 }`,
@@ -285,7 +285,7 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
         assert.equal((await fetch(server.room('hibernating-slow', `room-${i}`))).status, 200);
       }
       assert.ok((await alive()) > 40, 'they are alive while they are in memory');
-      // The platform puts an object out of memory that had nothing to do for 10 s.
+      // The platform takes an object out of memory after 10 s without work.
       const limit = Date.now() + 30_000;
       while ((await alive()) > 5) {
         assert.ok(Date.now() < limit, `${await alive()} of 50 are still alive`);
@@ -302,7 +302,7 @@ describe('the host on Workers', { timeout: 120_000 }, () => {
       assert.equal((await (await fetch(room('/set?ms=1000'))).json()).fired, 0);
       await server.kill();
       server = await variant.start({});
-      // It is due, and fails.
+      // The alarm is due, and fails.
       await sleep(2000);
       assert.equal((await fetch(room())).status, 500);
       await server.kill();

@@ -1,4 +1,4 @@
-// Rooms of the npm original are found by the Rust worker, on the same storage and class.
+// The Rust worker finds the rooms of the npm original, with the same storage and class.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// The Workers can be deployed: everything but the upload.
+// The Workers can be deployed. The test does everything except the upload.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';

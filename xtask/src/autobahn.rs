@@ -1,7 +1,8 @@
 //! `cargo xtask autobahn`: Autobahn's cases for WebSocket servers, driven by kosoku from
 //! PyPI.
 //!
-//! Any server will do that takes `--listen` and `--data`, and echoes at the path `/`.
+//! Any server can be tested that takes `--listen` and `--data`, and echoes at the path
+//! `/`.
 
 use std::fs;
 use std::io;
@@ -24,9 +25,9 @@ pub(crate) struct Options {
     server: String,
 }
 
-/// Starts the server, runs every case against it, and prints those that are not plainly
-/// right. What the server and kosoku wrote is in `target/autobahn` afterwards. The last
-/// line is `N passed, N failed`.
+/// Starts the server, runs every case against it, and prints those that did not fully
+/// pass. Afterwards the output of the server and kosoku is in `target/autobahn`. The
+/// last line is `N passed, N failed`.
 ///
 /// # Errors
 /// When the server does not start, or the cases were not all run in time.
@@ -43,7 +44,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     let reports = folder.join("reports");
     let mut kosoku = Command::new(setup::kosoku(workspace)?);
     kosoku
-        // Those of compression: some of them never end against a server without it.
+        // The cases about compression. Some of them never end with a server that does
+        // not support it.
         .args(["--exclude", "12.*", "--exclude", "13.*"])
         .arg("--outdir")
         .arg(&reports)
@@ -80,14 +82,15 @@ struct Server {
 
 impl Server {
     fn start(mut command: Command, folder: &Path) -> Result<Self> {
-        // Hosts announce their address in different ways, so it is chosen for them.
+        // Hosts announce their address in different ways, so the address is chosen
+        // here.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log = folder.join("server.log");
         let child = command
             .args(["--listen", &address.to_string()])
             .arg("--data")
             .arg(folder.join("data"))
-            // The echo party asks no issuer, but the others need one to be named.
+            // The echo party needs no issuer, but the others require one to be named.
             .env("OIDC_ISSUER_URL", "http://127.0.0.1:1")
             .env("OIDC_AUDIENCE", "api")
             .stdin(Stdio::null())
@@ -116,19 +119,19 @@ impl Drop for Server {
     }
 }
 
-/// What Autobahn says of a case.
+/// Autobahn's verdict on a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Passed,
     /// It passed, though not as strictly as it could.
     NonStrict,
-    /// There is no right or wrong in it.
+    /// The case is neither right nor wrong.
     Informational,
     Failed,
 }
 
-/// The verdict on each case, in the report's order: the worse of those on what the
-/// server did and on how it closed.
+/// The verdict on each case, in the report's order. It is the worse of two: on what the
+/// server did, and on how it closed.
 fn verdicts(index: &Value) -> Vec<(String, Verdict)> {
     let verdict = |value: &Value| match value.as_str() {
         Some("OK") => Verdict::Passed,
@@ -153,7 +156,7 @@ fn verdicts(index: &Value) -> Vec<(String, Verdict)> {
     verdicts
 }
 
-/// 9.3.1 comes before 10.1.1.
+/// Sorts cases by number: 9.3.1 comes before 10.1.1.
 fn in_numbers(case: &str) -> Vec<u32> {
     case.split('.')
         .map(|number| number.parse().unwrap_or_default())
@@ -168,7 +171,7 @@ fn failed(verdicts: &[(String, Verdict)]) -> usize {
 /// How many cases there are in sections 1 to 7, 9 and 10; section 8 is empty.
 const CASES: usize = 301;
 const START_LIMIT: Duration = Duration::from_secs(20);
-/// They take 10 s.
+/// The cases take 10 s.
 const LIMIT: Duration = Duration::from_secs(180);
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! `cargo xtask fuzz`: the targets of `proof/fuzz/`, one after the other, for as long as one
-//! likes.
+//! `cargo xtask fuzz`: the targets of `proof/fuzz/`, one after another, for as long as
+//! you like.
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -22,12 +22,12 @@ pub(crate) struct Options {
     smoke: bool,
 }
 
-/// Runs what was asked for. Each target begins with its seeds and with what earlier runs
-/// have found, which is kept in the target folder; an input that breaks a rule is kept
-/// beside it.
+/// Runs the targets that were asked for. Each target begins with its seeds and with the
+/// inputs that earlier runs have found, which are kept in the target folder. An input
+/// that breaks a rule is kept beside it.
 ///
 /// # Errors
-/// When no target has that name, or they can't be built here.
+/// When no target has that name, or the targets can't be built here.
 pub(crate) fn run_targets(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let all = targets(workspace)?;
     if let Some(name) = &options.target
@@ -78,14 +78,14 @@ fn targets(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds all targets, with the dependencies that are locked.
+/// Builds all targets, with the locked dependencies.
 ///
 /// # Errors
-/// Among others when this machine has no toolchain for it.
+/// For example when this machine has no toolchain for it.
 fn build(workspace: &Workspace) -> Result<()> {
     let nightly = setup::nightly()?;
     let program = setup::cargo_fuzz(workspace)?;
-    // cargo-fuzz can't be told to heed the lock.
+    // cargo-fuzz has no option for using the lock file.
     let manifest = [
         "fetch",
         "--locked",
@@ -99,14 +99,14 @@ fn build(workspace: &Workspace) -> Result<()> {
         .args(["build", "--fuzz-dir", "proof/fuzz", "--target-dir"])
         .arg(folder(workspace))
         .current_dir(&workspace.root)
-        // That of the toolchain which runs this.
+        // `CARGO` names the cargo of the toolchain that runs this.
         .env_remove("CARGO"))
 }
 
-/// Runs a target quietly, and says how many inputs it held against its rules.
+/// Runs a target quietly, and says how many inputs it checked against its rules.
 ///
 /// # Errors
-/// With all that it printed when it found something.
+/// When the target found something. The error has everything that it printed.
 fn smoke(command: &mut Command, name: &str, seconds: u64) -> Result<()> {
     command.args(["-seed=1", "-print_final_stats=1"]);
     let limit = Duration::from_secs(seconds) + SLACK;
@@ -135,7 +135,7 @@ fn target(workspace: &Workspace, name: &str, seconds: u64) -> Result<Command> {
     };
     let mut command = Command::new(folder(workspace).join(host()?).join("release").join(name));
     command
-        // What is found goes to the first; the second is only read.
+        // New inputs go to the first folder. The second is only read.
         .arg(inside("corpus")?)
         .arg(workspace.fuzz().join("seeds").join(name))
         .arg(format!(
@@ -168,6 +168,6 @@ fn folder(workspace: &Workspace) -> PathBuf {
     workspace.target.join("fuzz")
 }
 
-/// For reading the corpus, and for a machine with other work.
+/// Extra time for reading the corpus, and for a machine that is busy with other work.
 const SLACK: Duration = Duration::from_secs(60);
 const EXECUTED: &str = "stat::number_of_executed_units:";

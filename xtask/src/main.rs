@@ -1,7 +1,7 @@
 //! The commands of this repository: `cargo xtask test`, `lint`, `bench`, `fuzz` and others.
 //!
-//! Each sets up what it needs, shows what the tools under it print, and ends with one
-//! line of totals. The exit code is 0 only if everything passed.
+//! Each command sets up what it needs, shows the output of the tools that it runs, and
+//! ends with one line of totals. The exit code is 0 only if everything passed.
 
 mod autobahn;
 mod bench;
@@ -43,7 +43,7 @@ enum Command {
     Workers(workers::Command),
 }
 
-/// What went wrong before there was anything to count.
+/// The error of a command that failed before there was anything to count.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 fn main() -> ExitCode {

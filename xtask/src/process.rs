@@ -1,4 +1,4 @@
-//! Other programs: run in the open, quietly, or for a limited time.
+//! Other programs: run with visible output, quietly, or for a limited time.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -11,13 +11,13 @@ use crate::Result;
 
 /// What a program printed and how it ended.
 pub(crate) struct Output {
-    /// Its standard output; of a quiet run, the standard error after it.
+    /// Its standard output. In a quiet run, the standard error follows it.
     pub(crate) text: String,
     /// Whether its exit code was 0.
     pub(crate) success: bool,
 }
 
-/// Runs a program with its output in sight.
+/// Runs a program with visible output.
 ///
 /// # Errors
 /// When it does not start, or its exit code is not 0.
@@ -34,7 +34,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     }
 }
 
-/// Runs a program with its output in sight, and keeps the standard output.
+/// Runs a program with visible output, and keeps its standard output.
 ///
 /// # Errors
 /// When it does not start.
@@ -59,7 +59,7 @@ pub(crate) fn run_and_keep(command: &mut Command) -> Result<Output> {
     Ok(Output { text, success })
 }
 
-/// Runs a program and shows nothing of it.
+/// Runs a program and shows none of its output.
 ///
 /// # Errors
 /// When it does not start.
@@ -76,8 +76,8 @@ pub(crate) fn run_quietly(command: &mut Command) -> Result<Output> {
     })
 }
 
-/// Runs a program quietly; `None` when it had to be ended at the limit. It leads a
-/// process group of its own, so that what it started ends with it.
+/// Runs a program quietly. `None` when it had to be ended at the limit. The program
+/// leads its own process group, so that the programs that it started end with it.
 ///
 /// # Errors
 /// When it does not start.
@@ -94,7 +94,7 @@ pub(crate) fn run_limited(command: &mut Command, limit: Duration) -> Result<Opti
     thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = stderr.read_to_end(&mut bytes);
-        // The receiver is gone when the limit came first.
+        // The receiver is gone if the limit came first.
         let _ = sender.send(read.map(|_| String::from_utf8_lossy(&bytes).into_owned()));
     });
     let Ok(text) = receiver.recv_timeout(limit) else {

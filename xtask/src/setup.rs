@@ -1,4 +1,4 @@
-//! What the other commands need, installed where it is missing.
+//! The tools that the other commands need. Each is installed if it is missing.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::process::{run, run_quietly};
 use crate::{Result, workspace::Workspace};
 
-/// Everything that the other commands would install on the way.
+/// Installs everything that the other commands would install when needed.
 pub(crate) fn all(workspace: &Workspace) -> Result<()> {
     run(&mut workspace.cargo(&["fetch", "--locked"]))?;
     wasm_target()?;
@@ -43,13 +43,13 @@ pub(crate) fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
     tool(workspace, "cargo-deny", CARGO_DENY)
 }
 
-/// cargo-fuzz. It is run by the [`nightly`] toolchain.
+/// cargo-fuzz. The [`nightly`] toolchain runs it.
 pub(crate) fn cargo_fuzz(workspace: &Workspace) -> Result<PathBuf> {
     tool(workspace, "cargo-fuzz", CARGO_FUZZ)
 }
 
-/// The nightly toolchain that builds fuzz targets, or why they can't be built. One that
-/// is not here is not installed: it would be another every day.
+/// The nightly toolchain that builds fuzz targets, or why they can't be built. If it is
+/// missing, it is not installed, because that would be a different one every day.
 pub(crate) fn nightly() -> std::result::Result<String, String> {
     cpp_compiler()?;
     let installed = run_quietly(Command::new("rustup").args(["toolchain", "list"]));
@@ -61,7 +61,8 @@ pub(crate) fn nightly() -> std::result::Result<String, String> {
         .ok_or_else(|| "no nightly toolchain is installed".to_owned())
 }
 
-/// Whether there is the compiler that libFuzzer needs, or why the targets can't be built.
+/// Whether the compiler that libFuzzer needs is here, or why the targets can't be
+/// built.
 pub(crate) fn cpp_compiler() -> std::result::Result<(), String> {
     match run_quietly(Command::new("c++").arg("--version")) {
         Ok(_) => Ok(()),
@@ -69,8 +70,8 @@ pub(crate) fn cpp_compiler() -> std::result::Result<(), String> {
     }
 }
 
-/// A program in this version: the one on the path if it is that, else built into the
-/// target folder.
+/// A program in this version. The one on the path is used if it has that version.
+/// Otherwise the program is built into the target folder.
 fn tool(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
     let tools = workspace.target.join("tools");
     let own = tools.join("bin").join(name);
@@ -81,13 +82,14 @@ fn tool(workspace: &Workspace, name: &str, version: &str) -> Result<PathBuf> {
     }
     run(workspace
         .cargo(&["install", name, "--locked", "--version", version])
-        // A third of the time of an optimized build, and it runs for a second.
+        // It takes a third of the time of an optimized build, and the program runs for
+        // only a second.
         .arg("--debug")
         .arg("--root")
         .arg(&tools)
         .arg("--target-dir")
         .arg(tools.join("build")))?;
-    // The program is all that is wanted of some 700 MB.
+    // Of about 700 MB, only the program is needed.
     std::fs::remove_dir_all(tools.join("build"))?;
     Ok(own)
 }
@@ -98,11 +100,11 @@ fn is_pinned(program: &Path, version: &str) -> bool {
     })
 }
 
-/// kosoku in the version that the Autobahn suite was written for, in a virtual
-/// environment of its own.
+/// kosoku in the version that the Autobahn suite was written for, in its own virtual
+/// environment.
 ///
 /// # Errors
-/// When there is no Python that is new enough, or the package can't be installed.
+/// When no Python is new enough, or the package can't be installed.
 pub(crate) fn kosoku(workspace: &Workspace) -> Result<PathBuf> {
     let environment = workspace.target.join("tools/kosoku");
     let program = environment.join("bin/kosoku");
@@ -124,8 +126,8 @@ pub(crate) fn kosoku(workspace: &Workspace) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// slowhttptest, by Debian's package where this user may install it. The faults that need
-/// it say so when it is not there.
+/// Installs slowhttptest from Debian's package, if this user may do that. The faults
+/// that need it say so when it is missing.
 ///
 /// # Errors
 /// When the package can't be installed.
@@ -167,8 +169,8 @@ pub(crate) fn node() -> std::result::Result<(), String> {
     }
 }
 
-/// The packages of the Node suites, exactly as locked. wrangler's are apart: it asks
-/// for other versions of what the npm original asks for.
+/// The packages of the Node suites, exactly as locked. wrangler's packages are
+/// separate, because it needs other versions of packages that the npm original needs.
 pub(crate) fn npm_packages(workspace: &Workspace) -> Result<()> {
     let interop = workspace.interop();
     for folder in [interop.join("wrangler"), interop] {
@@ -180,15 +182,15 @@ pub(crate) fn npm_packages(workspace: &Workspace) -> Result<()> {
 fn npm_ci(folder: &Path) -> Result<()> {
     let modified = |path: PathBuf| std::fs::metadata(path).and_then(|file| file.modified());
     let locked = modified(folder.join("package-lock.json"))?;
-    // npm writes this copy of the lock when an installation is complete.
+    // npm writes this copy of the lock file when an installation is complete.
     if modified(folder.join("node_modules/.package-lock.json")).is_ok_and(|done| done >= locked) {
         return Ok(());
     }
     run(Command::new("npm").arg("ci").current_dir(folder))
 }
 
-/// Debian's Chromium, installed where it is missing, or why the suites that need a
-/// browser can't run.
+/// Debian's Chromium, installed if it is missing, or why the suites that need a browser
+/// can't run.
 pub(crate) fn chromium() -> std::result::Result<(), String> {
     if Path::new(CHROMIUM).exists() {
         return Ok(());
@@ -210,12 +212,12 @@ pub(crate) fn chromium() -> std::result::Result<(), String> {
     apt(&["install", "--yes", "--no-install-recommends", "chromium"])
 }
 
-/// The triple of the web.
+/// The triple of the wasm target.
 pub(crate) const WASM: &str = "wasm32-unknown-unknown";
 
 const CARGO_DENY: &str = "0.20.2";
 const CARGO_FUZZ: &str = "0.13.2";
-/// Where Debian puts it; the suites look for it there.
+/// Where Debian installs it. The suites look for it there.
 const CHROMIUM: &str = "/usr/bin/chromium";
 const KOSOKU: &str = "0.1.0";
 const OLDEST_PYTHON: &str = "3.10";

@@ -26,7 +26,8 @@ impl Workspace {
 
     /// Cargo, at the root and with the workspace's target folder.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
-        // Cargo names itself to what it runs, so that the toolchain stays the same.
+        // Cargo sets this variable for the programs that it runs, so the toolchain
+        // stays the same.
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
         command

@@ -46,8 +46,8 @@ pub(crate) fn answer(issuer: &Inner, path: &str, body: &[u8]) -> Answer {
     }
 }
 
-/// A token of `{"claims"?, "header"?, "algorithm"?, "kid"?}`: members that are
-/// null are left out of it, others replace the defaults.
+/// A token from `{"claims"?, "header"?, "algorithm"?, "kid"?}`. A member that is null
+/// is left out of the token; any other replaces the default.
 fn token(issuer: &Inner, body: &Value) -> String {
     let now = unix_now();
     let mut claims = object(&json!({

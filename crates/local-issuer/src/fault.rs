@@ -1,4 +1,4 @@
-//! What can go wrong with a provider, on demand.
+//! The faults of a provider, on demand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl Hold {
         self.0.arrived.notified().await;
     }
 
-    /// Lets the requests go on, and later ones pass.
+    /// Lets the held requests go on, and later ones pass.
     pub fn release(self) {}
 }
 

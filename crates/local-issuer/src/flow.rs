@@ -1,8 +1,8 @@
 //! Authorization code with PKCE (RFC 6749 section 4.1, RFC 7636) and client
 //! credentials (RFC 6749 section 4.4), for public clients.
 //!
-//! `prompt=none` (OpenID Connect Core section 3.1.2.1) answers for users who have
-//! signed in with the same browser; `login_hint` chooses among several.
+//! `prompt=none` (OpenID Connect Core section 3.1.2.1) works for users who have signed
+//! in with the same browser. `login_hint` chooses one if there are several.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(crate) fn authorize(issuer: &Inner, request: &Parts, body: &[u8]) -> Answer 
     };
     let text = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
     let redirect_uri = text("redirect_uri");
-    // Without a redirect URI that may be used, the error stays here.
+    // If the redirect URI may not be used, the error is shown here, without a redirect.
     if !is_loopback(redirect_uri) {
         return page_answer(
             StatusCode::BAD_REQUEST,
@@ -130,7 +130,7 @@ pub(crate) fn token(issuer: &Inner, request: &Parts, body: &[u8]) -> Answer {
             tokens(issuer, &claims, issuer.token_lifetime, None)
         }
         "authorization_code" => {
-            // Taken out at once: a code works a single time.
+            // The code is removed at once, because it works only once.
             let grant = issuer.lock().codes.remove(text("code"));
             let grant = grant.filter(|grant| {
                 grant.expires > Instant::now()

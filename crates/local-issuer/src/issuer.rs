@@ -1,4 +1,4 @@
-//! The issuer: its keys, faults and counters, and the server that shows them.
+//! The issuer: its keys, faults and counters, and the server for them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -41,8 +41,8 @@ impl Builder {
         self
     }
 
-    /// A path that is part of the issuer, `/tenant` for example. A trailing
-    /// slash is kept. Default: none.
+    /// A path that is part of the issuer, for example `/tenant`. A trailing slash is
+    /// kept. Default: none.
     #[must_use]
     pub fn path(mut self, path: &str) -> Self {
         self.path = path.to_owned();
@@ -70,15 +70,15 @@ impl Builder {
         self
     }
 
-    /// Lets anyone who reaches the issuer mint tokens and break it, over
-    /// `/admin/…`: for test suites in other processes. Default: off.
+    /// Lets anyone who reaches the issuer make tokens and set faults, over `/admin/…`.
+    /// For test suites in other processes. Default: off.
     #[must_use]
     pub fn admin(mut self, admin: bool) -> Self {
         self.admin = admin;
         self
     }
 
-    /// Starts it. Must be called inside a tokio runtime.
+    /// Starts the issuer. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// When the address is not on loopback or can't be bound.
@@ -111,12 +111,12 @@ impl Builder {
         Ok(LocalIssuer { inner, server })
     }
 
-    /// Starts it for a program that has no provider: when neither of
-    /// `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` is set. One of the two alone is a
-    /// configuration, for the program to refuse.
+    /// Starts the issuer for a program that has no provider: when neither
+    /// `OIDC_ISSUER_URL` nor `OIDC_AUDIENCE` is set. If only one of the two is set, no
+    /// issuer is started, and the program must refuse that configuration.
     ///
     /// # Errors
-    /// As [`Builder::start`].
+    /// The errors of [`Builder::start`].
     pub async fn start_unless_configured(self) -> std::io::Result<Option<LocalIssuer>> {
         let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if ["OIDC_ISSUER_URL", "OIDC_AUDIENCE"].iter().any(is_set) {
@@ -127,7 +127,7 @@ impl Builder {
 }
 
 impl LocalIssuer {
-    /// An issuer with the defaults, to be changed and started.
+    /// An issuer with the defaults. Change them, then start it.
     pub fn builder() -> Builder {
         Builder {
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -139,28 +139,28 @@ impl LocalIssuer {
         }
     }
 
-    /// The issuer, exactly as it stands in `iss`.
+    /// The issuer, exactly as it is in `iss`.
     pub fn url(&self) -> String {
         self.inner.url()
     }
 
-    /// An access token, to be changed and signed.
+    /// An access token. Change it, then sign it.
     pub fn token(&self) -> TokenBuilder {
         TokenBuilder::access_token(Arc::clone(&self.inner))
     }
 
-    /// An ID token, to be changed and signed.
+    /// An ID token. Change it, then sign it.
     pub fn id_token(&self) -> TokenBuilder {
         TokenBuilder::id_token(Arc::clone(&self.inner))
     }
 
-    /// A token of any bytes under any header, signed with the newest key.
+    /// A token with any bytes as payload and any header, signed with the newest key.
     pub fn sign_raw(&self, header: Map<String, Value>, payload: &[u8]) -> String {
         self.inner.sign(header, payload, None, None)
     }
 
-    /// Publishes a new key of the newest key's algorithm, signs with it from
-    /// now on, and returns its id. Older keys stay published.
+    /// Publishes a new key with the newest key's algorithm, signs with it from now on,
+    /// and returns its id. Older keys stay published.
     pub fn rotate(&self) -> String {
         let algorithm = self
             .inner
@@ -171,12 +171,12 @@ impl LocalIssuer {
         self.add_key(algorithm)
     }
 
-    /// Publishes a new key and signs with it from now on; returns its id.
+    /// Publishes a new key, signs with it from now on, and returns its id.
     pub fn add_key(&self, algorithm: Algorithm) -> String {
         self.inner.add_key(algorithm)
     }
 
-    /// Takes a key out of the key set. It can still sign, by its id.
+    /// Removes a key from the key set. It can still sign, by its id.
     pub fn withdraw(&self, key_id: &str) {
         self.inner.withdraw(key_id);
     }
@@ -191,12 +191,13 @@ impl LocalIssuer {
             .collect()
     }
 
-    /// Breaks every endpoint, or mends it with [`Fault::None`].
+    /// Sets a fault for every endpoint, or removes it with [`Fault::None`].
     pub fn fault(&self, fault: Fault) {
         self.fault_on(Endpoint::All, fault);
     }
 
-    /// Breaks one endpoint. [`Endpoint::All`] goes before others.
+    /// Sets a fault for one endpoint. A fault of [`Endpoint::All`] takes precedence
+    /// over others.
     pub fn fault_on(&self, endpoint: Endpoint, fault: Fault) {
         self.inner.lock().faults.insert(endpoint, fault);
     }
@@ -208,7 +209,7 @@ impl LocalIssuer {
         Hold::new(state)
     }
 
-    /// How many requests an endpoint has had.
+    /// How many requests an endpoint has received.
     pub fn requests(&self, endpoint: Endpoint) -> u64 {
         self.inner.requests(endpoint)
     }

@@ -1,4 +1,4 @@
-//! Signing keys, made by aws-lc-rs.
+//! Signing keys, which aws-lc-rs makes.
 
 use std::sync::{Arc, LazyLock};
 
@@ -75,8 +75,8 @@ impl SigningKey {
         }
     }
 
-    /// The first RSA key of every issuer of the process: making one takes a
-    /// while, and tests start many issuers.
+    /// The first RSA key of every issuer in the process. It is shared, because making
+    /// one takes time and tests start many issuers.
     pub(crate) fn first_rsa() -> Self {
         static FIRST: LazyLock<Arc<Pair>> = LazyLock::new(|| Arc::new(Pair::Rsa(generate_rsa())));
         Self {
@@ -129,7 +129,7 @@ impl SigningKey {
         };
         jwk["kid"] = json!(self.id);
         jwk["use"] = json!("sig");
-        // An RSA key is for RS256 and PS256, so it names neither.
+        // An RSA key is for both RS256 and PS256, so it names neither.
         if !matches!(*self.pair, Pair::Rsa(_)) {
             jwk["alg"] = json!(self.algorithm.name());
         }

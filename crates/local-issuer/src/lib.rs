@@ -1,10 +1,10 @@
-//! An OpenID issuer for development and tests: it mints any token, rotates its
-//! keys, and fails on demand.
+//! An OpenID issuer for development and tests: it makes any token, rotates its keys,
+//! and fails on demand.
 //!
-//! It listens on loopback alone and asks nobody for a password: never use it in
-//! production. Pages of other origins can't read its answers, names that are not
-//! loopback's are not answered. What is real about it is what a resource server sees: discovery,
-//! a key set, signatures, and the faults of a provider in trouble.
+//! It listens on loopback alone and asks for no password, so never use it in
+//! production. Pages of other origins can't read its answers, and it answers only to
+//! the host names of loopback. A resource server sees a real issuer: discovery, a key
+//! set, signatures, and the faults of a provider that has problems.
 //!
 //! # Example
 //! ```

@@ -1,17 +1,15 @@
-//! Who may use an issuer that asks nobody for a password: this machine's own
-//! programs and pages.
+//! Who may use an issuer that asks for no password: programs and pages of this machine.
 //!
-//! A page of a stranger runs in a browser of this machine too. The browser says
-//! by which name the page reached the issuer (`Host`) and where it is from
-//! (`Origin`).
+//! A stranger's page also runs in a browser on this machine. The browser says by which
+//! name the page reached the issuer (`Host`) and where the page is from (`Origin`).
 
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderValue, Uri};
 
-/// Whether a request was made to a name of loopback. Another name, which its
-/// owner has made to lead here, is DNS rebinding.
+/// Whether a request was sent to a name of loopback. Any other name is DNS rebinding:
+/// its owner has made it point to this machine.
 pub(crate) fn is_addressed(request: &Parts) -> bool {
     let mut hosts = request.headers.get_all(HOST).iter().peekable();
     let is_named = hosts.peek().is_some() || request.uri.authority().is_some();
@@ -25,11 +23,11 @@ pub(crate) fn is_addressed(request: &Parts) -> bool {
 
 /// Where a request came from.
 pub(crate) enum Origin {
-    /// A program, or a page that asks for nothing across origins.
+    /// A program, or a page whose request is not cross-origin.
     None,
     /// A page of this machine.
     Own(HeaderValue),
-    /// A page of someone else, or one that does not say whose it is.
+    /// A page from elsewhere, or one that does not say where it is from.
     Foreign,
 }
 

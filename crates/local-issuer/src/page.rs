@@ -7,7 +7,7 @@ use crate::encoding::html;
 /// The fields of a form or a query.
 pub(crate) type Form = HashMap<String, String>;
 
-/// A button per user; the request's parameters travel along.
+/// One button per user. The request's parameters are passed along.
 pub(crate) fn sign_in(users: &[String], form: &Form) -> String {
     let mut fields: Vec<_> = form.iter().filter(|(name, _)| *name != "user").collect();
     fields.sort();
@@ -37,7 +37,7 @@ pub(crate) fn sign_in(users: &[String], form: &Form) -> String {
     )
 }
 
-/// A page that says what is wrong.
+/// A page that shows an error.
 pub(crate) fn error(problem: &str) -> String {
     document(
         "Error",

@@ -28,7 +28,7 @@ pub(crate) async fn run(listener: TcpListener, issuer: Arc<Inner>) {
         let issuer = Arc::clone(&issuer);
         tokio::spawn(async move {
             let service = service_fn(|request| answer(Arc::clone(&issuer), request));
-            // A connection that breaks is its client's business.
+            // If a connection breaks, only its client is concerned.
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
@@ -116,7 +116,7 @@ async fn answer(issuer: Arc<Inner>, request: Request<Incoming>) -> Result<Answer
     if endpoint.is_some() {
         let headers = answer.headers_mut();
         headers.insert(VARY, HeaderValue::from_static("Origin"));
-        // Pages on other loopback ports use the issuer.
+        // Pages on other loopback ports may use the issuer.
         if let Origin::Own(origin) = origin {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             for (name, value) in [

@@ -1,5 +1,5 @@
-//! Who has signed in with a browser: names in a cookie. No password was asked for,
-//! so there is nothing to protect.
+//! The users who have signed in with a browser: names in a cookie. No password was
+//! asked for, so there is nothing to protect.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderValue};
 use crate::encoding::base64url;
 use crate::state::Inner;
 
-/// The users who have signed in, the latest last. Names that are no users of the
-/// issuer are passed over.
+/// The users who have signed in, the latest last. Names that are not users of the
+/// issuer are skipped.
 pub(crate) fn users<'i>(issuer: &'i Inner, headers: &HeaderMap) -> Vec<&'i String> {
     let name = cookie_name(issuer);
     let cookies = headers.get_all(COOKIE).iter();
@@ -27,7 +27,7 @@ pub(crate) fn users<'i>(issuer: &'i Inner, headers: &HeaderMap) -> Vec<&'i Strin
         .collect()
 }
 
-/// The `Set-Cookie` of a user who signs in beside these.
+/// The `Set-Cookie` header for a user who signs in, in addition to these.
 pub(crate) fn cookie(issuer: &Inner, signed_in: &[&String], user: &str) -> HeaderValue {
     let others = signed_in.iter().map(|name| name.as_str());
     let names: Vec<_> = others
@@ -41,7 +41,7 @@ pub(crate) fn cookie(issuer: &Inner, signed_in: &[&String], user: &str) -> Heade
         .expect("a number and base64url are ASCII")
 }
 
-/// Cookies are shared by all ports of a host.
+/// The name contains the port, because all ports of a host share cookies.
 fn cookie_name(issuer: &Inner) -> String {
     let origin = issuer.origin.as_str();
     let port = origin.rsplit(':').next().unwrap_or_default();

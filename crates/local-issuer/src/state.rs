@@ -1,4 +1,4 @@
-//! What an issuer knows: its keys, faults, counters and codes.
+//! The state of an issuer: its keys, faults, counters and codes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,7 +104,7 @@ impl Inner {
         }
         let key = SigningKey::generate(algorithm.unwrap_or(Algorithm::Rs256));
         let mut state = self.lock();
-        // In front, so that it is not the newest for tokens that name nothing.
+        // Put in front, so that tokens that name no key are not signed with it.
         state.published.insert(0, key.clone());
         key
     }

@@ -9,11 +9,12 @@ use crate::encoding::{base64url, random_text, unix_now};
 use crate::key::Algorithm;
 use crate::state::Inner;
 
-/// Makes a token, valid by default, wrong in whatever way a test needs.
+/// Makes a token. It is valid by default, and can be made wrong in any way a test
+/// needs.
 ///
-/// The defaults are those of an RFC 9068 access token: `typ` `at+jwt`, the
-/// issuer's `iss`, `sub` `alice`, the issuer's default audience, `exp` after the
-/// default lifetime, `iat`, `jti`, `client_id`; signed with the newest key.
+/// The defaults make an RFC 9068 access token: `typ` `at+jwt`, the issuer's `iss`,
+/// `sub` `alice`, the issuer's default audience, `exp` after the default lifetime,
+/// `iat`, `jti`, `client_id`. It is signed with the newest key.
 #[must_use]
 pub struct TokenBuilder {
     issuer: Arc<Inner>,
@@ -76,7 +77,7 @@ impl TokenBuilder {
         self.claim("scope", scope)
     }
 
-    /// `exp`, from now.
+    /// `exp`, this long from now.
     pub fn expires_in(self, lifetime: Duration) -> Self {
         let exp = unix_now() as f64 + lifetime.as_secs_f64();
         self.claim("exp", exp)
@@ -111,15 +112,15 @@ impl TokenBuilder {
         self
     }
 
-    /// Any member of the header. `alg` and `kid` given here are what the header
-    /// says; they do not change what signs.
+    /// Any member of the header. `alg` and `kid` given here appear in the header, but
+    /// do not change which key signs.
     pub fn header(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.header.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Signs with the newest key of this algorithm; one is made and published
-    /// when there is none.
+    /// Signs with the newest key of this algorithm. If there is none, one is made and
+    /// published.
     pub fn algorithm(mut self, algorithm: Algorithm) -> Self {
         self.algorithm = Some(algorithm);
         self
@@ -143,7 +144,7 @@ impl TokenBuilder {
     }
 }
 
-/// `client_id` of the tokens that are made without a client.
+/// `client_id` of tokens that are made without a client.
 pub(crate) const CLIENT_ID: &str = "local-client";
 
 impl Inner {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, json_answer, status};
 use crate::state::Inner;
 
-/// Answers with the token's subject. The token's signature is not checked:
-/// whoever reaches a local issuer could have minted it.
+/// Answers with the token's subject. The token's signature is not checked, because
+/// anyone who reaches a local issuer can make a token.
 pub(crate) fn answer(issuer: &Inner, request: &Parts) -> Answer {
     let Some(claims) = claims(request) else {
         let mut answer = status(StatusCode::UNAUTHORIZED);

@@ -1,5 +1,5 @@
-//! The authorization code flow with PKCE, as a browser and a page go through
-//! it, and what must not work.
+//! The authorization code flow with PKCE, in the steps of a browser and a page, and the
+//! requests that must not work.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,7 @@ fn authorization(changes: &[(&str, &str)]) -> String {
     form(&pairs.into_iter().collect::<Vec<_>>())
 }
 
-/// Signs a user in; returns the parameters of the redirect.
+/// Signs a user in, and returns the parameters of the redirect.
 async fn sign_in(issuer: &LocalIssuer, changes: &[(&str, &str)]) -> HashMap<String, String> {
     let (status, head, _) = send(issuer, "POST", "/authorize", &authorization(changes)).await;
     assert_eq!(status, 303);
@@ -179,7 +179,7 @@ async fn a_code_works_once_and_only_for_whom_it_was_made() {
     );
 }
 
-/// Signs a user in beside those of the cookie; returns the new cookie.
+/// Signs a user in, in addition to the users in the cookie. Returns the new cookie.
 async fn session(issuer: &LocalIssuer, user: &str, cookie: &str) -> String {
     let form = authorization(&[("user", user)]);
     let (_, head, _) = send_with(issuer, "POST", "/authorize", &form, cookie).await;

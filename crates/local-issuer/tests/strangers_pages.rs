@@ -1,5 +1,5 @@
-//! A page of a stranger, in a browser on this machine, gets nothing out of the
-//! issuer and changes nothing in it.
+//! A stranger's page, in a browser on this machine, can neither read anything from the
+//! issuer nor change anything in it.
 
 use local_issuer::LocalIssuer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,7 +1,7 @@
-//! What passes from the Worker, where a request was verified, to the object of
-//! its room: one header. The Worker passes on no header of a client's, and the
-//! object takes this one only from a request that says in its `cf` that a Worker
-//! made it: what another Worker passes on for a client has the platform's `cf`.
+//! What passes from the Worker, where a request was verified, to the object of its
+//! room: one header. The Worker passes on no header from a client. The object accepts
+//! this header only from a request whose `cf` says that a Worker made it. When another
+//! Worker passes on a client's request, its `cf` is the platform's.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use serde_json::value::RawValue;
 
 use crate::platform::http::{from_latin1, to_ascii};
 
-/// A request that was admitted at the edge.
+/// A request that the Worker admitted.
 pub(crate) struct HandOff {
-    /// How long its text is.
+    /// The length of its text.
     pub(crate) length: usize,
     pub(crate) party: String,
     pub(crate) room: String,
     head: Parts,
     /// What the gate attached.
     pub(crate) attachments: Attachments,
-    /// What the party puts on every answer to the request.
+    /// The headers that the party puts on every answer to the request.
     answer_headers: HeaderMap,
     pub(crate) is_upgrade: bool,
     /// The subprotocol that the answer selects.
@@ -67,7 +67,7 @@ fn from_pairs(pairs: &Pairs) -> Option<HeaderMap> {
     Some(headers)
 }
 
-/// Writes what an object is handed, in ASCII: it travels as a header.
+/// Writes what is passed to an object. It is ASCII, because it travels as a header.
 pub(crate) fn write(
     head: &Parts,
     visit: &Visit,
@@ -75,7 +75,7 @@ pub(crate) fn write(
     protocol: Option<String>,
 ) -> serde_json::Result<String> {
     let lobby = &visit.lobby;
-    // The token goes along; it stays in memory on both sides.
+    // The token is included. It stays in memory on both sides.
     let attachments = RawValue::from_string(lobby.attachments().encode(Lifetime::Memory)?)?;
     let text = serde_json::to_string(&Text {
         party: lobby.party().into(),
@@ -92,7 +92,7 @@ pub(crate) fn write(
 }
 
 impl HandOff {
-    /// Reads what [`write`] wrote. `None` when it is anything else.
+    /// Reads what [`write`] wrote. `None` for any other text.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let length = text.len();
         let text: Text<'_> = serde_json::from_str(text).ok()?;
@@ -114,7 +114,7 @@ impl HandOff {
         })
     }
 
-    /// Where it leads, for the log.
+    /// The party and the room of the request, for the log.
     pub(crate) fn place(&self) -> Place<'_> {
         Place {
             party: &self.party,

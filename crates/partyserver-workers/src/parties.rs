@@ -10,9 +10,9 @@ use partyserver::{IntoServer, PartyOptions, PartyRegistry, Request, Response};
 use crate::party::Party;
 use crate::site::{AnyParty, Site};
 
-/// The parties of a Worker. Each needs a binding to a namespace of Durable
-/// Objects whose name in kebab-case is the party's: `PrivateChat` or
-/// `PRIVATE_CHAT` for `private-chat`; the class is bound likewise.
+/// The parties of a Worker. Each party needs a binding to a namespace of Durable
+/// Objects. The binding's name in kebab-case must be the party's name: `PrivateChat` or
+/// `PRIVATE_CHAT` for `private-chat`. The same holds for the name of the class.
 pub struct Parties {
     routes: Routes,
     parties: Vec<Rc<dyn AnyParty>>,
@@ -49,7 +49,8 @@ impl Parties {
         self
     }
 
-    /// The application's own answers: to paths that are no room's. Default: 404.
+    /// The application's own answers, for every path that does not lead to a room.
+    /// Default: 404.
     #[must_use]
     pub fn fallback<F, R>(mut self, answer: F) -> Self
     where
@@ -60,16 +61,17 @@ impl Parties {
         self
     }
 
-    /// Changes the head of each request before it is routed: for rooms at paths of
-    /// your own (PartySocket's `basePath`), by changing the URI. The URI is absolute
-    /// here, and internal headers are gone. A path alone keeps scheme and authority.
+    /// Changes the head of each request before it is routed. Use it for rooms at paths
+    /// of your own (PartySocket's `basePath`), by changing the URI. The URI is absolute
+    /// here, and internal headers are gone. If you set a path alone, the scheme and the
+    /// authority are kept.
     #[must_use]
     pub fn rewrite(mut self, rewrite: impl Fn(&mut Parts) + 'static) -> Self {
         self.routes.set_rewrite(rewrite);
         self
     }
 
-    /// What is served, or what is wrong with it.
+    /// The site that is served, or what is wrong with it.
     pub(crate) fn build(self, namespaces: &[String]) -> Result<Site, String> {
         if let Some(name) = self.routes.duplicate() {
             return Err(format!("two parties are named {name:?}"));
@@ -89,7 +91,7 @@ impl Parties {
     }
 }
 
-/// For functions that register the same parties with every host.
+/// Lets a function register the same parties with every host.
 impl PartyRegistry for Parties {
     fn party_with<S: IntoServer>(
         self,

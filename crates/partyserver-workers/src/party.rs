@@ -11,7 +11,7 @@ use crate::object::RoomCell;
 use crate::room::AnyRoom;
 use crate::site::AnyParty;
 
-/// A party: its gate, and what makes the server of a room.
+/// A party: its gate, and the factory for the servers of its rooms.
 pub(crate) struct Party<S> {
     gate: Rc<Gate<S>>,
     factory: Rc<dyn Fn() -> S>,

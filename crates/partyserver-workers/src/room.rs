@@ -1,4 +1,4 @@
-//! What an object asks of its room, whatever the room's server is.
+//! The calls that an object makes to its room, whatever the room's server is.
 
 use std::rc::Rc;
 
@@ -9,10 +9,10 @@ use crate::handoff::HandOff;
 use crate::platform::js::Socket;
 use crate::platform::task::Event;
 
-/// A room of any server. `key` is that of the socket's connection, unless the connection
-/// has yet to be restored.
+/// A room of any server. `key` is the key of the socket's connection. It is absent if
+/// the connection has not been restored yet.
 pub(crate) trait AnyRoom {
-    /// Whether it is this one.
+    /// Whether this is the room with these names.
     fn is(&self, party: &str, room: &str) -> bool;
     /// Answers a request or an upgrade.
     fn handle(self: Rc<Self>, handoff: HandOff, body: Vec<u8>, object: JsValue) -> Event;
@@ -35,6 +35,7 @@ pub(crate) trait AnyRoom {
         event: CloseEvent,
         error: Option<Error>,
     ) -> Event;
-    /// Handles the platform's alarm. Answers `true` when all that was due is done.
+    /// Handles the platform's alarm. Answers `true` when everything that was due is
+    /// done.
     fn alarm(self: Rc<Self>) -> Event;
 }

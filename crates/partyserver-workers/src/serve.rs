@@ -13,8 +13,8 @@ pub type SetupError = Box<dyn std::error::Error>;
 pub struct Env(JsValue);
 
 impl Env {
-    /// The text of a variable or secret. `None` when there is none, or when the
-    /// binding is no text.
+    /// The text of a variable or secret. `None` if there is none, or if the binding is
+    /// not a text.
     pub fn var(&self, name: &str) -> Option<String> {
         js_sys::Reflect::get(&self.0, &name.into())
             .ok()?
@@ -22,11 +22,11 @@ impl Env {
     }
 }
 
-/// Serves parties; to be called by `main`, once: a second call takes the first's place.
+/// Serves parties. `main` calls it once; a second call replaces the first.
 ///
-/// `make` runs at the first request of an isolate. When it fails, the cause is
-/// logged and every request is answered with 500 and the id of that log line: a
-/// Worker cannot refuse to start.
+/// `make` runs at the first request of an isolate. If it fails, the cause is logged,
+/// and every request is answered with 500 and the id of that log line, because a Worker
+/// can't refuse to start.
 pub fn serve(make: impl FnOnce(&Env) -> Result<Parties, SetupError> + 'static) {
     log::init();
     Site::is_made_by(|env| {

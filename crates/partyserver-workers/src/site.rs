@@ -1,4 +1,4 @@
-//! What a Worker serves, on both sides of the gate. It is made once in an isolate.
+//! What a Worker serves, on both sides of the gate. It is made once per isolate.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
@@ -18,7 +18,7 @@ pub(crate) struct Site {
     pub(crate) routes: Routes,
     /// In the order of the routes.
     pub(crate) parties: Vec<Rc<dyn AnyParty>>,
-    /// The binding of each party, likewise.
+    /// The binding of each party, in the same order.
     pub(crate) bindings: Vec<String>,
 }
 
@@ -37,12 +37,12 @@ thread_local! {
 }
 
 impl Site {
-    /// Says how it is made, of the platform's `env`.
+    /// Sets how the site is made from the platform's `env`.
     pub(crate) fn is_made_by(make: impl FnOnce(&JsValue) -> Result<Self, String> + 'static) {
         MAKE.set(Some(Box::new(make)));
     }
 
-    /// What is served; the error is what is wrong with the configuration.
+    /// The site. The error says what is wrong with the configuration.
     pub(crate) fn of(env: &JsValue) -> Result<Rc<Self>, String> {
         SITE.with(|site| {
             site.get_or_init(|| {
@@ -55,7 +55,7 @@ impl Site {
         })
     }
 
-    /// The same, where it was made already.
+    /// The site, if it was made already.
     pub(crate) fn present() -> Option<Rc<Self>> {
         SITE.with(|site| site.get()?.clone().ok())
     }

@@ -9,7 +9,7 @@ use std::task::{Context, Waker};
 
 use turns::{Load, Turn, Turns};
 
-/// One that has asked for a turn.
+/// A caller that has asked for a turn.
 struct Asking {
     turn: Rc<Turn>,
     begun: Pin<Box<dyn Future<Output = ()>>>,
@@ -32,7 +32,7 @@ fn asking(turn: Rc<Turn>) -> Asking {
 }
 
 impl Asking {
-    /// Whether it is its turn.
+    /// Whether it has its turn.
     fn look(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.is_held = self.is_held || self.begun.as_mut().poll(&mut cx).is_ready();
@@ -57,7 +57,7 @@ fn turns_come_in_the_order_of_asking() {
 fn a_turn_that_is_dropped_is_given_on() {
     let turns = Rc::new(Turns::default());
     let (first, second, mut third) = (ask(&turns), ask(&turns), ask(&turns));
-    // One that waits, then the one that is held.
+    // First a turn that waits is dropped, then the one that is held.
     drop(second);
     assert!(!third.look());
     drop(first);
@@ -70,7 +70,7 @@ fn a_turn_that_is_dropped_is_given_on() {
 fn a_turn_that_is_given_up_while_it_waits_is_never_held() {
     let turns = Rc::new(Turns::default());
     let (first, mut second, mut third) = (ask(&turns), ask(&turns), ask(&turns));
-    // A panic drops nothing: it is ended from outside, and still there.
+    // A panic drops nothing: the turn is ended from outside, and still exists.
     second.turn.end();
     first.turn.end();
     assert!(!second.look());
@@ -100,7 +100,7 @@ fn what_waits_is_counted_until_it_waits_no_longer() {
         asking(turns.turn_with(bytes, loads))
     };
     let first = heavy(1);
-    // What is handled at once never waits.
+    // What is handled at once never waits, so it adds nothing.
     assert_eq!(own.get(), 0);
     let (second, third, fourth) = (heavy(10), heavy(100), ask(&turns));
     assert_eq!((own.get(), turns.load().get()), (110, 110));

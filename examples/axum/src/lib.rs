@@ -1,9 +1,8 @@
-//! Rooms in an axum router, beside routes that know the same users.
+//! Rooms in an axum router, beside routes that have the same users.
 //!
-//! One [`AuthOptions`] is behind both: one provider, one set of keys, and the
-//! same answer to the same token. Rooms authenticate by themselves, because a
-//! browser must be told by a close code why its socket is refused; the other
-//! routes are behind the layer.
+//! Both use one [`AuthOptions`]: one provider, one set of keys, and the same answer to
+//! the same token. Rooms authenticate by themselves, because a browser can learn only
+//! from a close code why its socket is refused. The other routes are behind the layer.
 
 use agents_oauth2_jwt_bearer::{AuthContext, AuthOptions, Claims, WithAuth};
 use axum::extract::State;
@@ -16,7 +15,7 @@ use partyserver_native::{Parties, PartyService, ServeError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as value};
 
-/// The router, and the rooms in it, which serve it and stop it.
+/// The router, and the service of its rooms, which serves the router and stops it.
 ///
 /// # Errors
 /// When the rooms' store can't be opened.
@@ -44,7 +43,7 @@ pub fn app(
     Ok((app, rooms))
 }
 
-/// A name for whoever says it, and no refusal for who doesn't.
+/// Greets an authenticated caller by name. An anonymous caller is not refused.
 async fn greeting(user: Option<Authenticated>) -> String {
     match user {
         Some(user) => format!("Hello, {}", user.claims().subject()),

@@ -1,6 +1,6 @@
-//! Rooms and routes on one machine, at 127.0.0.1:8787 or where `LISTEN` says.
+//! Rooms and routes on one machine, at 127.0.0.1:8787 or at the address in `LISTEN`.
 //!
-//! Without configuration it brings its own issuer, for trying it out. With
+//! Without configuration it starts its own issuer, so that you can try it out. With
 //! `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` it uses yours.
 
 use std::io::IsTerminal;

@@ -1,4 +1,4 @@
-//! The routes beside the rooms: who is let in, and what they see.
+//! The routes beside the rooms: who gets in, and what they see.
 
 mod support;
 
@@ -48,7 +48,7 @@ async fn one_fetch_of_metadata_and_keys_is_for_routes_and_rooms() {
 
     let world = World::start().await;
     for path in ["/me", "/parties/chat/a", "/greeting", "/parties/chat/b"] {
-        // A token of its own for each: none is answered from memory.
+        // Each request has a token of its own, so that no token is known from before.
         let authorization = world.bearer();
         let answer = world
             .send("GET", path, &[("authorization", &authorization)])

@@ -1,4 +1,4 @@
-//! A route and a room answer the same to the same token.
+//! A route and a room give the same answer to the same token.
 
 mod support;
 
@@ -11,7 +11,7 @@ use support::{World, bearer};
 const ROUTE: &str = "/me";
 const ROOM: &str = "/parties/chat/a";
 
-/// What a refusal is, beside its status and body.
+/// The headers of a refusal that are compared, in addition to its status and body.
 const HEADERS: [&str; 6] = [
     "www-authenticate",
     "retry-after",
@@ -26,7 +26,7 @@ fn told(headers: &HeaderMap) -> Vec<(&str, Option<&str>)> {
     HEADERS.map(|name| (name, value(name))).to_vec()
 }
 
-/// Asks both, compares them, and looks at the one.
+/// Asks both, compares the two answers, and checks one of them.
 async fn check(
     world: &World,
     what: &str,
@@ -160,7 +160,7 @@ async fn to_every_token_that_is_refused() {
         Some(challenge),
     )
     .await;
-    // The same table would pass if all were refused.
+    // Without this, the test would pass even if everything were refused.
     for path in [ROUTE, ROOM] {
         let answer = world.send("GET", path, &[("authorization", &good)]).await;
         assert_eq!(answer.status(), 200, "{path}");

@@ -73,8 +73,8 @@ async fn a_stop_closes_sockets_and_ends_the_server() {
     world.served.await.unwrap();
 }
 
-/// For who must serve it by axum itself, as the documentation of `PartyService`
-/// says.
+/// For applications that must serve the router with axum itself, as the documentation
+/// of `PartyService` describes.
 #[tokio::test]
 async fn axums_own_server_serves_it_too() {
     let world = World::start().await;
@@ -110,14 +110,14 @@ async fn inside_the_layer_rooms_know_the_user_too() {
     assert!(refused.is_err(), "the layer refuses it before the room can");
 }
 
-/// Serves a router as axum does, until it is told to stop.
+/// Serves a router with axum until it is told to stop.
 async fn serve(app: Router) -> (SocketAddr, oneshot::Sender<()>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, app).with_graceful_shutdown(async {
-        // The end of the test ends the server too.
+        // The end of the test stops the server too.
         stopped.await.unwrap_or_default();
     });
     let server = async { server.await.unwrap() };

@@ -7,8 +7,8 @@ use serde_json::{Value, json as value};
 
 use crate::instance::instance_id;
 
-/// Sets its alarm on request, in the room `anew` also while it runs, and remembers in storage how often it fired, and in
-/// which instance.
+/// Sets its alarm on request; in the room `anew` it also does so while the alarm runs.
+/// It remembers in storage how often the alarm fired, and in which instance.
 #[derive(Debug)]
 pub struct Alarm {
     instance: String,
@@ -29,7 +29,7 @@ impl Server for Alarm {
         storage.put(FIRED, &(fired + 1)).await?;
         storage.put(FIRED_IN, &self.instance).await?;
         storage.put(NAME, &cx.room().name()).await?;
-        // It is another alarm than the one that fails here.
+        // This sets another alarm than the one that fails here.
         if fired == 0 && cx.room().name() == "anew" {
             let soon = cx.now() + Duration::from_millis(300);
             cx.room().set_alarm(soon).await?;

@@ -1,4 +1,4 @@
-//! `before`: the gate answers by the name of the room.
+//! `before`: the gate's answer depends on the name of the room.
 
 use http::header::LOCATION;
 use http::{HeaderValue, StatusCode};

@@ -11,8 +11,8 @@ use serde_json::json as value;
 
 use crate::instance::instance_id;
 
-/// Fails as it is told to: by the query (`?on_admit=panic`), and where a hook sees
-/// none, by the name of the room (`on_alarm-panic`).
+/// Fails as it is told: by the query (`?on_admit=panic`), or, if a hook sees no query,
+/// by the name of the room (`on_alarm-panic`).
 #[derive(Debug)]
 pub struct Faulty {
     instance: String,
@@ -84,7 +84,7 @@ impl Server for Faulty {
                 storage.put("large", &[u64::MAX]).await?;
                 return answer::json(&storage.get::<[u64; 1]>("large").await?);
             }
-            // Two at once: one is dropped where the other panics.
+            // Two things run at once: one is dropped when the other panics.
             "panic-beside-a-write" => {
                 let writes = join(count(cx), count(cx));
                 let panics = async {
@@ -117,7 +117,7 @@ impl Server for Faulty {
     }
 }
 
-/// Panics where a host writes it down.
+/// A value that panics when a host writes it.
 #[derive(Debug)]
 struct Unwritable;
 

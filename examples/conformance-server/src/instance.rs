@@ -1,4 +1,4 @@
-//! The random id of a room's time in memory.
+//! A random id for the time that a room is in memory.
 
 /// A random id, made when a room wakes.
 pub(crate) fn instance_id() -> String {

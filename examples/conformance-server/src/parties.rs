@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Registers the parties. `variable` reads the host's variables, and `build` makes
-/// options on its ports.
+/// options with the host's ports.
 ///
 /// # Errors
 /// When a variable is missing or malformed; the error names it.
@@ -173,8 +173,8 @@ fn own_cors() -> Cors {
     )]))
 }
 
-/// An upgrade at `/` goes to the echo party, and `/moved/…` to `/parties/plain/…`, with a
-/// header that says what of the head was to be seen here.
+/// Sends an upgrade at `/` to the echo party, and `/moved/…` to `/parties/plain/…`.
+/// Adds a header that says what this function saw of the head.
 fn rewrite(request: &mut Parts) {
     let path = request.uri.path_and_query();
     let path = path.map(PathAndQuery::as_str).unwrap_or_default();
@@ -196,7 +196,7 @@ fn rewrite(request: &mut Parts) {
     }
 }
 
-/// The header that tells what [`rewrite`] saw.
+/// The header that says what [`rewrite`] saw.
 pub(crate) const SAW: HeaderName = HeaderName::from_static("x-rewrite-saw");
 
 async fn root(request: Request) -> Response {

@@ -13,8 +13,8 @@ use serde_json::{Value, json as value};
 use crate::instance::instance_id;
 use crate::parties::SAW;
 
-/// Answers with its identity, its caller's, and the URL as it sees it. A socket is told
-/// the same of its handshake when the query says `tell`.
+/// Answers with its identity, its caller's identity, and the URL as it sees it. If the
+/// query says `tell`, a socket is told the same about its handshake.
 #[derive(Debug)]
 pub struct Probe {
     instance: String,
@@ -62,7 +62,8 @@ impl Server for Probe {
         let told = |text| value!({ "type": "broadcast", "from": sub, "text": text });
         match message.as_text().ok().and_then(|text| text.split_once(':')) {
             Some(("b", text)) => cx.room().broadcast(told(text)),
-            // To all but the sender's id, and to the newest with an id.
+            // To all but those with the sender's id, and to the newest connection with
+            // an id.
             Some(("e", text)) => cx.room().broadcast_except(told(text), &[from.id()]),
             Some(("n", id)) => {
                 if let Some(newest) = cx.room().connection(id) {

@@ -1,9 +1,9 @@
-//! `props`: a value from the router, known from the start on.
+//! `props`: a value from the router, known from the start.
 
 use partyserver::{Connection, Context, Handshake, Request, Response, Result, Server, answer};
 use serde_json::Value;
 
-/// Answers the props that it was started with.
+/// Answers with the props that it was started with.
 #[derive(Debug, Default)]
 pub struct Props {
     at_start: Value,

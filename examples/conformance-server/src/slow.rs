@@ -13,7 +13,8 @@ pub struct Slow {
 }
 
 impl Server for Slow {
-    /// `wait` takes a second, `close` closes. What is long is seen as its length.
+    /// `wait` takes a second, `close` closes. For a long message, only its length is
+    /// kept.
     async fn on_message(
         &mut self,
         cx: &Context,

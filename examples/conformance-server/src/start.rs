@@ -1,5 +1,5 @@
-//! `on-start-server`, `hibernating-on-start-server` and `failing-start`: nothing is handled before the start
-//! has ended, and a start that failed is tried again.
+//! `on-start-server`, `hibernating-on-start-server` and `failing-start`: nothing is
+//! handled before the start has ended, and a start that failed is tried again.
 
 use std::time::Duration;
 

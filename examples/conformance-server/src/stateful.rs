@@ -9,7 +9,8 @@ use partyserver::{
 use serde::{Deserialize, Serialize};
 use serde_json::json as value;
 
-/// Counts per connection, in the connection's own state, and renews one on request.
+/// Counts per connection, in the connection's own state, and renews a connection on
+/// request.
 #[derive(Debug, Default)]
 pub struct Stateful;
 

@@ -10,12 +10,11 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame};
 use partyserver::{Body, Context, Error, Request, Response, Result, Server, answer};
 
-/// Answers by one word and a silence without end. A path may ask for a failure,
-/// for the room to be given to bob first, or for the number of answers that are
-/// under way.
+/// Answers with one word and then silence without end. A path may ask for a failure,
+/// for the room to be given to bob first, or for the number of running answers.
 #[derive(Debug, Default)]
 pub struct Streams {
-    /// Held by each of them too.
+    /// Each running answer holds a clone.
     under_way: Arc<()>,
 }
 

@@ -5,8 +5,8 @@ use serde_json::json as value;
 
 use crate::instance::instance_id;
 
-/// Gives each connection two tags, and answers what a connection holds and which
-/// connections hold a tag.
+/// Gives each connection two tags. Answers what a connection has, and which connections
+/// have a tag.
 #[derive(Debug)]
 pub struct Tags {
     instance: String,

@@ -1,4 +1,4 @@
-// A room's WebSocket. It comes back after a loss, with growing pauses, and stays away
+// A room's WebSocket. It reconnects after a loss, with growing pauses, and does not
 // after a refusal that is final.
 
 import { CLOCKS, ISSUER_AWAY, OFFLINE, SIGNED_OUT, refusalOf } from './refusals.js';
@@ -53,7 +53,8 @@ export class RoomConnection {
       return;
     }
     if (this.#timer !== attempt) return;
-    // Browsers can't set headers on an upgrade: the token is in its URL, and in no other.
+    // Browsers can't set headers on an upgrade, so the token is in its URL, and in no
+    // other URL.
     const url = new URL(this.#path, location.href.replace(/^http/, 'ws'));
     url.searchParams.set('access_token', access.token);
     const socket = (this.#socket = new WebSocket(url));
@@ -79,7 +80,8 @@ export class RoomConnection {
   }
 
   #received(message) {
-    // A refused socket opens too; the room's first word is what counts.
+    // A refused socket opens too, so only the room's first message shows that it is
+    // admitted.
     if (this.#welcomedAt === undefined) {
       clearTimeout(this.#timer);
       this.#welcomedAt = Date.now();
@@ -104,7 +106,7 @@ export class RoomConnection {
     if (Date.now() - this.#welcomedAt >= STEADY) this.#failures = 0;
     this.#drop();
     this.#failures += 1;
-    // What the server said explains more than attempts that reach nobody.
+    // The server's reason explains more than later attempts that reach nobody.
     if (refusal.code !== LOST_CODE || this.#refusal?.next !== 'retry') this.#refusal = refusal;
     if (refusal.next === 'stay') {
       this.#refuse(refusal);

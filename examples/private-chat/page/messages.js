@@ -1,5 +1,5 @@
-// The list of messages. Everything in it came from others: it is set as text, never as
-// markup.
+// The list of messages. All of its content comes from others, so it is set as text,
+// never as markup.
 
 export class Messages {
   #log;

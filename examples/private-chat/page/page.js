@@ -1,4 +1,4 @@
-// The page: a door for who is not signed in, and behind it one room at a time.
+// The page: a sign-in for visitors, and behind it one room at a time.
 
 import { RoomConnection } from './connection.js';
 import { Messages } from './messages.js';
@@ -92,7 +92,7 @@ function enter() {
   if (room && addressOf(next) === addressOf(room) && connection) return;
   if (!roomAt(location.hash)) history.replaceState(null, '', addressOf(next));
   connection?.close();
-  // What was begun for one room must not be sent to another.
+  // A draft for one room must not be sent to another.
   if (room) drafts.set(addressOf(room), $('text').value);
   $('text').value = drafts.get(addressOf(next)) ?? '';
   room = next;
@@ -121,7 +121,8 @@ function receive(message) {
   switch (message.type) {
     case 'welcome': {
       ownId = message.id;
-      // The server's time that is left counts, not this device's clock.
+      // The remaining time comes from the server, because this device's clock may be
+      // wrong.
       const until = Date.now() + (message.validForSeconds ?? Infinity) * 1000;
       access.show({ user, claims: message.claims, until }, config.issuer);
       members.welcome(message.members, { user, connection: ownId });
@@ -290,7 +291,7 @@ $('text').onkeydown = (event) => {
   event.preventDefault();
   $('say').requestSubmit();
 };
-// From drawer to column and back.
+// The panel changes from a drawer to a column, or back.
 matchMedia('(max-width: 56rem)').onchange = () => $('panel').hidePopover();
 
 if (!isFrame()) {

@@ -1,4 +1,4 @@
-// The panel: rooms, who is here, and how long one's own token lasts.
+// The panel: rooms, who is here, and how long the user's own token is valid.
 
 import { avatarOf, element, fillAvatar, timeOf } from './messages.js';
 import { LOBBY, addressOf, ownRoom } from './rooms.js';

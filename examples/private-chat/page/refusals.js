@@ -1,4 +1,4 @@
-// What a close of the server means to a user: the cause, what helps, and what the page
+// What a close by the server means to a user: the cause, what helps, and what the page
 // does next.
 //
 // `next` is `retry` (after a pause), `renew` (with a fresh token) or `stay`: nothing

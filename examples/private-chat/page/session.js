@@ -1,8 +1,8 @@
 // Signing in: authorization code with PKCE (RFC 6749 section 4.1, RFC 7636), in this
 // window, or in a hidden frame while the issuer still knows the user.
 //
-// Tokens are in this module's memory alone. What waits in sessionStorage while the
-// window is at the issuer is worth nothing without the code that comes back.
+// Tokens are only in this module's memory. What sessionStorage keeps while the window
+// is at the issuer is worth nothing without the code that comes back.
 
 /** Why there is no access token: a code of the issuer's (RFC 6749, OpenID Connect) or ours. */
 export class SignInError extends Error {
@@ -51,7 +51,7 @@ export class Session {
     if (answer.has('state')) {
       const begun = JSON.parse(sessionStorage.getItem(BEGUN) ?? 'null');
       sessionStorage.removeItem(BEGUN);
-      // The code leaves the address before anything else happens.
+      // The code is removed from the address before anything else happens.
       history.replaceState(null, '', `/${begun?.hash ?? ''}`);
       if (!begun) throw new SignInError('unknown', 'This sign-in was not begun in this window.');
       this.#admit(await this.#finish(answer, begun));
@@ -90,7 +90,7 @@ export class Session {
    * @throws {SignInError}
    */
   async signIn(scope = '') {
-    // Who signed out here wants to choose who to be.
+    // A user who signed out here wants to choose an account.
     const prompt = sessionStorage.getItem(SIGNED_OUT) ? 'login' : undefined;
     const { url, attempt } = await this.#begin({ prompt }, scope);
     const { hash } = location;
@@ -146,7 +146,8 @@ export class Session {
       client_id: clientId,
       redirect_uri: REDIRECT_URI,
       scope: `${this.#config.scope} ${scope}`.trim(),
-      // An API by its URI (RFC 8707 section 2); others are named as providers do it.
+      // An API that is a URI is named by RFC 8707 section 2. For others, each provider
+      // has its own way.
       resource: URL.canParse(audience) ? audience : undefined,
       audience,
       state: attempt.state,
@@ -166,7 +167,7 @@ export class Session {
     if (answer.get('state') !== attempt.state) {
       throw new SignInError('state', 'The answer is not that to this sign-in.');
     }
-    // Where the issuer names itself (RFC 9207), it must be ours.
+    // If the answer names its issuer (RFC 9207), it must be ours.
     if (answer.has('iss') && answer.get('iss') !== this.#config.issuer) {
       throw new SignInError('issuer', 'The answer came from another issuer.');
     }
@@ -187,7 +188,7 @@ export class Session {
       throw new SignInError(tokens.error ?? 'no_token', tokens.error_description);
     }
     // It came from the issuer itself, so its signature needs no check here (OpenID
-    // Connect Core section 3.1.3.7); that it belongs to this attempt does.
+    // Connect Core section 3.1.3.7). But it must belong to this attempt.
     if (tokens.id_token && claimsOf(tokens.id_token)?.nonce !== attempt.nonce) {
       throw new SignInError('nonce', 'The answer belongs to another sign-in.');
     }

@@ -1,5 +1,6 @@
-// Shows what is wrong with the connection, and what helps: a line above the composer
-// while the page tries again by itself, the whole room when it is the user's turn.
+// Shows what is wrong with the connection, and what helps. While the page tries again
+// by itself, that is a line above the composer. When the user must act, it covers the
+// whole room.
 
 const $ = (id) => document.getElementById(id);
 
@@ -35,7 +36,7 @@ export class Trouble {
     if (isSame || !trouble) return;
     const isFinal = trouble.next === 'stay';
     $('trouble').classList.toggle('final', isFinal);
-    // Without a word from this room there is nothing to keep in sight.
+    // Without any message from this room there is nothing to keep visible.
     const isEmpty = $('messages').childElementCount === 0;
     $('trouble').classList.toggle('whole', isFinal && isEmpty);
     $('cause').textContent = `${trouble.cause}.`;

@@ -20,26 +20,27 @@ pub use page::Page;
 /// A chat room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chat {
-    /// Of everyone who is signed in.
+    /// Everyone who is signed in may enter.
     Shared,
-    /// Of one owner, on all of the owner's devices.
+    /// It belongs to one owner, on all of the owner's devices.
     Private,
 }
 
-/// A room of everyone: authentication, then the chat.
+/// A room for everyone: authentication, then the chat.
 pub type SharedChat = WithAuth<Chat>;
 
-/// A room of one owner: authentication outermost, then ownership, then the chat.
+/// A room of one owner: authentication is outermost, then ownership, then the chat.
 pub type PrivateChat = WithAuth<WithOwnership<Chat>>;
 
-/// Registers what is served, with any host: the rooms, and the page.
+/// Registers what is served, on any host: the rooms, and the page.
 pub fn parties<R: PartyRegistry>(registry: R, options: AuthOptions, page: Page) -> R {
     let private = options.clone();
     let private = move || -> PrivateChat {
         WithAuth::new(WithOwnership::new(Chat::Private), private.clone())
     };
     let shared = move || -> SharedChat { WithAuth::new(Chat::Shared, options.clone()) };
-    // Everyone is told of everyone who is here, which bounds what a room can hold.
+    // Everyone is told of everyone who is here, so the number of people must be
+    // limited.
     let party = PartyOptions::new()
         .cors(CorsOption::Default)
         .max_connections_per_room(100)
@@ -101,7 +102,7 @@ impl Server for Chat {
         connection: &Connection,
         _: CloseEvent,
     ) -> Result<()> {
-        // A user may have two connections under one id.
+        // A user may have two connections with the same id.
         if cx.room().connection(connection.id()).is_none() {
             cx.room()
                 .broadcast(value!({ "type": "left", "id": connection.id() }));
@@ -117,8 +118,8 @@ impl Server for Chat {
         }))
     }
 
-    /// `POST …/claim` makes the caller the owner of a private room that has none.
-    /// It is answered before ownership is checked.
+    /// `POST …/claim` makes the caller the owner of a private room that has none. It is
+    /// answered before ownership is checked.
     async fn on_authenticated_request(
         &mut self,
         cx: &Context,
@@ -140,7 +141,8 @@ impl Server for Chat {
     }
 }
 
-/// What everyone in a room is told of a connection: whose it is, and since when.
+/// What everyone in a room is told about a connection: whose it is, and since when it
+/// is here.
 fn member(connection: &Connection) -> Value {
     let claims = connection.claims();
     value!({
@@ -150,7 +152,7 @@ fn member(connection: &Connection) -> Value {
     })
 }
 
-/// Milliseconds since 1970, as JavaScript counts.
+/// Milliseconds since 1970, as JavaScript counts them.
 fn millis(time: SystemTime) -> u64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -160,7 +162,7 @@ fn millis(time: SystemTime) -> u64 {
 /// 7.4.1).
 const UNSUPPORTED_DATA: u16 = 1003;
 
-/// The server of that page compiles.
+/// Makes sure that the server on that page compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/from-typescript.md")]
 struct FromTypeScript;

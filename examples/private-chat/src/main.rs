@@ -1,6 +1,6 @@
 //! Chat rooms on one machine.
 //!
-//! Without configuration it brings its own issuer, for trying it out. With
+//! Without configuration it starts its own issuer, so that you can try it out. With
 //! `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` it uses yours.
 
 use std::io::IsTerminal;
@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use agents_oauth2_jwt_bearer::{AuthOptions, BearerAuth};
 use clap::Parser;
 use local_issuer::LocalIssuer;
+use mimalloc::MiMalloc;
 use partyserver_native::{AllowedHosts, Parties, stop_signal};
 use private_chat::Page;
 use tokio::net::TcpListener;
@@ -18,6 +19,11 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Fit for a server: a request costs a twentieth fewer instructions than with glibc's
+/// allocator, and an idle connection a tenth less memory (`proof/bench/NOTES.md`).
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Shared and private chat rooms behind OAuth 2.0 access tokens.
 ///
@@ -80,7 +86,8 @@ async fn run(mut arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
             .audience(LOCAL_AUDIENCE)
             .build()?
             .into(),
-        // One of the two variables alone is an error, which the options name.
+        // If only one of the two variables is set, that is an error, and the options
+        // name the other.
         None => AuthOptions::from_env()?,
     };
     let page = match &issuer {
@@ -110,7 +117,8 @@ async fn run(mut arguments: Arguments) -> Result<(), Box<dyn std::error::Error>>
     Ok(())
 }
 
-/// What is logged: by `RUST_LOG`, targets and their levels, else from INFO on.
+/// What is logged: `RUST_LOG` gives targets and their levels. Without it, everything
+/// from INFO on.
 fn logged() -> Targets {
     let wanted = std::env::var("RUST_LOG").ok();
     let wanted = wanted.filter(|wanted| !wanted.is_empty());
@@ -118,8 +126,8 @@ fn logged() -> Targets {
     targets.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
-/// A local issuer, unless one is configured. It is at the next port where that is
-/// free: who signed in there still is after a restart.
+/// A local issuer, unless one is configured. It uses the next port if that is free, so
+/// that users stay signed in after a restart.
 async fn local_issuer(port: u16) -> std::io::Result<Option<LocalIssuer>> {
     let builder = LocalIssuer::builder().audience(LOCAL_AUDIENCE);
     let next = SocketAddr::from((Ipv4Addr::LOCALHOST, port.wrapping_add(1)));

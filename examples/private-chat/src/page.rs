@@ -9,7 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use partyserver::{Body, Request, Response, answer};
 use serde_json::json as value;
 
-/// What the page must know to sign a user in.
+/// What the page needs in order to sign a user in.
 #[derive(Clone, Debug)]
 pub struct Page {
     issuer: String,
@@ -20,8 +20,8 @@ pub struct Page {
 }
 
 impl Page {
-    /// A page of this issuer, which asks for tokens for this API, with the scope
-    /// `openid`. Until it has a client a user pastes a token.
+    /// A page for this issuer. It asks for tokens for this API, with the scope
+    /// `openid`. Until a client is set, users paste a token.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self {
             issuer: issuer.into(),
@@ -39,14 +39,15 @@ impl Page {
         self
     }
 
-    /// A page from variables: `OIDC_ISSUER_URL` and `OIDC_AUDIENCE`, which
-    /// `AuthOptions` checks; `OIDC_CLIENT_ID`; `OIDC_SCOPE`, what to ask for in place
-    /// of `openid`, separated by spaces; `OIDC_ORIGINS`, where the issuer's endpoints
-    /// are when that is not its own origin, separated by spaces. An empty value counts
-    /// as absent.
+    /// A page from variables. `OIDC_ISSUER_URL` and `OIDC_AUDIENCE` are checked by
+    /// `AuthOptions`. `OIDC_CLIENT_ID` is the client. `OIDC_SCOPE` is the scope to ask
+    /// for instead of `openid`, separated by spaces. `OIDC_ORIGINS` lists the origins
+    /// of the issuer's endpoints if they are not at its own, separated by spaces. An
+    /// empty value counts as absent.
     ///
     /// # Errors
-    /// When an origin is none. It is part of the page's content security policy.
+    /// When an origin is not valid. Origins are part of the page's content security
+    /// policy.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let variable = |name| variable(name).filter(|value| !value.is_empty());
         let needed = |name| variable(name).unwrap_or_default();
@@ -63,7 +64,7 @@ impl Page {
         Ok(page)
     }
 
-    /// Answers everything that is no room's.
+    /// Answers every request that is not for a room.
     pub(crate) fn answer(&self, request: &Request) -> Response {
         let path = request.uri().path();
         let (kind, body) = match FILES.iter().find(|(name, ..)| *name == path) {
@@ -83,7 +84,7 @@ impl Page {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        // The code of the sign-in is in the page's URL for a moment.
+        // For a moment, the sign-in's code is in the page's URL.
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         if let Ok(policy) = HeaderValue::try_from(self.content_security_policy()) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);
@@ -101,8 +102,9 @@ impl Page {
         config.to_string().into()
     }
 
-    /// The page runs its own files, and talks to its own server and to the issuer.
-    /// The issuer is framed to renew a token, and sends the frame back to the page.
+    /// The page runs only its own files, and connects only to its own server and to the
+    /// issuer. To renew a token it loads the issuer in a frame, and the issuer sends
+    /// the frame back to the page.
     fn content_security_policy(&self) -> String {
         let mut issuer = origin(&self.issuer).to_owned();
         for origin in &self.origins {
@@ -123,8 +125,8 @@ fn origin(url: &str) -> &str {
     &url[..end]
 }
 
-/// Whether a text is an origin, https or on loopback, and nothing that could end its
-/// place in the policy.
+/// Whether a text is an origin, https or on loopback, and contains nothing that could
+/// leave its place in the policy.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, host)) = text.split_once("://") else {
         return false;

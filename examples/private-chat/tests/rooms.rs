@@ -1,4 +1,4 @@
-//! What members of a room are told of each other, and who becomes an owner.
+//! What members of a room are told about each other, and who becomes its owner.
 
 use std::time::SystemTime;
 

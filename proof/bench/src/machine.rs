@@ -1,4 +1,4 @@
-//! Where and when something was measured.
+//! Where and when a measurement was made.
 
 use std::fs;
 use std::thread::available_parallelism;

@@ -1,8 +1,8 @@
 //! Loads for servers of rooms, and what they cost the server: CPU time per operation,
 //! operations per second, memory per connection.
 //!
-//! `bench load` puts one load on a server that runs already, whatever it is made of.
-//! `bench native` measures the native host beside the least that does the same, and
+//! `bench load` puts one load on a running server, whatever it is made of. `bench
+//! native` compares the native host with the simplest program that does the same, and
 //! `bench workers` compares two workers on the same workerd binary. Linux only: the
 //! figures of the server process are read from `/proc`.
 
@@ -19,6 +19,11 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// That of the programs of `examples/`, so that what is measured is what is served.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Loads for servers of rooms.
 #[derive(Parser)]

@@ -9,7 +9,7 @@ use crate::usage::Usage;
 /// A finished measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Measurement {
-    /// Requests, echoes, deliveries, rooms or sockets.
+    /// How many requests, echoes, deliveries, rooms or sockets.
     pub(crate) operations: u64,
     elapsed: Duration,
     before: Usage,
@@ -36,7 +36,7 @@ impl Started {
         })
     }
 
-    /// Stops the clock. What the server uses until the end still counts.
+    /// Stops the clock. The server's usage still counts until the end.
     pub(crate) fn stop_clock(&mut self) {
         self.elapsed = Some(self.at.elapsed());
     }
@@ -99,7 +99,7 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// The middle one; of an even number, the mean of the two in the middle.
+/// The middle value. For an even number of values, the mean of the middle two.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;

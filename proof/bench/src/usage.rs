@@ -10,11 +10,12 @@ use crate::Result;
 /// The usage of a process at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// User and system time of the threads that live; a server's last as long as it.
+    /// User and system time of the living threads. A server's threads live as long as
+    /// the server.
     pub(crate) cpu: Duration,
-    /// Name and time of each of them, by its id.
+    /// Name and time of each thread, by its id.
     pub(crate) threads: HashMap<u32, (String, Duration)>,
-    /// What it has in memory, in bytes; pages that it shares are counted in full.
+    /// Its memory in bytes. Shared pages are counted in full.
     pub(crate) memory: u64,
 }
 
@@ -58,8 +59,8 @@ impl Usage {
     }
 }
 
-/// The first field of a schedstat file: nanoseconds on a processor. The times of a stat
-/// file are in hundredths of a second, too coarse for a short turn.
+/// The first field of a schedstat file: nanoseconds on a processor. The times in a stat
+/// file are in hundredths of a second, which is not precise enough for a short turn.
 fn time(schedstat: &str) -> Option<Duration> {
     let (nanoseconds, _) = schedstat.split_once(' ')?;
     Some(Duration::from_nanos(nanoseconds.parse().ok()?))

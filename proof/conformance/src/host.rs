@@ -1,6 +1,6 @@
-//! The hosts, and what can't hold on one of them.
+//! The hosts, and the rules that can't hold on one of them.
 
-/// What serves the parties.
+/// The host that serves the parties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Host {
     /// `partyserver-native`.
@@ -19,8 +19,9 @@ impl Host {
         Some(reason)
     }
 
-    /// How often keys may be fetched where once would do. On Workers a fetch belongs
-    /// to a request; one that waits for another's for a second fetches itself.
+    /// How often keys may be fetched when one fetch would be enough. On Workers a fetch
+    /// belongs to a request. A request that has waited for another's fetch for one
+    /// second begins its own.
     pub(crate) fn most_fetches(self) -> u64 {
         match self {
             Self::Native | Self::Kit => 1,

@@ -1,11 +1,11 @@
 //! One black-box suite over HTTP and WebSocket, for every host.
 //!
-//! It starts an issuer of its own and the server under test, which serves the
-//! fixed parties of `examples/conformance-server`, and runs a case per rule.
+//! It starts its own issuer and the server under test, which serves the fixed parties
+//! of `examples/conformance-server`. It runs one case per rule.
 //!
-//! Covered elsewhere, because it can't be seen from outside: how many rooms
-//! were started (tests of the host), logs (tests of the mixins), what is written
-//! to storage (tests of the store).
+//! Some things can't be seen from outside and are tested elsewhere: how many rooms were
+//! started (tests of the host), logs (tests of the mixins), and what is written to
+//! storage (tests of the store).
 
 mod cases;
 mod client;
@@ -79,7 +79,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Leaves out the cases that can't hold on a host, says why, and counts them.
+/// Leaves out the cases that can't hold on a host, prints the reasons, and counts the
+/// cases.
 fn leave_out(cases: &mut Vec<Case>, host: Host) -> usize {
     let before = cases.len();
     cases.retain(|case| {
@@ -124,7 +125,7 @@ async fn run(case: Case, world: Arc<World>) -> bool {
     problem.is_none()
 }
 
-/// Where the last panic was. Cases run side by side, so it is a hint.
+/// Where the last panic was. Cases run at the same time, so it is only a hint.
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
 fn silence_panics() {

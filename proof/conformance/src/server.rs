@@ -1,4 +1,4 @@
-//! The server under test: a process of its own.
+//! The server under test, in a process of its own.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) struct Server {
 /// The last lines that a server has logged.
 type Log = Arc<Mutex<VecDeque<String>>>;
 
-/// What serves, and how it is called.
+/// The host, and the command that starts it.
 #[derive(Clone, Debug)]
 pub(crate) struct Served {
     command: Vec<String>,
@@ -35,7 +35,7 @@ impl Served {
     }
 }
 
-/// How to start one.
+/// How to start a server.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
     pub(crate) served: Served,
@@ -76,12 +76,12 @@ impl Start {
         let line = announced.map_err(|_| "the server did not announce itself in time")?;
         let Some(line) = line.map_err(|error| error.to_string())? else {
             let mut text = String::new();
-            // What could be read says why it did not start.
+            // The text that was read says why the server did not start.
             let _ = stderr.read_to_string(&mut text).await;
             return Err(text);
         };
         let address = address(&line).ok_or_else(|| format!("no address in {line:?}"))?;
-        // Read all the while, so that the server never waits for it.
+        // The log is read all the time, so that the server never waits for a reader.
         let log = Log::default();
         tokio::spawn(keep(BufReader::new(stderr), Arc::clone(&log)));
         Ok(Server {
@@ -93,14 +93,14 @@ impl Start {
 }
 
 impl Server {
-    /// Whether a line of the log holds a text.
+    /// Whether a line of the log contains a text.
     pub(crate) fn has_logged(&self, text: &str) -> bool {
         let lines = self.log.lock().expect("nothing panics with the lock");
         lines.iter().any(|line| line.contains(text))
     }
 
-    /// Asks the server to stop, and waits until it has; returns whether it says
-    /// that all is well.
+    /// Asks the server to stop, and waits until it has. Returns whether it reports
+    /// success.
     pub(crate) async fn stop(mut self) -> bool {
         self.signal("TERM").await;
         let status = timeout(START_LIMIT, self.child.wait()).await;
@@ -131,7 +131,7 @@ async fn keep(stderr: BufReader<ChildStderr>, log: Log) {
     }
 }
 
-/// The address in what a server announces: after `http://`, or as workerd does,
+/// The address that a server announces: after `http://`, or in workerd's form,
 /// `{"event":"listen","socket":"http","port":8787}`.
 fn address(line: &str) -> Option<String> {
     if let Some((_, url)) = line.rsplit_once("http://") {

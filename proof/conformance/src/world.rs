@@ -11,7 +11,7 @@ use crate::client::http::{Answer, exchange};
 use crate::client::ws::Socket;
 use crate::server::{Served, Server, Start};
 
-/// An issuer and a server that believes it.
+/// An issuer, and a server that accepts its tokens.
 pub(crate) struct World {
     pub(crate) issuer: LocalIssuer,
     pub(crate) server: Server,
@@ -29,7 +29,7 @@ pub(crate) struct Request<'w> {
 }
 
 impl World {
-    /// A world of its own, for cases that break things.
+    /// A separate world, for cases that break things.
     pub(crate) async fn new(served: &Served) -> Self {
         let issuer = LocalIssuer::builder()
             .start()
@@ -50,7 +50,8 @@ impl World {
         Self::with_start(start, folder, issuer).await
     }
 
-    /// A server that is started like this; the folder stays while it runs.
+    /// A server that is started in this way. The folder exists as long as the server
+    /// runs.
     pub(crate) async fn with_start(start: Start, folder: TempDir, issuer: LocalIssuer) -> Self {
         let server = start.run().await;
         Self {
@@ -87,7 +88,7 @@ impl World {
         }
     }
 
-    /// A handshake; an answer that is no 101 is the error.
+    /// Opens a WebSocket. An answer that is not a 101 is the error.
     pub(crate) async fn try_open(
         &self,
         path: &str,
@@ -107,12 +108,12 @@ impl World {
         }
     }
 
-    /// A handshake with a token in the query; the path may have a query.
+    /// Opens a WebSocket with a token in the query. The path may have a query too.
     pub(crate) async fn open_as(&self, token: &str, path: &str) -> Socket {
         self.open(&with_token(path, token)).await
     }
 
-    /// The same, past the welcome frame, which is returned.
+    /// The same, and reads the welcome frame, which is returned.
     pub(crate) async fn join(&self, token: &str, path: &str) -> (Socket, Value) {
         let mut socket = self.open_as(token, path).await;
         let welcome = socket.json().await;
@@ -181,8 +182,8 @@ pub(crate) fn unix_now() -> f64 {
         .map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// Asks again until the answer is yes, for a bounded time: for what the server
-/// does by itself and says nothing of.
+/// Asks again until the answer is yes, for a limited time. It is for changes that the
+/// server makes by itself and does not announce.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, check: impl Fn() -> F) {
     for _ in 0..200 {
         if check().await {

@@ -1,4 +1,4 @@
-//! Clients: one of HTTP that keeps its connection, one of WebSocket.
+//! Clients: one for HTTP that keeps its connection, and one for WebSocket.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_websockets::{ClientBuilder, Config, Limits, Message, WebSocketStream};
 
-/// A connection for one request after the other.
+/// A connection that sends one request after another.
 pub(crate) struct Http {
     stream: BufReader<TcpStream>,
 }
@@ -54,7 +54,7 @@ impl Http {
         self.answer().await
     }
 
-    /// Reads an answer, by its length.
+    /// Reads an answer, up to its declared length.
     async fn answer(&mut self) -> io::Result<Answer> {
         let head = head(&mut self.stream).await?;
         let status = head.split(' ').nth(1).and_then(|word| word.parse().ok());
@@ -82,7 +82,7 @@ async fn head(stream: &mut (impl AsyncReadExt + Unpin)) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// A request on a connection of its own, which must be answered.
+/// Sends a request on a new connection. It must be answered.
 pub(crate) async fn request(address: &str, method: &str, path: &str, token: &str) -> Answer {
     let exchange = async {
         let mut http = Http::connect(address).await?;
@@ -94,14 +94,14 @@ pub(crate) async fn request(address: &str, method: &str, path: &str, token: &str
         .unwrap_or_else(|error| panic!("no answer: {error}"))
 }
 
-/// An upgraded connection, for a client that does all by itself.
+/// An upgraded connection, for a client that does everything by hand.
 pub(crate) async fn upgrade(address: &str, path: &str) -> io::Result<(TcpStream, String)> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     upgrade_over(stream, path).await
 }
 
-/// The same over a stream that is there.
+/// The same, over a stream that is open already.
 pub(crate) async fn upgrade_over(
     mut stream: TcpStream,
     path: &str,
@@ -118,7 +118,7 @@ pub(crate) async fn upgrade_over(
 /// A WebSocket.
 pub(crate) struct Socket(WebSocketStream<TcpStream>);
 
-/// What came of waiting for a message.
+/// The result of waiting for a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     Text(String),
@@ -128,7 +128,7 @@ pub(crate) enum Received {
 }
 
 impl Socket {
-    /// A handshake; an answer that is no 101 is its status.
+    /// Opens a WebSocket. If the answer is not a 101, returns its status.
     ///
     /// # Errors
     /// When the connection fails.
@@ -155,11 +155,11 @@ impl Socket {
     }
 
     pub(crate) async fn send(&mut self, text: impl Into<String>) {
-        // What the server has closed shows by what is received.
+        // If the server has closed the socket, the next receive shows it.
         let _ = self.0.send(Message::text(text.into())).await;
     }
 
-    /// The next text or the end; pings are answered on the way.
+    /// The next text, or the end. Pings are answered meanwhile.
     pub(crate) async fn next(&mut self) -> Received {
         let next = async {
             loop {
@@ -180,7 +180,7 @@ impl Socket {
         next.expect("a message comes in time")
     }
 
-    /// Reads on to the end, whatever comes before it.
+    /// Reads until the end, and skips everything before it.
     pub(crate) async fn end(&mut self) -> Received {
         loop {
             match self.next().await {
@@ -204,15 +204,15 @@ impl Socket {
     }
 }
 
-/// Lets this process, and the servers that it starts, have as many descriptors as
-/// the system allows.
+/// Gives this process, and the servers that it starts, as many descriptors as the
+/// system allows.
 pub(crate) fn allow_many_sockets() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let most = Rlimit {
         current: maximum,
         maximum,
     };
-    // Without it there are fewer sockets than asked for, and the fault says so.
+    // If this fails, there are fewer sockets than asked for, and the fault says so.
     let _ = setrlimit(Resource::Nofile, most);
 }
 

@@ -1,9 +1,9 @@
-//! What goes wrong around a server of verified rooms: a file a fault, and what must
-//! hold then. Every fault leaves the server serving others, nothing acknowledged is
-//! lost, and nobody who is refused sees a byte of a room.
+//! Faults around a server of verified rooms, one file for each, with what must hold
+//! then. In every fault the server goes on serving others, nothing that was
+//! acknowledged is lost, and nobody who is refused sees a byte of a room.
 //!
-//! The server is this program again, as a process of its own, so that it can be
-//! killed, starved and measured. Linux only: what it uses is read from `/proc`.
+//! The server is this program again, in a process of its own, so that it can be killed,
+//! starved and measured. Linux only: its usage is read from `/proc`.
 
 mod client;
 mod fault;
@@ -98,5 +98,5 @@ fn silence_panics() {
     }));
 }
 
-/// For one fault.
+/// The time limit of one fault.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -1,4 +1,4 @@
-//! The server as a process: started, watched, ended.
+//! The server as a process: how it is started, watched and ended.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -24,14 +24,14 @@ type Log = Arc<Mutex<VecDeque<String>>>;
 /// How a server is started.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Start<'a> {
-    /// The issuer whose tokens it accepts; without one there are no parties behind
-    /// authentication.
+    /// The issuer whose tokens it accepts. Without an issuer there are no parties that
+    /// need authentication.
     pub(crate) issuer: Option<&'a str>,
-    /// A folder that outlives it.
+    /// A folder that outlives the server.
     pub(crate) data: Option<&'a Path>,
-    /// How many descriptors it may have; otherwise as many as this process.
+    /// How many descriptors it may have. Default: as many as this process.
     pub(crate) descriptors: Option<u32>,
-    /// Limits of time that a test can wait for.
+    /// Whether time limits are short enough for a test to wait for them.
     pub(crate) short_limits: bool,
 }
 
@@ -39,7 +39,7 @@ impl Start<'_> {
     /// Starts it and waits until it listens.
     ///
     /// # Errors
-    /// When it ends instead: what it says on the standard error.
+    /// When the server ends instead. The error is what it wrote to the standard error.
     pub(crate) async fn try_run(&self) -> Result<Server, String> {
         let program = std::env::current_exe().expect("this program has a path");
         let mut command = match self.descriptors {
@@ -100,7 +100,7 @@ impl Start<'_> {
         })
     }
 
-    /// The same, where it must start.
+    /// Like [`Self::try_run`], but the server must start.
     pub(crate) async fn run(&self) -> Server {
         let started = self.try_run().await;
         started.unwrap_or_else(|error| panic!("no start: {error}"))
@@ -112,7 +112,7 @@ impl Server {
         self.child.id().expect("it runs")
     }
 
-    /// Ends it without a warning, and waits for its end.
+    /// Kills it without a warning, and waits for its end.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.expect("it is killed");
     }
@@ -142,19 +142,19 @@ impl Server {
         kilobytes * 1024
     }
 
-    /// How many of the last lines of the log hold a text.
+    /// How many of the last lines of the log contain a text.
     pub(crate) fn logged(&self, text: &str) -> usize {
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         log.iter().filter(|line| line.contains(text)).count()
     }
 }
 
-/// Bytes as one reads them.
+/// A number of bytes in a readable form.
 pub(crate) fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
-/// Waits for what can only be looked at.
+/// Waits for a condition that can only be polled.
 pub(crate) async fn until(what: &str, limit: Duration, mut is_so: impl FnMut() -> bool) {
     let wait = async {
         while !is_so() {

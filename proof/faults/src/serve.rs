@@ -72,7 +72,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The options of the parties behind authentication.
+/// The options of the parties that need authentication.
 pub(crate) fn auth(issuer: String) -> BearerAuthBuilder {
     BearerAuth::builder()
         .issuer(issuer)
@@ -80,7 +80,7 @@ pub(crate) fn auth(issuer: String) -> BearerAuthBuilder {
         .leeway(Duration::ZERO)
 }
 
-/// `chat`, an echo, and `private`, rooms with an owner.
+/// `chat`, an echo room, and `private`, rooms with an owner.
 pub(crate) fn authenticated(parties: Parties, auth: AuthOptions) -> Parties {
     let private = auth.clone();
     parties
@@ -102,7 +102,7 @@ fn limits(short: bool) -> Limits {
         .ping(Duration::from_millis(500), Duration::from_secs(30))
 }
 
-/// Greets, returns each text to its sender, and tells `b:…` to all.
+/// Greets, returns each text to its sender, and sends `b:…` to all.
 struct Echo;
 
 impl Server for Echo {
@@ -123,7 +123,7 @@ impl Server for Echo {
 
 /// The turn limit of the rooms that misbehave.
 pub(crate) const TURN_LIMIT: Duration = Duration::from_secs(3);
-/// Those of `--short-limits`.
+/// The limits of `--short-limits`.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(2);
 pub(crate) const BODY_TIME: Duration = Duration::from_secs(3);
 pub(crate) const FRAME_TIME: Duration = Duration::from_secs(2);

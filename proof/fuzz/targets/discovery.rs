@@ -21,7 +21,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     };
     check_issuer(issuer);
     check_document(document, issuer);
-    // Of its own issuer a document is accepted or insecure, whatever it names.
+    // The document of this issuer is either accepted or refused as insecure, whatever
+    // it names.
     if let Ok(Value::Object(members)) = serde_json::from_slice(document)
         && let Some(own) = members.get("issuer").and_then(Value::as_str)
     {
@@ -30,7 +31,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// An issuer that a policy accepts is asked for metadata at its own origin alone.
+/// If a policy accepts an issuer, metadata is fetched only from the issuer's own
+/// origin.
 fn check_issuer(issuer: &str) {
     let urls = metadata_urls(issuer);
     if Policy::new(issuer, "api").is_err() {
@@ -71,8 +73,8 @@ fn check_document(document: &[u8], issuer: &str) {
     }
 }
 
-/// Whether the other way to read a URL, that of browsers and Workers, finds no
-/// other host in it, or no URL at all.
+/// Whether the URL is safe by the URL standard too, which browsers and Workers follow. A
+/// text that is not a URL there is safe.
 fn is_safe(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else {
         return true;

@@ -1,8 +1,8 @@
 //! Where the token of a request is found: `Authorization` headers and the query.
 //!
-//! The input is a URL on the first line, and on each further one the value of an
-//! `Authorization` header. A NUL, which can stand in neither, is 8 KiB of `a`: a
-//! few bytes reach every limit.
+//! The input is a URL on the first line. Each further line is the value of an
+//! `Authorization` header. A NUL, which neither can contain, stands for 8 KiB of `a`,
+//! so that a few bytes reach every limit.
 #![no_main]
 
 use http::header::AUTHORIZATION;
@@ -33,7 +33,7 @@ struct Request {
 }
 
 impl Request {
-    /// None for what no HTTP parser would let through.
+    /// `None` for input that no HTTP parser would let through.
     fn read(input: &[u8]) -> Option<Self> {
         if input.iter().filter(|byte| **byte == 0).count() > MAX_FILLS {
             return None;
@@ -65,7 +65,7 @@ impl Request {
         })
     }
 
-    /// Each outcome has its cause, and each cause its outcome.
+    /// Each outcome has its cause, and each cause has its outcome.
     fn check_extraction(&self) {
         let schemes: Vec<(String, &[u8])> = self
             .headers
@@ -116,7 +116,7 @@ impl Request {
                     let is_right = match &error {
                         Error::MultipleMethods => count > 1 || has_comma,
                         Error::EmptyBearer => bearers.iter().any(|token| token.is_empty()),
-                        // A byte that is no UTF-8 becomes three.
+                        // A byte that is not UTF-8 becomes three bytes.
                         Error::TooLarge => is_too_large || bearers.iter().any(grows_too_large),
                         Error::UnsupportedScheme => is_dpop,
                         _ => false,
@@ -130,7 +130,7 @@ impl Request {
         }
     }
 
-    /// The URL that is passed on has no token parameter, and everything else.
+    /// The URL that is passed on has no token parameter, and keeps everything else.
     fn check_redaction(&self) {
         let redacted = without_query_token(&self.uri);
         assert!(!has_query_token(&redacted));
@@ -161,7 +161,7 @@ impl Request {
     }
 }
 
-/// The scheme in lower case, and what follows it.
+/// The scheme in lower case, and the rest of the value.
 fn scheme(value: &[u8]) -> (String, &[u8]) {
     let value = value.trim_ascii();
     let end = value.iter().position(u8::is_ascii_whitespace);
@@ -170,7 +170,7 @@ fn scheme(value: &[u8]) -> (String, &[u8]) {
     (scheme, rest.trim_ascii())
 }
 
-/// Name and value of a parameter, as a form is read.
+/// Name and value of a parameter, read as in a form.
 fn parameter(part: &str) -> (String, String) {
     let (name, value) = part.split_once('=').unwrap_or((part, ""));
     let decode = |text: &str| {

@@ -1,4 +1,4 @@
-//! A provider's JWK Set: which keys are usable, and which are tried.
+//! A provider's JWK Set: which keys are usable, and which keys are tried.
 //!
 //! The input is the answer of the provider.
 #![no_main]
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Ok(set) = KeySet::parse(input) else {
-        // What is refused is no JSON, or has no array of keys.
+        // A refused input is not JSON, or has no array of keys.
         let keys = serde_json::from_slice::<Value>(input).map(|value| value["keys"].is_array());
         assert!(!keys.unwrap_or_default());
         return Corpus::Keep;
@@ -28,8 +28,8 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-/// What stands beside a key makes it neither usable nor unusable, and what a key
-/// says of itself is heeded.
+/// The keys beside a key do not make it usable or unusable. What a key says about
+/// itself is respected.
 fn check_each_for_itself(set: &KeySet, keys: &Value) {
     let mut usable = Vec::new();
     for key in keys.as_array().expect("`keys` is an array") {
@@ -96,7 +96,8 @@ fn check_material(key: &Key) {
     }
 }
 
-/// Only keys that fit are tried, at most four, and by name where there is one.
+/// Only keys that fit are tried, at most four, and only those with the token's `kid` if
+/// it has one.
 fn check_selection(set: &KeySet) {
     let ids = set.keys().iter().filter_map(Key::id).take(MAX_IDS);
     let ids: Vec<Option<&str>> = ids.map(Some).chain([Some("unknown"), None]).collect();
@@ -132,5 +133,5 @@ fn check_selection(set: &KeySet) {
 }
 
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
-/// How many names of a set are asked for.
+/// How many key ids of a set are asked for.
 const MAX_IDS: usize = 8;

@@ -1,7 +1,7 @@
 //! A token, from its text to claims: everything but the signature.
 //!
-//! The input is a token. One that begins with a brace is not one yet: its lines
-//! are header, payload and signature before they are encoded.
+//! The input is a token. If it begins with a brace, it must first be encoded: its lines
+//! are header, payload and signature.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -30,7 +30,7 @@ fuzz_target!(|input: &str| -> Corpus {
     let accepted = POLICIES
         .each_ref()
         .map(|policy| check_policy(&token, policy));
-    // A looser policy refuses nothing that a stricter one accepts.
+    // A looser policy accepts everything that a stricter one accepts.
     let [interoperable, rfc9068, unmarked, _] = accepted;
     assert!(!rfc9068 || interoperable);
     assert!(!interoperable || unmarked);
@@ -45,7 +45,7 @@ fn encoded(lines: &str) -> String {
     parts.join(".")
 }
 
-/// What is accepted has one spelling, and says of itself nothing that is not
+/// An accepted token has only one spelling, and its header demands nothing that is not
 /// understood.
 fn check_structure(token: &str) {
     let Ok(jws) = Jws::parse(token) else { return };
@@ -76,7 +76,8 @@ fn check_structure(token: &str) {
     assert_eq!(jws.header().token_type(), token_type.as_deref());
 }
 
-/// What a policy accepts keeps its rules, at any time. Returns whether it does.
+/// A token that a policy accepts follows the policy's rules, at any time. Returns
+/// whether it is accepted.
 fn check_policy(token: &AccessToken, policy: &Policy) -> bool {
     let parse = || UnverifiedToken::parse(token, policy);
     let unverified = match parse() {
@@ -119,7 +120,7 @@ fn check_policy(token: &AccessToken, policy: &Policy) -> bool {
     true
 }
 
-/// The rules, read from the payload once more.
+/// The rules, checked on the payload a second time.
 fn check_claims(policy: &Policy, token_type: Option<&str>, claims: &Map<String, Value>) {
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
     assert_eq!(text("iss"), Some(ISSUER));

@@ -1,7 +1,7 @@
-//! Sockets and their messages before `WithAuth<WithOwnership<…>>`: who is heard, who
-//! hears, and until when.
+//! Sockets and their messages in front of `WithAuth<WithOwnership<…>>`: whose messages
+//! arrive, who receives them, and until when.
 //!
-//! Each line of the input is an event of one room; its first byte says which:
+//! Each line of the input is an event of one room. Its first byte says which:
 //!
 //! | line | event |
 //! |---|---|
@@ -56,7 +56,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
 type Guarded = WithAuth<WithOwnership<Probe>>;
 
-/// A room, and what is expected of it.
+/// A room, and the state that is expected of it.
 struct World {
     room: TestRoom,
     heard: Arc<Mutex<Vec<Heard>>>,
@@ -67,9 +67,9 @@ struct World {
 
 struct Client {
     socket: TestSocket,
-    /// Who it is, and until when; `None` for a refused one.
+    /// The identity and its end; `None` for a refused socket.
     identity: Option<(String, SystemTime)>,
-    /// How it ended.
+    /// How the socket ended.
     end: Option<Close>,
 }
 
@@ -131,7 +131,7 @@ impl World {
         self.check(sent);
     }
 
-    /// Whether a well-formed token admits is known beforehand.
+    /// It is known beforehand whether a well-formed token is admitted.
     async fn connect_as(&mut self, text: &str) {
         let (lifetime, who) = text.split_once(' ').unwrap_or((text, ""));
         let (sub, id) = who.split_once('#').unwrap_or((who, ""));
@@ -156,7 +156,7 @@ impl World {
         }
     }
 
-    /// Connects, and notes who the room takes the client for.
+    /// Connects, and records the identity that the room sees.
     async fn connect(&mut self, path: &str, authorization: Option<&[u8]>) {
         if self.clients.len() == MAX_CLIENTS {
             return;
@@ -204,7 +204,7 @@ impl World {
         });
     }
 
-    /// Sends, and returns what everybody who is in the room must hear.
+    /// Sends a message, and returns what everybody in the room must receive.
     async fn send(&mut self, index: u8, message: Message) -> Option<Heard> {
         let client = self.clients.get(usize::from(index))?;
         let socket = client.socket.clone();
@@ -266,7 +266,8 @@ impl World {
         }
     }
 
-    /// Nobody else has heard, been heard, or been closed.
+    /// Checks that no other message was sent or received, and no other socket was
+    /// closed.
     fn check(&self, sent: Option<Heard>) {
         let heard: Vec<Heard> = lock(&self.heard).drain(..).collect();
         for client in &self.clients {
@@ -285,12 +286,13 @@ impl World {
     }
 }
 
-/// What a host may write down, log or show of a connection has no token in it.
+/// The host may store, log or show a connection, so nothing of that may contain a
+/// token.
 fn check_no_token_is_kept(connection: &Connection, claims: &Map<String, Value>) {
     let query = connection.uri().query().unwrap_or_default();
     assert!(!query.contains("access_token="), "{query}");
     let signature = URL_SAFE_NO_PAD.encode(KEY);
-    // Whoever writes it elsewhere finds it there.
+    // If a client writes its token elsewhere, it can be found there.
     let said = format!("{} {} {claims:?}", connection.uri(), connection.id());
     if said.contains(&signature) {
         return;
@@ -301,7 +303,7 @@ fn check_no_token_is_kept(connection: &Connection, claims: &Map<String, Value>) 
     assert!(!stored.contains(&signature) && !shown.contains(&signature));
 }
 
-/// Tells everybody what it hears.
+/// Sends everything that it receives to everybody.
 #[derive(Clone)]
 struct Probe(Arc<Mutex<Vec<Heard>>>);
 
@@ -345,13 +347,13 @@ fn token(claims: &str) -> String {
         .join(".")
 }
 
-/// A number of seconds within some thirty years: all events together end before the
-/// year 9999, where times are clamped.
+/// A number of seconds, less than about thirty years. So all events together end before
+/// the year 9999, at which times are clamped.
 fn seconds(text: &str) -> u64 {
     text.parse().unwrap_or(u64::MAX).min(MAX_SECONDS)
 }
 
-/// The room's clock, which the verifier reads too. Tasks run while they can.
+/// The room's clock, which the verifier uses too. Tasks run as long as they can.
 struct Clock(Mutex<SystemTime>);
 
 impl Runtime for Clock {
@@ -364,7 +366,7 @@ impl Runtime for Clock {
     }
 
     fn spawn(&self, mut task: BoxFuture<'static, ()>) -> bool {
-        // The provider answers at once: what is left of a task waits for time.
+        // The provider answers at once, so a task that is not done waits for time.
         let _ = task
             .as_mut()
             .poll(&mut TaskContext::from_waker(Waker::noop()));
@@ -393,7 +395,7 @@ impl Fetch for Provider {
     }
 }
 
-/// A signature is right when it repeats the public key.
+/// For the test, a signature is right when it repeats the public key.
 struct Signatures;
 
 impl SignatureCheck for Signatures {

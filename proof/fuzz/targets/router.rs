@@ -1,7 +1,7 @@
 //! From a path to a party and a room.
 //!
-//! The input is a prefix on the first line, the path on the last, and on each line
-//! between them the name of a party. A NUL in the path is the longest name of a room.
+//! The input is a prefix on the first line, the path on the last, and a party's name on
+//! each line between them. A NUL in the path stands for the longest name of a room.
 #![no_main]
 
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -31,7 +31,7 @@ fuzz_target!(|input: &str| -> Corpus {
     Corpus::Keep
 });
 
-/// PartyServer's rule, by replacing one thing after the other.
+/// PartyServer's rule, as one replacement after another.
 fn check_name(name: &str) {
     let kebab = kebab_case(name);
     let expected = if name == name.to_ascii_uppercase() && name != name.to_ascii_lowercase() {
@@ -46,13 +46,13 @@ fn check_name(name: &str) {
     };
     assert_eq!(kebab, expected, "{name:?}");
     assert!(!kebab.contains('_') && !kebab.contains(|c: char| c.is_ascii_uppercase()));
-    // Only a hyphen at an end may be dropped once more.
+    // Only a hyphen at an end may be removed the second time.
     if !kebab.starts_with('-') && !kebab.ends_with('-') {
         assert_eq!(kebab_case(&kebab), kebab);
     }
 }
 
-/// What a route says is what stands in the path.
+/// The parts of a route are the parts of the path.
 fn check_route(router: &Router, prefix: &str, names: &[&str], path: &str) {
     let parts = |text: &str| -> Vec<String> {
         let parts = text.split('/').filter(|part| !part.is_empty());
@@ -74,15 +74,15 @@ fn check_route(router: &Router, prefix: &str, names: &[&str], path: &str) {
         Route::Room { party: found, room } => {
             assert_eq!(party.and_then(index), Some(found));
             assert!(!is_long(room));
-            // The raw segment: a piece of the path itself.
+            // The room is the raw segment: a piece of the path itself.
             assert_eq!(room, segments[prefix.len() + 1]);
             assert!(path.as_bytes().as_ptr_range().contains(&room.as_ptr()));
         }
     }
 }
 
-/// A party with a name that can stand in a path is reached by it, unless one
-/// before it has the same.
+/// A party whose name can be part of a path is reached by it, unless an earlier party
+/// has the same name.
 fn check_reachable(router: &Router, prefix: &str, before: &[&str], name: &str) {
     let kebab = kebab_case(name);
     if kebab.is_empty() || kebab.contains('/') {
@@ -97,6 +97,6 @@ fn check_reachable(router: &Router, prefix: &str, before: &[&str], name: &str) {
     assert_eq!(router.route(&path), Route::Room { party: index, room });
 }
 
-/// Each is held against each.
+/// The limit, because each name is compared with each.
 const MAX_NAMES: usize = 8;
 const MAX_FILLS: usize = 2;

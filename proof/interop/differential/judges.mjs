@@ -30,7 +30,7 @@ export async function jose(token, typ) {
     return ACCEPTED;
   } catch (error) {
     if (error.code !== 'ERR_JWKS_MULTIPLE_MATCHING_KEYS') return error.code ?? error.name;
-    // Its documentation tries the keys one after the other.
+    // As in its documentation, the keys are tried one after another.
     let verdict = error.code;
     for await (const key of error) {
       try {

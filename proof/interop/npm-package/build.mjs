@@ -2,8 +2,8 @@
 //
 //   node build.mjs [--out build] [--secured Class=uniqueKey] [--owned Class=uniqueKey]
 //
-// The class is also the name of the binding, and so, in kebab-case, of the party. The
-// unique key decides where the rooms' storage is and which ids their names have: a
+// The class is also the name of the binding and, in kebab-case, of the party. The
+// unique key decides where the rooms' storage is, and which ids their names have. A
 // worker with the same key and folder finds the same rooms.
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';

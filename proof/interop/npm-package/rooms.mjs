@@ -1,5 +1,5 @@
-// The rooms of the npm original: one party whose users have signed in, and one whose
-// rooms have an owner. They answer as the conformance server's parties do.
+// The rooms of the npm original: one party for users who have signed in, and one whose
+// rooms have an owner. They answer like the conformance server's parties.
 import { WithAuth, WithOwnership } from 'agents-oauth2-jwt-bearer';
 import { Server, routePartykitRequest } from 'partyserver';
 
@@ -10,7 +10,7 @@ import { Server, routePartykitRequest } from 'partyserver';
 class Room extends Server {
   static options = { hibernate: true };
 
-  // The default writes each connection to the log.
+  // The default hook logs each connection.
   onConnect() {}
 
   /** Passes what begins with `b:` to the whole room; anything else comes back. */

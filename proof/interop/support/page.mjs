@@ -49,14 +49,14 @@ export class Browser {
   async window(options) {
     const context = await this.#browser.newContext({ viewport: DESKTOP, ...options });
     context.setDefaultTimeout(LIMIT);
-    // Frames too: the renewal of a token runs in one.
+    // In frames too, because the renewal of a token runs in one.
     await context.addInitScript(() => {
       document.addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) =>
         console.error(`content security policy: ${violatedDirective} ${blockedURI}`),
       );
     });
     context.on('console', (message) => {
-      // A refusal that a test asks for is not the page's fault.
+      // A refusal that a test asks for is not an error of the page.
       const isNetwork = /^(Failed to load resource|WebSocket connection to)/.test(message.text());
       const isBad = message.type() === 'error' || message.type() === 'warning';
       if (isBad && !isNetwork) this.#complaints.push(message.text());

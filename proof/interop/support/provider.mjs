@@ -184,7 +184,7 @@ const CONFIGURATION = {
         accessTokenFormat: 'jwt',
         jwt: { sign: { alg: ALGORITHMS.find((name) => name === client.clientId) ?? 'RS256' } },
       }),
-      // A token request without a resource is for userinfo: an opaque token.
+      // A token request without a resource is for userinfo, and gets an opaque token.
       useGrantedResource: () => false,
     },
   },

@@ -1,4 +1,4 @@
-// A workerd process of a test.
+// A workerd process for a test.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';

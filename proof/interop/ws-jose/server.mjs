@@ -1,5 +1,6 @@
 // Rooms as one would write them by hand on Node: `ws` for the sockets, `jose` for the
-// tokens. They do what `../npm-package/rooms.mjs` does, for the loads of `proof/bench/`.
+// tokens. They do the same as `../npm-package/rooms.mjs`, for the loads of
+// `proof/bench/`.
 //
 //   OIDC_ISSUER_URL=… OIDC_AUDIENCE=… node server.mjs
 import { createServer } from 'node:http';

@@ -27,7 +27,7 @@ pub(crate) async fn serve(stream: TcpStream, parties: Arc<TestParties>) {
         let parties = Arc::clone(&parties);
         async move { Ok::<_, Infallible>(answer(request, parties).await) }
     });
-    // The kit's own limits are lower, so that it is the kit that refuses.
+    // The kit's own limits are lower, so that the kit is what refuses.
     let connection = hyper::server::conn::http1::Builder::new()
         .max_headers(1000)
         .max_buf_size(1024 * 1024)

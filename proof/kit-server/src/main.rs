@@ -1,8 +1,9 @@
 //! The conformance suite's parties on the test kit.
 //!
-//! It shows that the kit judges as real hosts do. What it adds to the kit is a wire, as
-//! thin as can be, and the present: its clock is moved to that by each event and a hundred
-//! times a second. It is no host for anything else.
+//! It shows that the kit decides as real hosts do. It adds two things to the kit: a
+//! wire, as thin as possible, and real time. Each event moves the kit's clock to the
+//! present, and so does a timer, a hundred times a second. It is not a host for any
+//! other use.
 
 mod http;
 mod socket;
@@ -29,7 +30,7 @@ struct Arguments {
     data: PathBuf,
 }
 
-/// One thread, so that the kit is used from one place.
+/// One thread, so that the kit is used from only one place.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     tracing_subscriber::fmt()
@@ -68,7 +69,7 @@ async fn tick(parties: Arc<TestParties>) {
     }
 }
 
-/// Moves the kit's clock to the present, before an event is handed to it.
+/// Moves the kit's clock to the present, before the kit gets an event.
 async fn catch_up(parties: &TestParties) {
     parties.advance_to(SystemTime::now()).await;
 }

@@ -1,4 +1,4 @@
-//! Frames between a client and a socket of the kit's.
+//! Frames between a client and a socket of the kit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::catch_up;
 
 type Wire = WebSocketStream<TokioIo<Upgraded>>;
 
-/// Runs a socket to its end.
+/// Serves a socket to its end.
 pub(crate) async fn run(upgrade: OnUpgrade, socket: TestSocket, parties: Arc<TestParties>) {
     if let Ok(upgraded) = upgrade.await {
         let wire = ServerBuilder::new()
@@ -27,13 +27,14 @@ pub(crate) async fn run(upgrade: OnUpgrade, socket: TestSocket, parties: Arc<Tes
             .serve(TokioIo::new(upgraded));
         serve(wire, &socket, &parties).await;
     }
-    // Where it has not ended yet, the client is gone.
+    // If the socket has not ended yet, the client is gone.
     catch_up(&parties).await;
     parties.vanish(&socket).await;
 }
 
 async fn serve(mut wire: Wire, socket: &TestSocket, parties: &TestParties) {
-    // What the kit makes of the last message, while it does. The next is read after it.
+    // The kit's work on the last message, while it runs. The next message is read after
+    // it.
     let mut turn: Option<BoxFuture<'_, ()>> = None;
     loop {
         for message in socket.received() {
@@ -93,7 +94,7 @@ async fn finish(turn: Option<BoxFuture<'_, ()>>) {
     }
 }
 
-/// Tells the client that it is over, and waits for it to go.
+/// Tells the client that the socket is closed, and waits for the client to leave.
 async fn dismiss(mut wire: Wire, close: &Close) {
     let told = async {
         let code = CloseCode::try_from(close.code()).ok();
@@ -114,11 +115,11 @@ async fn dismiss(mut wire: Wire, close: &Close) {
     let _ = tokio::time::timeout(CLOSE_TIME, told).await;
 }
 
-/// Answers a client's close frame with the same.
+/// Answers a client's close frame with the same code and reason.
 async fn answer_close(mut wire: Wire, code: u16, reason: &str) {
     let answered = async {
         if reason.is_empty() {
-            // The stream's own answer has the code alone.
+            // The stream's own answer has only the code.
             let _ = wire.close().await;
             return;
         }
@@ -136,7 +137,7 @@ async fn answer_close(mut wire: Wire, code: u16, reason: &str) {
     let _ = tokio::time::timeout(CLOSE_TIME, answered).await;
 }
 
-/// The client broke the protocol. The stream has said so, or is to.
+/// The client broke the protocol. The stream has told the client, or must be told to.
 async fn broke(mut wire: Wire, error: &WsError) {
     let code = match error {
         WsError::PayloadTooLong { .. } => Close::TOO_LARGE,
@@ -154,7 +155,8 @@ async fn broke(mut wire: Wire, error: &WsError) {
     let _ = tokio::time::timeout(CLOSE_TIME, told).await;
 }
 
-/// Ends the stream when the client does: one with unread bytes would be reset.
+/// Ends the stream after the client has, because closing a stream with unread bytes
+/// resets it.
 async fn end(mut stream: TokioIo<Upgraded>) {
     if stream.shutdown().await.is_ok() {
         let mut rest = stream.take(MAX_FRAME as u64);
@@ -184,5 +186,5 @@ fn from_wire(message: WsMessage) -> Option<Message> {
 }
 
 const CLOSE_TIME: Duration = Duration::from_secs(5);
-/// More than any party takes, so that it is the kit that refuses.
+/// More than any party accepts, so that the kit is what refuses.
 const MAX_FRAME: usize = 64 * 1024 * 1024;

@@ -1,5 +1,5 @@
-//! cargo-deny: bans, licences and sources always, advisories where their database
-//! can be reached.
+//! cargo-deny: it always checks bans, licences and sources. It checks advisories if
+//! their database can be reached.
 
 use std::process::Command;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<Option<String>> {
     Err(advisories.text.into())
 }
 
-/// Why the database could not be had, if that is what went wrong.
+/// Why the database could not be fetched, if that is what failed.
 fn unreachable_database(text: &str) -> Option<&str> {
     let unfetched = text.lines().find(|line| line.contains(UNFETCHED))?;
     let cause = text.lines().rfind(|line| line.starts_with("fatal: "));

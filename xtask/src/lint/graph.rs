@@ -1,11 +1,11 @@
-//! The layers of ARCHITECTURE.md, held against what cargo resolves.
+//! The layers of ARCHITECTURE.md, compared with what cargo resolves.
 
 use std::path::PathBuf;
 
 use crate::process::run_quietly;
 use crate::{Result, workspace::Workspace};
 
-/// What a crate may never come to depend on, directly or not.
+/// What a crate must never depend on, directly or indirectly.
 struct Rule {
     package: &'static str,
     features: &'static str,
@@ -124,8 +124,8 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// Where a crate that is built for both hosts asks for its target, but in the one file
-/// that may: the same code runs on each.
+/// Finds places where a crate for both hosts asks for its target. Only one file may do
+/// that, because the same code runs on each host.
 fn targets_named(workspace: &Workspace) -> Result<Vec<String>> {
     let mut named = Vec::new();
     let mut folders: Vec<PathBuf> = BOTH_TARGETS
@@ -154,14 +154,14 @@ fn asks_for_target(text: &str) -> bool {
         .any(|line| line.contains("target_") || line.contains("(unix") || line.contains("wasm"))
 }
 
-/// What the hosts share.
+/// The crates that the hosts share.
 const BOTH_TARGETS: [&str; 3] = [
     "partyserver",
     "agents-oauth2-jwt-bearer",
     "oauth2-jwt-bearer",
 ];
 
-/// The names of all crates that this one is built with, on any platform; those of its
+/// The names of all crates that this one is built with, on any platform. Those for its
 /// tests are left out.
 fn dependencies(workspace: &Workspace, rule: &Rule) -> Result<Vec<String>> {
     let tree = run_quietly(workspace.cargo(&["tree", "--quiet", "--locked"]).args([

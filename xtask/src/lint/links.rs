@@ -1,10 +1,11 @@
-//! What the documents point at is there: links, paths, and the code and tests that they
-//! name.
+//! Whatever the documents point at must exist: links, paths, and the code and tests
+//! that they name.
 //!
-//! * A relative link leads to a file or folder of the checkout; one with a `#` to a
-//!   heading of that document.
+//! * A relative link leads to a file or folder of the checkout. A link with a `#` leads
+//!   to a heading of that document.
 //! * A link whose text is code, `[`name`](file)`, leads to a file that has the name in it.
-//! * Code that reads like a source file's path, `store/writer.rs`, is the end of one.
+//! * Code that looks like a source file's path, `store/writer.rs`, is the end of such a
+//!   path.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -32,8 +33,8 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     }
 }
 
-/// The files below a folder, by their paths from the root, without what is built and
-/// installed.
+/// The files below a folder, by their paths from the root. Files that are built or
+/// installed are left out.
 fn collect(folder: &Path, files: &mut Vec<String>) -> Result<()> {
     let mut pending = vec![folder.to_owned()];
     while let Some(next) = pending.pop() {
@@ -50,7 +51,7 @@ fn collect(folder: &Path, files: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// A document, and what it may point at.
+/// A document, and the things that it may point at.
 struct Document<'w> {
     root: &'w Path,
     path: &'w Path,
@@ -146,7 +147,7 @@ fn spans(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// Whether a name stands in a text as a whole word.
+/// Whether a name occurs in a text as a whole word.
 fn has_name(text: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(name).any(|(start, _)| {
@@ -154,7 +155,7 @@ fn has_name(text: &str, name: &str) -> bool {
     })
 }
 
-/// The anchor that a heading gets where Markdown is shown.
+/// The anchor of a heading where Markdown is rendered.
 fn anchor(heading: &str) -> String {
     let words = heading.trim_start_matches('#').trim().to_lowercase();
     words
@@ -184,7 +185,7 @@ const SOURCES: [&str; 5] = [".rs", ".mjs", ".js", ".md", ".toml"];
 mod tests {
     use super::*;
 
-    /// The problems of a document of this crate that says this.
+    /// The problems of a document of this crate that has this text.
     fn problems(text: &str) -> Vec<String> {
         let document = Document {
             root: Path::new(env!("CARGO_MANIFEST_DIR")),

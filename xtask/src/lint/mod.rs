@@ -20,14 +20,15 @@ pub(crate) struct Options {
     only: Vec<String>,
 }
 
-/// A check, and the name to ask for it. What it returns is said in the summary: why a
-/// part of it could not be done here.
+/// A check, and the name to ask for it. If part of it could not be done here, it
+/// returns the reason for the summary.
 struct Check {
     name: &'static str,
     run: fn(&Workspace) -> Result<Option<String>>,
 }
 
-/// In the order of running: what fails most and costs least comes first.
+/// The checks in the order of running. Those that fail often and cost little come
+/// first.
 const CHECKS: [Check; 11] = [
     Check {
         name: "fmt",
@@ -75,10 +76,10 @@ const CHECKS: [Check; 11] = [
     },
 ];
 
-/// Runs the checks. One that fails does not keep the others from running.
+/// Runs the checks. If one fails, the others still run.
 ///
 /// # Errors
-/// When no check has a name that was asked for.
+/// When a name was asked for that no check has.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     for name in &options.only {
         if !CHECKS.iter().any(|check| check.name == name) {
@@ -128,7 +129,7 @@ fn fmt(workspace: &Workspace) -> Result<()> {
     process::run(&mut workspace.cargo(&["fmt", "--manifest-path", FUZZ, "--check"]))
 }
 
-/// The fuzz targets are no members of the workspace.
+/// The fuzz targets are not members of the workspace.
 fn fuzz(workspace: &Workspace) -> Result<Option<String>> {
     if let Err(reason) = setup::cpp_compiler() {
         return Ok(Some(format!("the fuzz targets were not checked: {reason}")));
@@ -141,8 +142,8 @@ fn clippy(workspace: &Workspace, selection: &[&str]) -> Result<()> {
     process::run(command.args(selection).args(["--", "--deny", "warnings"]))
 }
 
-/// What any web runtime can use compiles for it without a host, and so does what is for
-/// Workers alone.
+/// Crates for any web runtime must compile for it without a host. So must the crates
+/// for Workers alone.
 fn wasm(workspace: &Workspace) -> Result<()> {
     setup::wasm_target()?;
     for (package, features) in [
@@ -160,7 +161,8 @@ fn wasm(workspace: &Workspace) -> Result<()> {
         let mut command = workspace.cargo(&["clippy", "--locked", "--package", package]);
         command.args(["--no-default-features", "--features", features]);
         command.args(["--target", setup::WASM, "--", "--deny", "warnings"]);
-        // There is one thread there, so what an `Arc` holds need not be `Send`.
+        // There is only one thread there, so the content of an `Arc` need not be
+        // `Send`.
         command.args(["--allow", "clippy::arc_with_non_send_sync"]);
         process::run(&mut command)?;
     }

@@ -1,5 +1,5 @@
-//! The modules of the product's crates: none too long, and no circle of imports among
-//! them but inside one folder.
+//! The modules of the product's crates. None may be too long, and they must not import
+//! each other in a circle, except inside one folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::{Result, workspace::Workspace};
 
-/// Modules of a crate by name: a file at its root, or a folder. Each with what it imports.
+/// The modules of a crate by name, each with its imports. A module is a file at the
+/// root, or a folder.
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
@@ -71,7 +72,7 @@ fn is_of_tests(file: &Path) -> bool {
         .any(|part| matches!(part.as_os_str().to_str(), Some("tests" | "tests.rs")))
 }
 
-/// A file's text up to its tests, which stand last.
+/// A file's text up to its tests, which come last.
 fn without_tests(text: &str) -> &str {
     text.find("#[cfg(test)]\nmod tests")
         .map_or(text, |tests| &text[..tests])
@@ -85,7 +86,7 @@ fn module_of(source: &Path, file: &Path) -> String {
     first.strip_suffix(".rs").unwrap_or(first).to_owned()
 }
 
-/// The names that a crate's root exports, with the modules that they are from.
+/// The names that a crate's root exports, with the modules that they come from.
 fn exports(root: &str) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     let uses = root.split("pub use ").skip(1);
@@ -127,7 +128,7 @@ fn imported(code: &str, exported: &BTreeMap<String, String>) -> BTreeSet<String>
     modules
 }
 
-/// Modules that import one another, the first again at the end.
+/// Modules that import each other in a circle. The first is repeated at the end.
 fn circle(imports: &Imports) -> Option<Vec<String>> {
     fn visit<'i>(
         module: &'i str,
@@ -159,7 +160,7 @@ fn circle(imports: &Imports) -> Option<Vec<String>> {
         .find_map(|module| visit(module, imports, &mut Vec::new(), &mut done))
 }
 
-/// A file that is longer, without its tests, holds more than one idea.
+/// A file that is longer than this, without its tests, contains more than one idea.
 const MAX_LINES: usize = 500;
 
 #[cfg(test)]

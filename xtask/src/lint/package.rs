@@ -1,4 +1,4 @@
-//! Every crate that is published is ready for it.
+//! Every crate that is published must be ready for that.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
         return Err(missing.join("; ").into());
     }
     // The checks above have compiled the same code, so the packages are not built
-    // again. Changes that are not committed are no reason to fail: CI has none.
+    // again. Uncommitted changes do not fail this check: CI has none.
     let mut command = workspace.cargo(&[
         "package",
         "--quiet",
@@ -26,7 +26,7 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     run(&mut command)
 }
 
-/// What the manifest of a crate lacks that crates.io shows or asks for.
+/// The fields that crates.io shows or requires and that the manifest of a crate lacks.
 fn missing(package: &Value) -> Vec<String> {
     [
         "description",

@@ -1,8 +1,9 @@
-//! What the suites run, built beforehand. The fuzz targets build themselves, by another
-//! toolchain.
+//! Builds what the suites run, beforehand. The fuzz targets build themselves, with
+//! another toolchain.
 //!
-//! Every native build selects all default members: cargo unites the features of what
-//! is selected, so builds of single packages would compile many dependencies again.
+//! Every native build selects all default members. cargo unites the features of the
+//! selected packages, so building single packages would compile many dependencies
+//! again.
 
 use crate::process::run;
 use crate::{Result, setup, workers, workspace::Workspace};

@@ -1,11 +1,11 @@
-//! How many tests passed and failed, read from what the runners print.
+//! How many tests passed and failed, read from the output of the runners.
 
 /// The tests of a suite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) passed: usize,
     pub(super) failed: usize,
-    /// Not run, by a mark in the test.
+    /// Tests that were not run because they are marked.
     pub(super) ignored: usize,
 }
 
@@ -35,8 +35,8 @@ pub(super) fn of_last_line(text: &str) -> Counts {
     }
 }
 
-/// The totals that Node's runner prints at its end, one a line. A cancelled test is
-/// one that did not end in time.
+/// The totals that Node's runner prints at its end, one per line. A cancelled test is a
+/// test that did not end in time.
 pub(super) fn of_node(text: &str) -> Counts {
     let total = |word: &str| {
         text.lines()

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every suite, one after the other, and a table of them.
+//! `cargo xtask test`: every suite, one after another, and a table of them.
 
 mod build;
 mod counts;
@@ -25,10 +25,10 @@ pub(crate) struct Options {
     pub(crate) without_node: bool,
 }
 
-/// Runs what was asked for and prints the summary.
+/// Runs the suites that were asked for and prints the summary.
 ///
 /// # Errors
-/// When no suite has a name that was asked for.
+/// When a name was asked for that no suite has.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let wanted = select(Suite::all(workspace)?, &options.only)?;
     let (node, nightly) = (setup::node(), setup::nightly());
@@ -72,8 +72,8 @@ fn select(all: Vec<Suite>, names: &[String]) -> Result<Vec<Suite>> {
     Ok(all.into_iter().filter(is_wanted).collect())
 }
 
-/// Builds what the suites need, then runs them. A suite that fails does not keep the
-/// others from running; a build that fails does.
+/// Builds what the suites need, then runs them. If a suite fails, the others still run.
+/// If a build fails, none runs.
 fn run_all(workspace: &Workspace, suites: &[Suite]) -> Vec<Row> {
     let began = Instant::now();
     if let Err(error) = build::build(workspace, suites) {

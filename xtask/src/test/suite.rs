@@ -1,4 +1,4 @@
-//! The suites: where each comes from, how it is run, whose output is counted.
+//! The suites: where each comes from, how it is run, and whose output is counted.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(super) enum Suite {
     Conformance(Host),
     /// Autobahn's WebSocket cases against the conformance server of a host.
     Autobahn(Host),
-    /// What must hold when things go wrong around a native server.
+    /// What must hold when there are faults around a native server.
     Faults,
     /// A file of `proof/interop/`, by its name without the extension.
     Node(String, Host),
@@ -25,7 +25,7 @@ pub(super) enum Suite {
     Fuzz,
 }
 
-/// What serves the rooms.
+/// The host that serves the rooms.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Host {
     Native,
@@ -36,8 +36,9 @@ pub(super) enum Host {
 }
 
 impl Suite {
-    /// Every suite, in the order of running. Each `*.test.mjs` of `proof/interop/` is one;
-    /// those of [`BOTH_HOSTS`] are run on each, and `workers-*` on Workers alone.
+    /// Every suite, in the order of running. Each `*.test.mjs` of `proof/interop/` is
+    /// one. The suites in [`BOTH_HOSTS`] run on both hosts, and `workers-*` run on
+    /// Workers alone.
     pub(super) fn all(workspace: &Workspace) -> Result<Vec<Self>> {
         let mut node = Vec::new();
         for entry in std::fs::read_dir(workspace.interop())? {
@@ -102,14 +103,15 @@ impl Suite {
         matches!(self, Self::Node(..) | Self::Conformance(Host::Workers))
     }
 
-    /// Whether the name asks for this suite: in full, or for all that begin with it.
+    /// Whether the name asks for this suite. It may be the full name, or the beginning
+    /// of several names.
     pub(super) fn is_called(&self, name: &str) -> bool {
         self.name()
             .strip_prefix(name)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     }
 
-    /// The host whose conformance server is what it tests.
+    /// The host whose conformance server the suite tests.
     pub(super) fn black_box(&self) -> Option<Host> {
         match self {
             Self::Cargo(..) | Self::Faults | Self::Fuzz => None,
@@ -118,7 +120,7 @@ impl Suite {
         }
     }
 
-    /// Whether it is about the page, in a browser: the suites `page` and `page-…`.
+    /// Whether the suite tests the page, in a browser: the suites `page` and `page-…`.
     pub(super) fn needs_browser(&self) -> bool {
         matches!(self, Self::Node(..)) && self.is_called("page")
     }
@@ -126,8 +128,8 @@ impl Suite {
     /// Runs the suite.
     ///
     /// # Errors
-    /// When it can't be run, ran no test, or ended as a failure although no test
-    /// failed; with what it counted until then.
+    /// When the suite can't be run, ran no test, or ended as a failure although no test
+    /// failed. The error has the counts until then.
     pub(super) fn run(&self, workspace: &Workspace) -> std::result::Result<Counts, Problem> {
         let ran = run_and_keep(&mut self.command(workspace)).map_err(|error| Problem {
             counts: Counts::default(),
@@ -226,14 +228,14 @@ impl Host {
     }
 }
 
-/// Why a suite failed as a whole, and what it had counted.
+/// Why a suite failed as a whole, and the counts until then.
 pub(super) struct Problem {
     pub(super) counts: Counts,
     pub(super) reason: String,
 }
 
-/// The signature vectors are not part of this repository; the tests that read them
-/// pass without them, so the summary says that they did nothing.
+/// The signature vectors are not part of this repository. Without them, the tests that
+/// read them pass, so the summary says that they did nothing.
 pub(super) fn missing_vectors(workspace: &Workspace) -> Option<String> {
     let folder = std::env::var_os("JOSE_VECTORS")
         .map_or_else(|| workspace.root.join("../shared/vectors"), PathBuf::from);
@@ -243,15 +245,15 @@ pub(super) fn missing_vectors(workspace: &Workspace) -> Option<String> {
     })
 }
 
-/// A path below the root without the root: commands are split at spaces, and only
-/// the part below is known to have none.
+/// A path below the root, without the root. Commands are split at spaces, and only the
+/// part below the root is known to have none.
 fn from_root<'a>(workspace: &Workspace, path: &'a Path) -> &'a Path {
     path.strip_prefix(&workspace.root).unwrap_or(path)
 }
 
 const NODE_SUFFIX: &str = ".test.mjs";
 const WORKERS_PREFIX: &str = "workers-";
-/// The files that say the same of any host.
+/// The test files that make the same claims about any host.
 const BOTH_HOSTS: [&str; 4] = [
     "oidc-provider",
     "partysocket",

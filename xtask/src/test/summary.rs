@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::counts::Counts;
 use super::suite::Problem;
 
-/// What became of a suite.
+/// The result of a suite.
 pub(super) struct Row {
     name: String,
     counts: Counts,
@@ -41,7 +41,7 @@ impl Row {
         Self::new(name, Err(problem), Duration::ZERO)
     }
 
-    /// The failed tests; a suite that failed as a whole is at least one.
+    /// The failed tests. A suite that failed as a whole counts as at least one.
     fn failed(&self) -> usize {
         self.counts.failed.max(usize::from(self.problem.is_some()))
     }

@@ -11,11 +11,11 @@ use crate::process::run;
 use crate::setup::{self, WASM};
 use crate::{Result, workspace::Workspace};
 
-/// What was built.
+/// The result of a build.
 pub(crate) struct Built {
     module: usize,
     script: usize,
-    /// Module and script, compressed by gzip.
+    /// The size of module and script, compressed by gzip.
     compressed: usize,
 }
 
@@ -43,7 +43,7 @@ pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
         WASM,
         "--locked",
         "--",
-        // After a panic the shim puts the stack back to its top.
+        // After a panic the shim resets the stack to its top.
         "-Clink-arg=--export=__stack_pointer",
     ]))?;
     let module = workspace
@@ -82,7 +82,8 @@ pub(crate) fn build(workspace: &Workspace, example: &str) -> Result<Built> {
     })
 }
 
-/// The folder of a Worker's `wrangler.jsonc`: of an example, or of what is measured.
+/// The folder of a Worker's `wrangler.jsonc`: that of an example, or of the measured
+/// Worker.
 fn source(workspace: &Workspace, name: &str) -> PathBuf {
     let example = workspace.root.join("examples").join(name);
     if example.exists() {
@@ -92,8 +93,8 @@ fn source(workspace: &Workspace, name: &str) -> PathBuf {
     }
 }
 
-/// The one script: bindings that can be made anew for a fresh memory, the shim, and
-/// a class per kind of Durable Object.
+/// The one script: the bindings, which can be made again for a new memory, the shim,
+/// and a class for each kind of Durable Object.
 fn script(bindings: &str, shim: &str, wrangler: &Wrangler) -> String {
     let classes = wrangler.objects.iter().map(|(_, class)| {
         format!("export class {class} extends DurableRoom {{\n  static party = {class:?};\n}}\n")

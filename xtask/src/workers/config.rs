@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::wrangler::Wrangler;
 
-/// The text of `config.capnp`. Where to listen and where to store are given on the
-/// command line; the variables come from the environment.
+/// The text of `config.capnp`. The command line says where to listen and where to
+/// store. The variables come from the environment.
 pub(super) fn text(wrangler: &Wrangler) -> String {
     let (mut namespaces, mut bindings) = (String::new(), String::new());
     for (name, class) in &wrangler.objects {
@@ -26,7 +26,7 @@ pub(super) fn text(wrangler: &Wrangler) -> String {
         );
     }
     let date = &wrangler.compatibility_date;
-    // Both write strings in quotes.
+    // Both formats write strings in quotes.
     let flags = &wrangler.compatibility_flags;
     format!(
         r#"using Workerd = import "/workerd/workerd.capnp";
@@ -61,7 +61,7 @@ const worker :Workerd.Worker = (
     )
 }
 
-/// What the examples read.
+/// The variables that the examples read.
 const VARIABLES: [&str; 4] = [
     "OIDC_ISSUER_URL",
     "OIDC_AUDIENCE",

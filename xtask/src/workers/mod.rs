@@ -1,7 +1,7 @@
 //! `cargo xtask workers`: builds Workers, and runs them on workerd.
 //!
-//! Nothing is downloaded from outside the registries: the bindings are made by
-//! `wasm-bindgen-cli-support`, and the runtime is npm's workerd, run directly.
+//! Nothing is downloaded except from the registries: `wasm-bindgen-cli-support` makes
+//! the bindings, and the runtime is npm's workerd, which is run directly.
 
 mod build;
 mod config;

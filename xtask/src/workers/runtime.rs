@@ -7,8 +7,8 @@ use std::process::Command;
 
 use crate::workspace::Workspace;
 
-/// Serves a built Worker in place of this process, which then is workerd: ending it
-/// ends the server. When it listens it prints `{"event":"listen",…,"port":N}`.
+/// Serves a built Worker. This process is replaced by workerd, so ending it ends the
+/// server. When it listens, it prints `{"event":"listen",…,"port":N}`.
 pub(super) fn serve(
     workspace: &Workspace,
     example: &str,

@@ -1,4 +1,4 @@
-//! What is read of a `wrangler.jsonc`.
+//! The parts of a `wrangler.jsonc` that are read.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! One alarm of the platform's for all that a room waits for: the alarm that its
-//! code has set, and the deadlines of its connections.
+//! The platform gives a room one alarm. It serves everything that the room waits for:
+//! the alarm that its code has set, and the deadlines of its connections.
 //!
-//! The platform's alarm is set to the earliest. One that fires early does no
-//! harm: it finds nothing due and sets the next.
+//! The platform's alarm is set to the earliest of these. If it fires too early, it does
+//! no harm: it finds nothing due and sets the next.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -31,15 +31,15 @@ pub(super) struct Alarm {
     pub(super) deadlines: Deadlines,
     /// The turns of the room's server.
     turns: Rc<Turns>,
-    /// The alarm that the room's code has set; `None` before it was read.
+    /// The alarm that the room's code has set. `None` before it was read.
     own: RefCell<Option<Option<OwnAlarm>>>,
-    /// Which one it is: how many the room's code has set or removed.
+    /// The id of that alarm: how many alarms the room's code has set or removed.
     id: Cell<u64>,
     work: RefCell<AlarmWork>,
     /// Whether its hook has ended well, until what follows from that is stored.
     outcome: Cell<Option<bool>>,
     platform: RefCell<WakeUp>,
-    /// Whether setting it is to be tried again soon.
+    /// Whether setting the platform's alarm will be tried again soon.
     is_retried: Cell<bool>,
 }
 
@@ -91,20 +91,20 @@ impl Alarm {
         self.put(at.map(|at| OwnAlarm::at(at, 0))).await
     }
 
-    /// When the alarm of the room's code is set to.
+    /// The time of the alarm of the room's code.
     pub(super) async fn get(&self) -> Result<Option<SystemTime>, StorageError> {
         let own = self.load().await?;
         Ok(self.unless_running(own).map(|own| own.time()))
     }
 
-    /// Whether the alarm of the room's code is due, and the caller is to run it.
+    /// Whether the alarm of the room's code is due. If so, the caller must run it.
     pub(super) async fn due(&self) -> Result<bool, StorageError> {
         let own = self.load().await?;
         let own = own.filter(|own| own.time() <= now());
         Ok(own.is_some_and(|own| self.work.borrow_mut().due(self.id.get(), own.failures)))
     }
 
-    /// Its turn has come. Returns whether it is still to run.
+    /// The alarm's turn has come. Returns whether it must still run.
     pub(super) fn begin(&self) -> bool {
         self.work.borrow_mut().begin()
     }
@@ -119,7 +119,8 @@ impl Alarm {
         let next = {
             let mut work = self.work.borrow_mut();
             if !is_done {
-                // What failed before its hook counts as a run: it would fail again at once.
+                // A failure before the hook counts as a run, because it would happen
+                // again at once.
                 let _ = work.begin();
             }
             work.end(is_done, now())
@@ -150,13 +151,13 @@ impl Alarm {
         self.platform.borrow_mut().fired();
     }
 
-    /// What the platform's alarm is set to may not be what it should be.
+    /// The platform's alarm may be set to the wrong time.
     pub(super) fn look_again(&self) {
         self.platform.borrow_mut().moved();
     }
 
-    /// A connection has another deadline than before. During a turn the turn sees to it
-    /// when it ends.
+    /// A connection's deadline has changed. During a turn, the end of the turn handles
+    /// that.
     pub(super) fn moved(self: &Rc<Self>) {
         self.look_again();
         self.deadlines.moved();
@@ -165,7 +166,7 @@ impl Alarm {
         }
     }
 
-    /// Sets the platform's alarm beside the event at hand.
+    /// Sets the platform's alarm beside the current event.
     pub(super) fn settle_soon(self: &Rc<Self>) {
         let this = Rc::clone(self);
         task::spawn(async move {
@@ -174,9 +175,9 @@ impl Alarm {
         });
     }
 
-    /// Sets the platform's alarm when something has moved.
+    /// Sets the platform's alarm if something has moved.
     pub(super) async fn settle(self: &Rc<Self>) -> Result<(), StorageError> {
-        // A deadline may be moved while the alarm is set.
+        // A deadline may move while the alarm is being set.
         while self.take_stale() {
             if let Err(error) = self.schedule().await {
                 self.look_again();
@@ -205,7 +206,7 @@ impl Alarm {
         let is_begun = task::spawn(async move {
             Sleep::new(RETRY).await;
             this.is_retried.set(false);
-            // It is tried again after an error.
+            // After an error it is tried again.
             this.settle_soon();
         });
         if !is_begun {
@@ -224,20 +225,20 @@ impl Alarm {
         self.set_platform(self.unless_running(own)).await
     }
 
-    /// It is stored until it has run, but not set.
+    /// An alarm is stored until it has run, but while it runs it does not count as set.
     fn unless_running(&self, own: Option<OwnAlarm>) -> Option<OwnAlarm> {
         own.filter(|_| !self.work.borrow().is_running(self.id.get()))
     }
 
-    /// Has the platform's alarm set to the earliest of what the room waits for. It
-    /// is under way when this returns.
+    /// Sets the platform's alarm to the earliest time that the room waits for. The
+    /// write has begun when this returns.
     fn set_platform(
         &self,
         own: Option<OwnAlarm>,
     ) -> impl Future<Output = Result<(), StorageError>> {
         let own = own.map(|own| own.time());
         let next = earliest([own, self.deadlines.earliest()]);
-        // The platform sets none at the beginning of time.
+        // The platform accepts no alarm at time 0.
         let next = next.map(|next| next.max(from_millis(1)));
         let wanted = self.platform.borrow_mut().wanted(next);
         let set = wanted.map(|at| {
@@ -266,7 +267,7 @@ impl Alarm {
             .map_err(unavailable)?;
         let stored = stored.as_string();
         let own = stored.and_then(|text| serde_json::from_str(&text).ok());
-        // It may have been set while it was read.
+        // The alarm may have been set while it was being read.
         Ok(*self.own.borrow_mut().get_or_insert(own))
     }
 
@@ -278,7 +279,7 @@ impl Alarm {
         };
         let id = self.id.get();
         let before = self.own.borrow_mut().replace(own);
-        // In the same step, so that no crash comes between the two.
+        // Done in the same step, so that no crash can come between the two.
         let set = self.set_platform(own);
         // Both are waited for: each notes what it could not do.
         let (stored, set) = (settled(stored).await, set.await);

@@ -1,4 +1,4 @@
-//! Messages and requests as they arrive: what may wait for its turn.
+//! Messages and requests as they arrive, and the limit of what may wait for its turn.
 
 use std::rc::Rc;
 
@@ -10,16 +10,16 @@ use super::turns::{Turn, Turns};
 
 /// A message that has arrived.
 pub(super) enum Arrived {
-    /// The platform's value, and its text where that was read already.
+    /// The platform's value, and its text if that was read already.
     Message(JsValue, Option<String>),
-    /// It was not kept. Its sender is closed when its turn comes: what was sent
-    /// before is handled.
+    /// The message was not kept. Its sender is closed when its turn comes, so that
+    /// earlier messages are handled first.
     Refused(Close),
 }
 
 impl Arrived {
-    /// Looks at a message before anything of it is copied. `length` is no more than
-    /// the bytes that it has. A sender that is refused is not read any more.
+    /// Looks at a message before any of it is copied. `length` is at most the number of
+    /// its bytes. Nothing more is read from a sender that is refused.
     pub(super) fn of(
         message: (JsValue, Option<String>),
         length: usize,
@@ -43,7 +43,7 @@ impl Arrived {
         Self::Refused(close)
     }
 
-    /// Its turn; what it takes of the memory is counted while it waits.
+    /// The message's turn. The memory that it takes is counted while it waits.
     pub(super) fn turn(&self, length: usize, sender: Option<&Conn>, turns: &Rc<Turns>) -> Rc<Turn> {
         if !turns.is_busy() {
             return turns.turn();
@@ -58,7 +58,7 @@ impl Arrived {
     }
 }
 
-/// Whether so much waits in the room that this can't wait too.
+/// Whether so much waits in the room already that there is no place for these bytes.
 pub(super) fn is_full(turns: &Turns, bytes: usize) -> bool {
     turns.is_busy() && turns.load().get() + bytes > MAX_WAITING
 }
@@ -67,8 +67,8 @@ pub(super) fn too_large() -> Close {
     Close::new(Close::TOO_LARGE, "the message is too large")
 }
 
-/// What a message costs beside its bytes while it waits.
+/// What a waiting message costs in addition to its bytes.
 const OVERHEAD: usize = 512;
-/// How many bytes may wait for their turns in one room: of messages, and of requests
-/// with their bodies. An isolate has 128 MB for all of its rooms.
+/// How many bytes may wait for their turns in one room: those of messages, and of
+/// requests with their bodies. An isolate has 128 MB for all of its rooms.
 const MAX_WAITING: usize = 32 * 1024 * 1024;

@@ -34,7 +34,7 @@ use crate::platform::task::Event;
 use crate::platform::time::limited;
 use crate::room::AnyRoom;
 
-/// A room: its server, when it is awake, and its turns.
+/// A room: its server, while it is awake, and its turns.
 pub(crate) struct RoomCell<S> {
     gate: Rc<Gate<S>>,
     factory: Rc<dyn Fn() -> S>,
@@ -43,9 +43,9 @@ pub(crate) struct RoomCell<S> {
     instance: RefCell<Option<Instance<S>>>,
 }
 
-/// Events that a room brings about itself.
+/// Events that come from the room itself.
 pub(super) trait OwnEvents {
-    /// Hands over an event that the room's code has posted.
+    /// Handles an event that the room's code has posted.
     fn posted(self: Rc<Self>, event: Value) -> Event;
     /// Tells the room of the end of a connection whose client has not answered.
     fn unanswered(self: Rc<Self>, conn: &Conn) -> Event;
@@ -72,8 +72,8 @@ impl<S: Server> RoomCell<S> {
         })
     }
 
-    /// An event: a task, whose hooks run in its turn. It is concluded once, after a panic
-    /// too.
+    /// An event: a task, whose hooks run in its turn. It is concluded exactly once,
+    /// even after a panic.
     fn event<T: 'static, E: Ending<T> + 'static>(
         self: Rc<Self>,
         turn: Rc<Turn>,
@@ -97,7 +97,7 @@ impl<S: Server> RoomCell<S> {
         )
     }
 
-    /// Runs one turn. A panic or a turn past its limit ends the server's value.
+    /// Runs one turn. A panic, or a turn past its limit, drops the server's value.
     async fn turn<R>(
         &self,
         turn: &Rc<Turn>,
@@ -105,7 +105,7 @@ impl<S: Server> RoomCell<S> {
     ) -> Result<R, Failure> {
         turn.begin().await;
         self.room.restore().await;
-        // Taken out, so that a panic leaves nothing half done behind.
+        // Taken out, so that a panic can't leave it half changed.
         let instance = self.instance.take();
         let mut instance = instance.unwrap_or_else(|| {
             let room = Room::from_port(Arc::clone(&self.port) as _);
@@ -236,7 +236,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         text: Option<String>,
     ) -> JsValue {
         let known = self.room.connections.find(key, &socket);
-        // What has ended, or was never restored, takes no turn.
+        // A socket that has ended, or was never restored, takes no turn.
         if self.room.is_restored() && !known.as_ref().is_some_and(|conn| conn.is_read()) {
             return JsValue::NULL;
         }
@@ -246,7 +246,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
         let turn = arrived.turn(length, known.as_deref(), turns);
         let ending = Handled::default();
         if let Some(conn) = &known {
-            // Once per message, so it is not set already.
+            // Called once per message, so it is not set already.
             let _ = ending.0.set(conn.handle());
         }
         let event = self.event(
@@ -257,7 +257,8 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                     return Ok(());
                 };
                 let connection = ending.0.get_or_init(|| conn.handle());
-                // It may have been closed while it waited for its turn.
+                // The connection may have been closed while the message waited for its
+                // turn.
                 if !conn.is_admitted() {
                     return Ok(());
                 }
@@ -290,7 +291,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             turn,
             Left::default(),
             async move |cell, instance, left: &Left| {
-                // What it sent before has been handled, and answered.
+                // Everything that the client sent before has been handled and answered.
                 socket.answer_close(&event);
                 let Some(conn) = cell.room.connections.find(key, &socket) else {
                     return Ok(());
@@ -311,12 +312,12 @@ impl<S: Server> AnyRoom for RoomCell<S> {
             let alarm = &self.room.alarm;
             alarm.fired();
             self.room.restore().await;
-            // Deadlines first: they never wait for a hook.
+            // Deadlines come first, because they never wait for a hook.
             self.room.connections.open();
             if let Err(error) = self.ring_if_due().await {
                 let party = self.room.place().party;
                 tracing::error!(party, %error, "what came of an alarm can't be stored");
-                // It is still due: the platform tries it again.
+                // The alarm is still due, so the platform tries it again.
                 let _ = alarm.settle_without_own().await;
                 return JsValue::FALSE;
             }

@@ -1,4 +1,4 @@
-//! Connections that were closed by this side: their clients may never answer.
+//! Connections that this side has closed. Their clients may never answer.
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -11,10 +11,10 @@ use super::cell::OwnEvents;
 use super::connection::Conn;
 use crate::platform::{task, time};
 
-/// Waits for the clients' answers, and tells the room of those that don't come.
+/// Waits for the clients' answers. If one does not come, tells the room of the end.
 pub(super) struct Closing {
     cell: Weak<dyn OwnEvents>,
-    /// Until when each client may answer.
+    /// The connections, and until when each client may answer.
     waiting: RefCell<Backlog<(SystemTime, Arc<Conn>)>>,
 }
 
@@ -26,7 +26,7 @@ impl Closing {
         })
     }
 
-    /// A connection was closed by this side.
+    /// This side has closed a connection.
     pub(super) fn wait_for(self: &Rc<Self>, conn: Arc<Conn>) {
         let until = time::now() + CLOSE_TIME;
         if !self.waiting.borrow_mut().push((until, conn)) {

@@ -19,7 +19,7 @@ use super::wire::encode;
 use crate::platform::js::{self, Socket};
 use crate::platform::time::now;
 
-/// One connection. What is sent goes to the platform at once, which queues it.
+/// One connection. Messages go to the platform at once, and the platform queues them.
 pub(super) struct Conn {
     this: Weak<Self>,
     record: ConnectionRecord,
@@ -32,7 +32,7 @@ pub(super) struct Conn {
     pub(super) is_spilled: Cell<bool>,
     /// The bytes of its messages that wait for their turns.
     load: Load,
-    /// Whether what the client sends is looked at.
+    /// Whether messages from the client are still read.
     is_read: Cell<bool>,
 }
 
@@ -45,7 +45,7 @@ impl Conn {
     ) -> Arc<Self> {
         socket.set_key(record.key as f64);
         if socket.ready_state() != OPEN {
-            // It ended while the object slept, which the room has yet to be told.
+            // The socket ended while the object slept. The room must still be told.
             let _ = life.gone();
         }
         let conn = Arc::new_cyclic(|this| Self {
@@ -93,13 +93,13 @@ impl Conn {
         &self.socket
     }
 
-    /// When it ends by itself.
+    /// When the connection ends by itself.
     pub(super) fn ends_at(&self) -> Option<SystemTime> {
         self.life.borrow().ends_at()
     }
 
-    /// Whether a frame of it may be handled or sent. One that is past its deadline is
-    /// ended by being looked at.
+    /// Whether a frame of the connection may be handled or sent. If the connection is
+    /// past its deadline, this call ends it.
     pub(super) fn is_admitted_at(&self, now: SystemTime) -> bool {
         if self.life.borrow().is_open(now) {
             return true;
@@ -129,7 +129,7 @@ impl Conn {
         &self.load
     }
 
-    /// From here on what it sends is thrown away.
+    /// From here on, messages from the client are thrown away.
     pub(super) fn stop_reading(&self) {
         self.is_read.set(false);
     }
@@ -139,7 +139,8 @@ impl Conn {
         self.is_read.get() && self.is_admitted()
     }
 
-    /// Sends what [`encode`] made, to one that was just found admitted.
+    /// Sends what [`encode`] made. The caller has just checked that the connection is
+    /// admitted.
     pub(super) fn send_encoded(&self, encoded: &JsValue) -> Result<(), SendError> {
         if js::send(&self.socket, encoded) {
             Ok(())
@@ -148,15 +149,15 @@ impl Conn {
         }
     }
 
-    /// What sleeps with its socket.
+    /// What is kept with the socket while the object sleeps.
     pub(super) fn asleep(&self) -> serde_json::Result<Sleeping> {
-        // Not borrowed while attachments are written: that is the application's code, and a
-        // panic in it gives nothing back.
+        // The life is not borrowed while attachments are written. Writing them runs the
+        // application's code, and a panic in it would never return the borrow.
         let life = self.life.borrow().clone();
         Sleeping::of(&self.record, &life)
     }
 
-    /// Stores what must outlive the object's memory.
+    /// Stores the data that must outlive the object's memory.
     pub(super) fn store(&self) {
         if self.hibernates
             && let Some(room) = self.room.upgrade()
@@ -165,11 +166,11 @@ impl Conn {
         }
     }
 
-    /// Carries out what a step of its life changed.
+    /// Acts on what a step of the connection's life changed.
     fn changed(&self, change: Change) {
         match change {
             Change::Ended => self.end(),
-            // What the platform was given is not called back.
+            // Messages that the platform already has can't be called back.
             Change::Cut | Change::None => {}
         }
     }
@@ -177,7 +178,7 @@ impl Conn {
     fn end(&self) {
         if let Some(ending) = self.life.borrow().ending() {
             let close = &ending.close;
-            // It fails only when the socket has ended by itself.
+            // This fails only if the socket has ended by itself.
             let _ = self.socket.close(close.code(), close.reason());
         }
         if let Some(room) = self.room.upgrade() {
@@ -185,7 +186,7 @@ impl Conn {
         }
     }
 
-    /// One of its deadlines is another than before.
+    /// One of the connection's deadlines has changed.
     fn deadline_moved(&self) {
         self.store();
         if let Some(room) = self.room.upgrade() {
@@ -224,7 +225,8 @@ impl ConnectionPort for Conn {
     }
 
     fn renew(&self, until: SystemTime, close: Close) -> bool {
-        // One that is over ends here, if nobody has looked at it since.
+        // If the connection's time is up, it ends here, in case nothing has ended it
+        // before.
         let is_open = self.is_admitted() && self.life.borrow_mut().renew(until, close, now());
         if is_open {
             self.deadline_moved();
@@ -243,9 +245,9 @@ impl Socket {
             1005 => Err(JsValue::UNDEFINED),
             code => self.close(code, &event.reason),
         };
-        // The platform does not send every code that it receives.
+        // The platform does not send every code that it can receive.
         if answered.is_err() {
-            // It fails only when the socket is closed by now.
+            // This fails only if the socket is closed by now.
             let _ = self.close_without_code();
         }
     }

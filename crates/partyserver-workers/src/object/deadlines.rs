@@ -12,11 +12,12 @@ use partyserver::host::alarm::earliest;
 use super::connections::Connections;
 use crate::platform::time::{Sleep, now};
 
-/// The deadlines of a room's connections. A turn sees to them when it ends, the platform's
-/// alarm while the room sleeps, and [`Deadlines::keep`] beside a hook that takes long.
+/// The deadlines of a room's connections. A turn handles them when it ends, the
+/// platform's alarm handles them while the room sleeps, and [`Deadlines::keep`] handles
+/// them beside a hook that takes long.
 pub(super) struct Deadlines {
     connections: Rc<Connections>,
-    /// Woken when one is moved.
+    /// Woken when a deadline moves.
     watcher: Cell<Option<Waker>>,
 }
 
@@ -28,20 +29,21 @@ impl Deadlines {
         }
     }
 
-    /// The earliest of the open connections. Those past theirs are ended by being looked at.
+    /// The earliest deadline of the open connections. This call ends those that are
+    /// past theirs.
     pub(super) fn earliest(&self) -> Option<SystemTime> {
         let open = self.connections.open();
         earliest(open.iter().map(|conn| conn.ends_at()))
     }
 
-    /// One is another than before.
+    /// A deadline has changed.
     pub(super) fn moved(&self) {
         if let Some(watcher) = self.watcher.take() {
             watcher.wake();
         }
     }
 
-    /// Ends connections at their deadlines, for as long as it is polled.
+    /// Ends connections at their deadlines, as long as this future is polled.
     pub(super) async fn keep(&self) -> Infallible {
         loop {
             let next = self.earliest();
@@ -54,7 +56,7 @@ impl Deadlines {
         }
     }
 
-    /// Ready when the earliest deadline is not this one any more.
+    /// Ready when the earliest deadline is no longer `known`.
     fn poll_moved(&self, known: Option<SystemTime>, cx: &mut Context<'_>) -> Poll<()> {
         if self.earliest() != known {
             return Poll::Ready(());
@@ -66,5 +68,5 @@ impl Deadlines {
 
 /// Timers count whole milliseconds.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
-/// So that a clock that jumps is noticed.
+/// The limit makes sure that a clock that jumps is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);

@@ -1,5 +1,5 @@
-//! How the events of a room end: each once, and in one place for all that may become of
-//! it. Upgrades have a file of their own.
+//! How the events of a room end: each exactly once, and in one place for every outcome.
+//! Upgrades are in a file of their own.
 
 use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
@@ -16,10 +16,10 @@ use super::wire;
 use crate::platform::http as to_http;
 use crate::platform::js::random_id;
 
-/// What an event's end needs, whatever the end is: it is known to the task, and to whoever
-/// cleans up after a panic.
+/// What is needed to end an event, whatever the outcome. The task has it, and so does
+/// the code that cleans up after a panic.
 pub(super) trait Ending<T> {
-    /// Concludes the event: its outcome, an error and a panic alike. Returns its answer.
+    /// Concludes the event after a result, an error or a panic. Returns its answer.
     fn conclude(&self, room: &ObjectRoom, outcome: Result<Result<T>, Failure>) -> JsValue;
 }
 
@@ -34,7 +34,7 @@ impl Ending<Response> for Answered {
     }
 }
 
-/// The end of a message, with its sender once that is known.
+/// The end of a message, with its sender as soon as that is known.
 #[derive(Default)]
 pub(super) struct Handled(pub(super) OnceCell<Connection>);
 
@@ -50,8 +50,8 @@ impl Ending<()> for Handled {
     }
 }
 
-/// The end of a socket, with its connection once that is known. Nobody is left to be
-/// told of a failure.
+/// The end of a socket, with its connection as soon as that is known. Nobody is left to
+/// be told of a failure.
 #[derive(Default)]
 pub(super) struct Left(pub(super) OnceCell<Arc<Conn>>);
 
@@ -67,7 +67,7 @@ impl Ending<()> for Left {
     }
 }
 
-/// The end of an alarm: whether it went well.
+/// The end of an alarm: whether it succeeded.
 pub(super) struct Rung(pub(super) Rc<Cell<bool>>);
 
 impl Ending<()> for Rung {
@@ -78,7 +78,7 @@ impl Ending<()> for Rung {
     }
 }
 
-/// The end of what nobody waits for.
+/// The end of an event that nobody waits for.
 pub(super) struct Unheard;
 
 impl Ending<()> for Unheard {
@@ -88,7 +88,7 @@ impl Ending<()> for Unheard {
     }
 }
 
-/// Logs the failure of an event with nobody left to be told of it.
+/// Logs the failure of an event when nobody is left to be told of it.
 fn log_failure(
     room: &ObjectRoom,
     outcome: Result<Result<()>, Failure>,

@@ -1,4 +1,4 @@
-//! The events of a Durable Object, as the shim calls them.
+//! The events of a Durable Object, in the form in which the shim calls them.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -40,8 +40,8 @@ impl RoomObject {
         }
     }
 
-    /// Answers a request that the Worker hands over. `object` is the class instance in
-    /// the shim; it holds this, so it is not kept here.
+    /// Answers a request that the Worker passes on. `object` is the class instance in
+    /// the shim. It holds this value, so this value does not keep it.
     pub fn fetch(
         &self,
         handoff: Option<String>,
@@ -68,9 +68,10 @@ impl RoomObject {
         room.map_or(0.0, |room| room.max_message() as f64)
     }
 
-    /// Handles a message. `key` is what `Socket::key` gives, here as below: no number
-    /// for none. `length` is that of the data in JavaScript: of UTF-16 units or bytes.
-    /// `text` is the data where the shim has read it.
+    /// Handles a message. `key` is the value of `Socket::key`; a socket without a key
+    /// gives no number. The same holds for the methods below. `length` is the length of
+    /// the data in JavaScript, in UTF-16 units or bytes. `text` is the data if the shim
+    /// has read it as text.
     pub fn message(
         &self,
         key: f64,
@@ -103,13 +104,13 @@ impl RoomObject {
         self.ended(key, socket, event, None)
     }
 
-    /// Handles the break of a socket.
+    /// Handles a socket that broke.
     pub fn broken(&self, key: f64, socket: JsValue, error: &JsValue) -> JsValue {
         let error = Error::msg(error_text(error));
         self.ended(key, socket, CloseEvent::abnormal(), Some(error))
     }
 
-    /// Handles the platform's alarm: `true` when all that was due is done.
+    /// Handles the platform's alarm. `true` when everything that was due is done.
     pub fn alarm(&self) -> JsValue {
         match self.room(None) {
             Ok(room) => room.alarm().begin(),
@@ -125,8 +126,8 @@ impl RoomObject {
         }
     }
 
-    /// The room. An object that the platform wakes for an alarm may not know its
-    /// own name; `given` is what the Worker says.
+    /// The room. When the platform wakes an object for an alarm, the object may not
+    /// know its own name. `given` is the name that the Worker says.
     fn room(&self, given: Option<&str>) -> Result<Rc<dyn AnyRoom>, String> {
         if let Some(room) = self.room.get() {
             return Ok(Rc::clone(room));
@@ -145,12 +146,12 @@ impl RoomObject {
     }
 }
 
-/// A connection's key; a socket without one gives no number.
+/// A connection's key. A socket without one gives no number.
 fn known(key: f64) -> Option<u64> {
     (!key.is_nan()).then_some(key as u64)
 }
 
-/// The answer to a request that did not pass the gate of this room.
+/// The answer to a request that did not come through the gate of this room.
 fn not_ours() -> Response {
     own(
         http::StatusCode::BAD_REQUEST,

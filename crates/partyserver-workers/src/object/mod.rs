@@ -1,8 +1,8 @@
-//! Behind the gate: a room in its Durable Object, which sees only what the Worker hands
-//! over, and the sockets that it has admitted.
+//! Behind the gate: a room in its Durable Object. It sees only what the Worker passes
+//! on, and the sockets that it has admitted.
 //!
-//! Each event of the object becomes a task. Whatever a panic can leave behind is known to
-//! the task's last words too: the turn, and the connection that joined.
+//! Each event of the object becomes a task. Everything that a panic could leave behind
+//! is also known to the task's last words: the turn, and the connection that joined.
 
 mod alarm;
 mod arrival;

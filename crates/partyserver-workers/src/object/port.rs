@@ -25,7 +25,7 @@ pub(super) struct Port {
     posted: Rc<Posted>,
 }
 
-/// Events of the room's code that wait to be handed over.
+/// Posted events of the room's code that wait to be handled.
 struct Posted {
     cell: Weak<dyn OwnEvents>,
     waiting: RefCell<Backlog<Value>>,
@@ -81,7 +81,7 @@ impl RoomPort for Port {
         let encoded = encode(message);
         for conn in self.room.connections.open() {
             if !without.contains(&conn.id()) {
-                // One that has ended meanwhile is told by its close.
+                // A connection that has ended meanwhile is told by its close frame.
                 let _ = conn.send_encoded(&encoded);
             }
         }

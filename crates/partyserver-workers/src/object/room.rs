@@ -1,4 +1,4 @@
-//! A room in a Durable Object: what of it is in memory, whether its server is or not.
+//! A room in a Durable Object: the part that is in memory even when its server is not.
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -78,17 +78,17 @@ impl ObjectRoom {
         &self.state
     }
 
-    /// Takes back the connections of before the object slept, once.
+    /// Takes back, once, the connections from before the object slept.
     pub(super) async fn restore(self: &Rc<Self>) {
         self.restoring.run(self).await;
     }
 
-    /// Whether the sockets of before the object slept are among the connections.
+    /// Whether the sockets from before the object slept are among the connections.
     pub(super) fn is_restored(&self) -> bool {
         self.restoring.is_done()
     }
 
-    /// Forgets a connection whose end the room was told.
+    /// Forgets a connection after the room was told of its end.
     pub(super) fn leave(&self, conn: &Conn) {
         self.connections.leave(conn);
         sleeping::discard(conn, &self.storage);

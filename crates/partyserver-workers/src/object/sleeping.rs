@@ -1,8 +1,8 @@
-//! What a socket carries through the object's sleep.
+//! What is kept with a socket while the object sleeps.
 //!
-//! The platform keeps up to 16,384 bytes with each hibernating socket. A record
-//! that is larger goes to the object's storage under the connection's internal
-//! id, and is deleted when the connection ends.
+//! The platform keeps up to 16,384 bytes with each hibernating socket. A larger record
+//! goes to the object's storage under the connection's internal id. It is deleted when
+//! the connection ends.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -56,30 +56,32 @@ fn attach(conn: &Conn, sleeping: &Sleeping) -> Result<(), String> {
     attached.map_err(|_| "the platform does not take it".to_owned())
 }
 
-/// A connection that would not be the same after the object's sleep is ended.
+/// Ends a connection whose record can't be kept, because it would be different after
+/// the object's sleep.
 fn unkept(conn: &Conn, problem: &str) {
     tracing::error!(problem, "a connection's record can't be kept");
     conn.handle().revoke(Close::new(Close::INTERNAL_ERROR, ""));
 }
 
-/// Deletes what [`store`] put in storage.
+/// Deletes what [`store`] has put in storage.
 pub(super) fn discard(conn: &Conn, storage: &ObjectStorage) {
     if conn.is_spilled.replace(false) {
         storage.forget(&storage_key(conn.key()));
     }
 }
 
-/// Has a socket left out after the object's sleep: the room was told of its end.
+/// Marks a socket so that it is left out after the object's sleep: the room was told of
+/// its end.
 pub(super) fn mark_as_told(socket: &Socket) {
-    // It fails only when the socket has ended by itself.
+    // This fails only if the socket has ended by itself.
     let _ = socket.attach(TOLD);
 }
 
-/// Whether the sockets of before the object slept are connections again.
+/// Whether the sockets from before the object slept are connections again.
 #[derive(Default)]
 pub(super) struct Restoring {
     is_done: Cell<bool>,
-    /// Who asks meanwhile waits until it is done.
+    /// Callers that come meanwhile wait here until it is done.
     turns: Rc<Turns>,
 }
 
@@ -88,8 +90,8 @@ impl Restoring {
         self.is_done.get()
     }
 
-    /// Takes back the connections that were there before the object woke. What
-    /// can't be understood of them is closed: it has no identity.
+    /// Takes back the connections that were there before the object woke. A connection
+    /// whose record can't be understood is closed, because it has no identity.
     pub(super) async fn run(&self, room: &Rc<ObjectRoom>) {
         if self.is_done() {
             return;
@@ -102,7 +104,7 @@ impl Restoring {
         let mut woken = Vec::new();
         for socket in room.state().get_websockets().unwrap_or_default() {
             let socket: Socket = socket.unchecked_into();
-            // One that joined since has its key already.
+            // A socket that has joined since then has its key already.
             if socket.key().is_some() {
                 continue;
             }
@@ -118,14 +120,14 @@ impl Restoring {
         }
         room.connections.take_back(woken);
         self.is_done.set(true);
-        // Whether the platform's alarm is what it should be is not known.
+        // The platform's alarm may be set to the wrong time.
         room.alarm.look_again();
         let room = Rc::clone(room);
         task::spawn(async move { discard_strays(&room).await });
     }
 }
 
-/// What a socket is that was there before the object woke.
+/// The kinds of sockets that were there before the object woke.
 enum Woken {
     Connection(Arc<Conn>),
     /// The room was told of its end.
@@ -158,8 +160,8 @@ async fn connection(text: &str, socket: Socket, room: &Rc<ObjectRoom>) -> Option
     Some(conn)
 }
 
-/// Deletes what sockets have left in storage that ended without a word: by a crash
-/// or a deployment.
+/// Deletes the stored records of sockets that ended without an event, because of a
+/// crash or a deployment.
 async fn discard_strays(room: &ObjectRoom) {
     let prefix = format!("{RESERVED}{CONNECTION}");
     let Ok(keys) = room.storage.kept_keys(&prefix).await else {

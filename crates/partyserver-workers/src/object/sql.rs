@@ -1,4 +1,4 @@
-//! A room's SQL database: the object's own.
+//! A room's SQL database, which is the object's own.
 
 use js_sys::{Array, Uint8Array};
 use partyserver::host::SqlPort;
@@ -13,7 +13,7 @@ use crate::platform::js::error_text;
 pub(super) struct ObjectSql(DurableObjectStorage);
 
 impl ObjectSql {
-    /// That of an object's storage.
+    /// The database of an object's storage.
     pub(super) fn of(storage: &DurableObjectStorage) -> Self {
         Self(JsValue::from(storage).unchecked_into())
     }

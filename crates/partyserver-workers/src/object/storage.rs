@@ -1,7 +1,7 @@
-//! A room's key-value storage: the object's own.
+//! A room's key-value storage, which is the object's own.
 //!
-//! Values are the platform's (structured clones), so that what a JavaScript class
-//! has written is read as JSON, and the other way round.
+//! Values are stored in the platform's form (structured clones). So values that a
+//! JavaScript class has written can be read as JSON, and the other way round.
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::platform::task::{self, Held};
 /// The storage of one object.
 pub(super) struct ObjectStorage {
     storage: DurableObjectStorage,
-    /// One update at a time: other events come in while one waits.
+    /// One update at a time, because other events run while an update waits.
     updates: Rc<Turns>,
 }
 
@@ -36,7 +36,7 @@ impl ObjectStorage {
         &self.storage
     }
 
-    /// Stores a text of the host's own. The write is under way when this returns.
+    /// Stores a text for the host itself. The write has begun when this returns.
     pub(super) fn keep(
         &self,
         key: &str,
@@ -46,7 +46,7 @@ impl ObjectStorage {
         async move { settled(promise).await.map_err(unavailable).map(|_| ()) }
     }
 
-    /// The keys of the host's own that begin so.
+    /// The host's own keys that begin with `prefix`.
     pub(super) async fn kept_keys(&self, prefix: &str) -> Result<Vec<String>, StorageError> {
         let options = js_sys::Object::new();
         set(&options, "prefix", &prefix.into());
@@ -63,12 +63,12 @@ impl ObjectStorage {
         Ok(keys.filter_map(|key| key.ok()?.as_string()))
     }
 
-    /// Deletes what was kept.
+    /// Deletes a text that was kept.
     pub(super) fn forget(&self, key: &str) {
         let _ = self.storage.delete(key);
     }
 
-    /// What was kept.
+    /// A text that was kept.
     pub(super) async fn kept(&self, key: &str) -> Option<String> {
         settled(self.storage.get(key)).await.ok()?.as_string()
     }
@@ -109,7 +109,8 @@ impl StoragePort for ObjectStorage {
         Box::pin(async move {
             let mut keys: Vec<String> = Vec::new();
             let mut after: Option<String> = None;
-            // The host's own keys are left out, so that a page may come short.
+            // The host's own keys are left out, so a page may have fewer keys than
+            // asked for.
             while keys.len() < limit {
                 let page = (limit - keys.len()).min(MAX_PAGE);
                 let options = js_sys::Object::new();
@@ -141,7 +142,7 @@ impl StoragePort for ObjectStorage {
     ) -> BoxFuture<'a, Result<(), StorageError>> {
         Box::pin(async move {
             let turn = self.updates.turn();
-            // The application's code may panic, in the step or beside it.
+            // The application's code may panic, in the step or elsewhere in the task.
             let held: Weak<dyn Held> = Rc::downgrade(&turn) as _;
             task::guard(held);
             turn.begin().await;
@@ -157,7 +158,7 @@ impl Held for Turn {
     }
 }
 
-/// JavaScript would round an integer beyond 2^53.
+/// Refuses integers beyond 2^53, because JavaScript would round them.
 fn check_integers(text: &str) -> Result<(), StorageError> {
     let mut digits = text.as_bytes().split(|byte| !byte.is_ascii_digit());
     if !digits.any(|digits| digits.len() > 15) {
@@ -197,5 +198,5 @@ pub(super) fn unavailable(thrown: JsValue) -> StorageError {
 }
 
 const MAX_PAGE: usize = 1000;
-/// The last integer that JavaScript counts to one by one.
+/// The last integer up to which JavaScript counts exactly.
 pub(super) const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;

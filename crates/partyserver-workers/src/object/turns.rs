@@ -13,16 +13,17 @@ pub(super) struct Turns {
     load: Load,
 }
 
-/// The bytes that wait, of a room or of one of its clients.
+/// The bytes that wait, in a room or from one of its clients.
 pub(super) type Load = Rc<Cell<usize>>;
 
-/// One turn: asked for once, and given back by [`Turn::end`] or when it is dropped.
-/// Whoever cleans up after a panic holds it too, because the panic drops nothing.
+/// One turn. It is asked for once, and is given back by [`Turn::end`] or when it is
+/// dropped. The code that cleans up after a panic holds it too, because a panic drops
+/// nothing.
 pub(super) struct Turn {
     turns: Rc<Turns>,
     stage: Cell<Stage>,
     waker: Cell<Option<Waker>>,
-    /// What it adds to the loads while it waits.
+    /// How many bytes it adds to the loads while it waits.
     bytes: usize,
     loads: Vec<Load>,
 }
@@ -44,7 +45,7 @@ impl Turns {
         self.turn_with(0, Vec::new())
     }
 
-    /// A turn of something that takes memory while it waits.
+    /// A turn for something that takes memory while it waits.
     pub(super) fn turn_with(self: &Rc<Self>, bytes: usize, loads: Vec<Load>) -> Rc<Turn> {
         Rc::new(Turn {
             turns: Rc::clone(self),
@@ -55,12 +56,12 @@ impl Turns {
         })
     }
 
-    /// Of all that waits.
+    /// The bytes of everything that waits.
     pub(super) fn load(&self) -> &Load {
         &self.load
     }
 
-    /// The first that waits still.
+    /// The first turn that still waits.
     fn next(&self) -> Option<Rc<Turn>> {
         let mut waiting = self.waiting.borrow_mut();
         loop {
@@ -74,7 +75,7 @@ impl Turns {
 }
 
 impl Turn {
-    /// Waits until it is this one's turn.
+    /// Waits until this turn is the current one.
     pub(super) async fn begin(self: &Rc<Self>) {
         if !self.turns.is_busy.replace(true) {
             self.stage.set(Stage::Held);
@@ -91,7 +92,7 @@ impl Turn {
         .await;
     }
 
-    /// Gives the turn to the next, or up while it waits for it.
+    /// Passes the turn to the next in the queue, or leaves the queue if it still waits.
     pub(super) fn end(&self) {
         if self.leave(Stage::Over) != Stage::Held {
             return;
@@ -114,7 +115,7 @@ impl Turn {
         waiting.push_back(Rc::downgrade(self));
     }
 
-    /// Goes on to another stage. Returns the one before.
+    /// Goes to another stage. Returns the stage before.
     fn leave(&self, stage: Stage) -> Stage {
         let before = self.stage.replace(stage);
         if before == Stage::Waiting {

@@ -1,4 +1,4 @@
-//! Upgrades: from what the Worker has admitted to a connection of the room.
+//! Upgrades: from an upgrade that the Worker has admitted to a connection of the room.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::room::ObjectRoom;
 use crate::platform::http::{self as to_http, to_ascii};
 use crate::platform::js::{self, Socket};
 
-/// The door of the room for one upgrade.
+/// The room's door, for one upgrade.
 pub(super) struct Entrance<'r> {
     pub(super) room: &'r Rc<ObjectRoom>,
     /// Whether the platform keeps the socket while the object sleeps.
@@ -111,7 +111,7 @@ fn pair() -> Result<(JsValue, Socket), JsValue> {
     Ok((pair.client()?.into(), pair.server()?.unchecked_into()))
 }
 
-/// What an object answers so that the Worker refuses for it.
+/// The answer of an object that makes the Worker refuse the upgrade.
 pub(super) fn pass_on(refusal: Refusal, finish: &Finish) -> JsValue {
     let close = refusal.close().and_then(|close| {
         let text = serde_json::to_string(&(close.code(), close.reason())).ok()?;
@@ -120,11 +120,11 @@ pub(super) fn pass_on(refusal: Refusal, finish: &Finish) -> JsValue {
     let mut answer = finish.apply(refusal.into_response());
     if let Some(close) = close {
         answer.headers_mut().insert(CLOSE, close);
-        // Nobody would read it, and until then the object is busy.
+        // Nobody would read the body, and until then the object would be busy.
         *answer.body_mut() = Body::empty();
     }
     to_http::response(answer)
 }
 
-/// Known to the shim too.
+/// The shim knows this name too.
 const CLOSE: &str = "x-partyserver-close";

@@ -1,4 +1,4 @@
-//! Messages, as the platform has them and as hooks do.
+//! Messages in the platform's form and in the form that hooks see.
 
 use std::cell::RefCell;
 
@@ -6,12 +6,12 @@ use partyserver::Message;
 use wasm_bindgen::JsValue;
 
 thread_local! {
-    /// The message that is being handled, and the platform's value of it: one that
-    /// is passed on goes out as it came.
+    /// The message that is being handled, with the platform's value of it. If a hook
+    /// passes the message on, the same value is sent, without a conversion.
     static RECEIVED: RefCell<Option<(Message, JsValue)>> = const { RefCell::new(None) };
 }
 
-/// A message as the platform sends it; once for any number of sockets.
+/// A message in the platform's form. It is converted once for any number of sockets.
 pub(super) fn encode(message: &Message) -> JsValue {
     let received = RECEIVED.with_borrow(|received| {
         let (held, data) = received.as_ref()?;
@@ -23,8 +23,8 @@ pub(super) fn encode(message: &Message) -> JsValue {
     })
 }
 
-/// A message as the platform gives it: a string or an `ArrayBuffer`. `text` is the
-/// string where it was read already.
+/// A message from the platform's form: a string or an `ArrayBuffer`. `text` is the
+/// string if it was read already.
 pub(super) fn decode(data: JsValue, text: Option<String>) -> Message {
     let message: Message = match text.or_else(|| data.as_string()) {
         Some(text) => text.into(),
@@ -34,13 +34,13 @@ pub(super) fn decode(data: JsValue, text: Option<String>) -> Message {
     message
 }
 
-/// Lets go of what [`decode`] keeps.
+/// Forgets what [`decode`] keeps.
 pub(super) fn forget_received() {
     RECEIVED.set(None);
 }
 
-/// Whether two messages share their bytes: the one that is held keeps them from
-/// being used for anything else.
+/// Whether two messages share their bytes. The message that is held keeps its bytes
+/// alive, so their memory can't belong to anything else.
 fn is_same(held: &Message, other: &Message) -> bool {
     std::mem::discriminant(held) == std::mem::discriminant(other)
         && std::ptr::eq(held.as_bytes(), other.as_bytes())

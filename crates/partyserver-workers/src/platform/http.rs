@@ -1,4 +1,4 @@
-//! Between the platform's requests and responses and those of hooks.
+//! Converts requests and responses between the platform and hooks.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -19,8 +19,8 @@ use super::js;
 use super::task::Event;
 use super::time::{Sleep, now};
 
-/// Headers from the shim's form: a name and a value on each pair of lines. A
-/// value that HTTP does not allow is left out.
+/// Headers from the shim's form, in which two lines are a name and a value. A value
+/// that HTTP does not allow is left out.
 pub(crate) fn headers(head: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut lines = head.split('\n');
@@ -34,7 +34,7 @@ pub(crate) fn headers(head: &str) -> HeaderMap {
     headers
 }
 
-/// The value of a header, whose bytes the platform gives as Latin-1.
+/// The value of a header. The platform gives its bytes as Latin-1.
 pub(crate) fn from_latin1(value: &str) -> Option<HeaderValue> {
     if value.is_ascii() {
         return HeaderValue::from_str(value).ok();
@@ -43,7 +43,8 @@ pub(crate) fn from_latin1(value: &str) -> Option<HeaderValue> {
     HeaderValue::from_bytes(&bytes.ok()?).ok()
 }
 
-/// JSON with every character outside ASCII escaped: it travels as a header's value.
+/// JSON with every character outside ASCII escaped, because it travels as a header's
+/// value.
 pub(crate) fn to_ascii(json: String) -> String {
     if json.is_ascii() {
         return json;
@@ -62,8 +63,8 @@ pub(crate) fn to_ascii(json: String) -> String {
     ascii
 }
 
-/// The body of a request, read when it is asked for. Without one there is no
-/// `request`.
+/// The body of a request, which is read when it is asked for. If the request has no
+/// body, `request` is undefined.
 pub(crate) fn body(request: &JsValue, max: usize) -> Body {
     if request.is_undefined() {
         return Body::empty();
@@ -103,13 +104,13 @@ impl http_body::Body for Incoming {
     }
 }
 
-/// A response as the platform sends it.
+/// A response in the platform's form.
 pub(crate) fn response(response: Response) -> JsValue {
     let sleep = |time| Box::pin(Sleep::new(time)) as BoxFuture<'static, ()>;
     let (parts, body) = ending(response, now, sleep).into_parts();
     let answer = respond(&parts, &to_js(body));
     answer.unwrap_or_else(|thrown| {
-        // A status or header that the platform does not send.
+        // The response has a status or header that the platform can't send.
         let id = js::random_id();
         let error = js::error_text(&thrown);
         tracing::error!(%id, status = parts.status.as_u16(), error, "an answer can't be sent");
@@ -129,7 +130,7 @@ fn respond(parts: &http::response::Parts, body: &JsValue) -> Result<JsValue, JsV
     js::respond(parts.status.as_u16(), &head, body).map(JsValue::from)
 }
 
-/// Whole bodies as bytes, others as a stream.
+/// A whole body becomes bytes, any other a stream.
 fn to_js(mut body: Body) -> JsValue {
     if body.is_end_stream() {
         return JsValue::NULL;
@@ -154,24 +155,24 @@ fn to_js(mut body: Body) -> JsValue {
 pub struct Chunks(Rc<Stream>);
 
 struct Stream {
-    /// Gone when nobody wants the rest.
+    /// `None` when nobody wants the rest.
     body: RefCell<Option<Body>>,
     waker: RefCell<Option<Waker>>,
 }
 
 #[wasm_bindgen]
 impl Chunks {
-    /// The next chunk, or a task that will have it; `false` at the end, a string
-    /// when the body broke.
+    /// The next chunk, or a task that will have it. `false` at the end. A string when
+    /// the body broke.
     pub fn next(&self) -> JsValue {
         let stream = Rc::clone(&self.0);
         let next = std::future::poll_fn(move |cx| stream.poll(cx));
         Event::new(next, |_| JsValue::from_str("the body's stream failed")).begin()
     }
 
-    /// Drops the body: the client is gone.
+    /// Drops the body, because the client is gone.
     pub fn cancel(&self) {
-        // After a panic of the body it is borrowed for good.
+        // After a panic in the body it stays borrowed for ever.
         let body = self
             .0
             .body

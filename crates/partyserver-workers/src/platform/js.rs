@@ -1,4 +1,4 @@
-//! What the shim and the platform provide, beside what `worker-sys` binds.
+//! What the shim and the platform provide, in addition to what `worker-sys` binds.
 
 use js_sys::{Promise, Uint8Array};
 use wasm_bindgen::prelude::{Closure, wasm_bindgen};
@@ -25,7 +25,7 @@ extern "C" {
     pub(crate) fn attached(this: &Socket) -> Result<JsValue, JsValue>;
     #[wasm_bindgen(method, getter, js_name = readyState)]
     pub(crate) fn ready_state(this: &Socket) -> u16;
-    /// The connection's own id, for as long as the object is in memory.
+    /// The connection's own id. The socket has it as long as the object is in memory.
     #[wasm_bindgen(method, getter, js_name = partyserverKey)]
     pub(crate) fn key(this: &Socket) -> Option<f64>;
     #[wasm_bindgen(method, setter, js_name = partyserverKey)]
@@ -45,7 +45,7 @@ extern "C" {
 
 #[wasm_bindgen]
 extern "C" {
-    /// A response. `head` holds a name and a value on each pair of lines.
+    /// A response. In `head`, two lines are a name and a value.
     #[wasm_bindgen(catch, js_name = partyserverRespond)]
     pub(crate) fn respond(status: u16, head: &str, body: &JsValue) -> Result<Response, JsValue>;
     /// A 101 for the client's end of a socket.
@@ -61,8 +61,8 @@ extern "C" {
     /// The whole body of a request: its bytes, or `null` when it is longer.
     #[wasm_bindgen(js_name = partyserverBody)]
     pub(crate) fn body(request: &JsValue, max: f64) -> Promise;
-    /// A request to the object of a room: a promise of its answer, or of that of
-    /// `room_failed`.
+    /// Sends a request to the object of a room. Returns a promise of its answer, or of
+    /// the answer of `room_failed`.
     #[wasm_bindgen(js_name = partyserverHandOff)]
     pub(crate) fn hand_off(
         env: &JsValue,
@@ -91,7 +91,7 @@ extern "C" {
     pub(crate) fn listen(object: &JsValue, socket: &Socket);
 }
 
-/// What a promise came to; an error is what it was rejected with.
+/// The result of a promise. An error is the value that it was rejected with.
 pub(crate) async fn settled(promise: Result<Promise, JsValue>) -> Result<JsValue, JsValue> {
     js_sys::futures::JsFuture::from(promise?).await
 }

@@ -1,4 +1,4 @@
-//! Logs to the platform's console, one JSON object a line, and notes panics.
+//! Logs to the platform's console, one JSON object per line, and records panics.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,8 +12,7 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Begins to log. An application that brings a subscriber of its own sets it
-/// before.
+/// Starts logging. An application that has its own subscriber must set it before this.
 pub(crate) fn init() {
     // It fails when the application has set its own.
     let _ = tracing::subscriber::set_global_default(Console);

@@ -1,5 +1,5 @@
-//! The platform: its bindings, its clock, its requests and responses, and the tasks that
-//! its events become. Nothing here knows of rooms or of gates.
+//! The platform: its bindings, its clock, its requests and responses, and the tasks
+//! that its events become. Nothing here knows rooms or gates.
 
 pub(crate) mod http;
 pub(crate) mod js;

@@ -1,16 +1,16 @@
-// The JavaScript of a Worker: it hands the platform's events to the wasm module and
+// The JavaScript of a Worker. It passes the platform's events to the wasm module and
 // drives the tasks that they become. The build puts the module's bindings (`bind`)
-// before it and the classes of the Durable Objects after it.
+// before this code and the classes of the Durable Objects after it.
 
 const HANDOFF = "x-partyserver-secret-handoff";
-// Only a Worker can say this, in the `cf` of a request: the platform writes what a
-// client's request has there.
+// Only a Worker can put this into the `cf` of a request. In the `cf` of a client's
+// request there is only what the platform writes.
 const ADMITTED = "partyserverAdmitted";
-// An object's answer to an upgrade that is to be refused by a close frame.
+// Marks an object's answer to an upgrade that must be refused by a close frame.
 const CLOSE = "x-partyserver-close";
 
-// The module with its memory. After a trap that was no panic it is left behind, and
-// all objects begin anew in another.
+// The module with its memory. After a trap that was not a panic it is abandoned, and
+// all objects start again in a new one.
 let engine;
 
 function current() {
@@ -21,24 +21,24 @@ function current() {
   return engine;
 }
 
-// Whose event is being handled: what tasks are begun for.
+// The event that is being handled. New tasks belong to it.
 let context;
 
-// Runs one step of the module in the context that it belongs to; `null` when it
-// traps, or has trapped before. What `code` needs is handed to it: a closure for each
-// message costs more than handling it.
+// Runs one step of the module in the context that the step belongs to. Returns `null`
+// if the step traps or the module has trapped before. `code` gets its values as
+// arguments, because a closure for each message costs more than handling the message.
 function step(next, code, a, b, c) {
   const outer = context;
   const { own } = next;
   if (own.isBroken) return null;
-  // An outermost step begins on an empty stack.
+  // An outermost step begins with an empty stack.
   const stack = outer === undefined ? own.top : own.raw.__stack_pointer.value;
   context = next;
   try {
     return code(own.glue, a, b, c);
   } catch (trap) {
     const answer = recover(own, stack, trap);
-    // What this step was begun in is not to go on either.
+    // The step that this one was called from must not go on either.
     if (own.isBroken && outer !== undefined) throw trap;
     return answer;
   } finally {
@@ -46,8 +46,8 @@ function step(next, code, a, b, c) {
   }
 }
 
-// Begins what the module makes of an event. What needs not wait is answered at once,
-// the rest by a promise; `null` when the module has trapped.
+// Begins what the module does for an event. An answer that is ready is returned at
+// once; any other is a promise. Returns `null` if the module has trapped.
 function begin(next, event, a, b, c) {
   const answer = step(next, event, a, b, c);
   return isTask(next, answer) ? drive(next, answer) : answer;
@@ -55,8 +55,8 @@ function begin(next, event, a, b, c) {
 
 const isTask = (next, answer) => answer !== null && answer instanceof next.own.glue.Task;
 
-// Drives a task to its answer, always in the context that it was begun in. It is
-// dropped when its request is aborted: nothing else would ever wake it.
+// Drives a task to its answer, always in the context in which it began. The task is
+// dropped when its request is aborted, because then nothing else would ever wake it.
 async function drive(next, task, signal) {
   let resolve;
   let isAborted = false;
@@ -76,7 +76,7 @@ async function drive(next, task, signal) {
       isWoken = false;
       const answer = isAborted ? null : step(next, () => task.poll());
       if (answer === undefined) continue;
-      // After a panic it is still borrowed, and left to itself.
+      // After a panic the task is still borrowed, and it is left alone.
       if (isAborted || task.isOver()) step(next, () => task.free());
       return answer;
     }
@@ -85,8 +85,8 @@ async function drive(next, task, signal) {
   }
 }
 
-// A panic leaves the memory as it was at a known point: the task is over, and what
-// it held is given back. After any other trap nothing can be relied on.
+// A panic leaves the memory in a known state: the task is over, and what it held is
+// given back. After any other trap nothing in the memory can be trusted.
 function recover(own, stack, trap) {
   own.raw.__stack_pointer.value = stack;
   const answer = own.isBroken ? undefined : ended(own);
@@ -97,7 +97,7 @@ function recover(own, stack, trap) {
   return null;
 }
 
-// What a task says that has panicked; `undefined` when saying it traps too.
+// The last words of a task that has panicked. `undefined` if they trap too.
 function ended(own) {
   try {
     return own.glue.panicked();
@@ -125,7 +125,7 @@ export default {
     const answer = step(next, (glue) =>
       glue.workerFetch(env, method, url, headOf(headers), body === null ? undefined : request),
     );
-    // Reading the signal costs; what needs not wait does without.
+    // Reading the signal costs time, and an answer that is ready does not need it.
     const done = isTask(next, answer) ? drive(next, answer, request.signal) : answer;
     return (await done) ?? failed();
   },
@@ -133,7 +133,7 @@ export default {
 
 function message(_, room, socket, data) {
   const length = data.length ?? data.byteLength;
-  // A text goes over at once, unless it is too large to be looked at.
+  // A text is passed at once, unless it is too large to be read.
   const text = length <= room.maxMessage && typeof data === "string" ? data : undefined;
   return room.message(socket.partyserverKey, socket, data, length, text);
 }
@@ -155,8 +155,8 @@ class DurableRoom {
   #begin(event, a, b) {
     if (this.#context === undefined || this.#context.own.isBroken) {
       this.#context = undefined;
-      // These sockets were the lost room's, and those that hibernate are to be found
-      // again by the new one.
+      // These sockets belonged to the lost room. The new room must find those that
+      // hibernate.
       for (const socket of this.#sockets) {
         delete socket.partyserverKey;
         socket.close(1011, "");
@@ -197,13 +197,13 @@ class DurableRoom {
     return this.#begin((_, room) => room.broken(key, socket, error));
   }
 
-  // The platform tries again what throws.
+  // If this throws, the platform tries the alarm again.
   async alarm() {
     const isDone = await this.#begin((_, room) => room.alarm());
     if (isDone !== true) throw new Error("the alarm is to be tried again");
   }
 
-  // A socket that does not hibernate.
+  // Listens to a socket that does not hibernate.
   listen(socket) {
     this.#sockets.add(socket);
     socket.binaryType = "arraybuffer";
@@ -219,7 +219,7 @@ class DurableRoom {
   }
 }
 
-// What the module asks of the platform.
+// The functions that the module calls.
 
 function partyserverSpawn() {
   if (context === undefined) return false;
@@ -234,7 +234,7 @@ function partyserverRespond(status, head, body) {
   let encodeBody = "automatic";
   for (let i = 0; i + 1 < lines.length; i += 2) {
     headers.push([lines[i], lines[i + 1]]);
-    // The body is encoded already.
+    // The body is already encoded.
     if (lines[i] === "content-encoding") encodeBody = "manual";
   }
   const isBodiless = status === 204 || status === 205 || status === 304;
@@ -258,7 +258,7 @@ async function partyserverBody(request, max) {
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.length;
-    // Leaving the loop cancels the rest.
+    // Leaving the loop cancels the rest of the body.
     if (length > max) return null;
     chunks.push(chunk);
   }
@@ -272,8 +272,8 @@ async function partyserverBody(request, max) {
   return whole;
 }
 
-// The answer of a room's object. A safe request or an upgrade is tried again where
-// the platform says that it may help.
+// Gets the answer of a room's object. A safe request or an upgrade is tried again if
+// the platform says that a new try may help.
 async function partyserverHandOff(
   env,
   binding,
@@ -325,7 +325,8 @@ function partyserverStream(chunks) {
       step(own, () => chunks.cancel());
     },
   };
-  // Nothing is fetched before it is asked for: what is kept here could go out late.
+  // Nothing is fetched before it is asked for, because a chunk that is kept here could
+  // be sent too late.
   return new ReadableStream(source, { highWaterMark: 0 });
 }
 

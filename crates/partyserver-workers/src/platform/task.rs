@@ -1,13 +1,12 @@
 //! Runs futures, each in the context of the event that it began with.
 //!
-//! On Workers a timer, a fetch or a socket belongs to the request that made it.
-//! So a future must never be polled in the context of another request, which is
-//! what one common queue of tasks would do. Here each future has a loop of its
-//! own in JavaScript (`drive` in the shim), and waking it resolves a promise that
-//! was made in its own context.
+//! On Workers a timer, a fetch or a socket belongs to the request that made it. So a
+//! future must never be polled in the context of another request, as one common queue
+//! of tasks would do. Here each future has its own loop in JavaScript (`drive` in the
+//! shim), and waking it resolves a promise that was made in its own context.
 //!
-//! **The contract:** a panic ends its own task and nothing else. The task is asked
-//! for its last words ([`panicked`]); what it held or waited for is given back there.
+//! **The contract:** a panic ends its own task and nothing else. Then the task's last
+//! words are called ([`panicked`]). They give back what the task held or waited for.
 
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
@@ -25,21 +24,21 @@ use super::{log, time};
 
 type LocalFuture = Pin<Box<dyn Future<Output = JsValue>>>;
 
-/// What a task does and answers after a panic, given its text.
+/// What a task does and answers after a panic, given the panic's text.
 type LastWords = Box<dyn FnOnce(String) -> JsValue>;
 
-/// What a task holds beside code of the application. A panic drops nothing, so it is
-/// given back by name.
+/// What a task holds while code of the application runs. A panic drops nothing, so it
+/// must be given back explicitly.
 pub(crate) trait Held {
     /// Gives it back.
     fn give_back(&self);
 }
 
-/// A future that waits; JavaScript drives it on.
+/// A future that waits. JavaScript polls it.
 #[wasm_bindgen]
 pub struct Task {
-    /// What is left to do; taken out while it is polled, so that after a panic it
-    /// is never polled again.
+    /// The rest of the work. It is taken out while it is polled, so that it is never
+    /// polled again after a panic.
     work: RefCell<Option<Work>>,
     wakeup: Arc<Wakeup>,
 }
@@ -50,22 +49,22 @@ struct Work {
     waker: Waker,
 }
 
-/// What is left of a task after a panic, which unwinds nothing.
+/// What a task leaves after a panic, which unwinds nothing.
 struct Safeguard {
     last_words: LastWords,
-    /// What it holds, beside what its last words give back.
+    /// What the task holds, in addition to what its last words give back.
     held: Vec<Weak<dyn Held>>,
 }
 
 thread_local! {
-    /// What is to be run beside the event at hand, until the shim begins it.
+    /// What will run beside the current event, until the shim begins it.
     static SPAWNED: Cell<Option<Event>> = const { Cell::new(None) };
-    /// Of what is being polled. Innermost last: polling may spawn, and what is
-    /// spawned is polled at once.
+    /// The safeguards of the tasks that are being polled, the innermost last. Polling
+    /// may spawn a task, and a spawned task is polled at once.
     static POLLED: RefCell<Vec<Safeguard>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What becomes a task: its answer, and what it answers after a panic.
+/// What becomes a task: its work, and its answer after a panic.
 pub(crate) struct Event {
     future: LocalFuture,
     last_words: LastWords,
@@ -82,7 +81,7 @@ impl Event {
         }
     }
 
-    /// An event with nobody to answer to.
+    /// An event that answers nobody.
     pub(crate) fn silent(
         future: impl Future<Output = ()> + 'static,
         last_words: impl FnOnce(String) + 'static,
@@ -97,7 +96,7 @@ impl Event {
         })
     }
 
-    /// Its answer, or the task that will have it. For the shim alone.
+    /// The answer, or the task that will have it. Only the shim calls this.
     pub(crate) fn begin(self) -> JsValue {
         let wakeup = Arc::new(Wakeup(SendWrapper::new(WakeupState::default())));
         let work = Work {
@@ -117,8 +116,8 @@ impl Event {
         }
     }
 
-    /// Runs it beside the event that is being handled now. Returns `false` where
-    /// there is none; then it is dropped.
+    /// Runs the event beside the one that is being handled now. Returns `false` if no
+    /// event is being handled; then this event is dropped.
     pub(crate) fn spawn(self) -> bool {
         SPAWNED.set(Some(self));
         let is_begun = js::spawn();
@@ -126,7 +125,7 @@ impl Event {
         is_begun
     }
 
-    /// Runs it as a task of its own and waits for its end, by a panic too.
+    /// Runs the event as a task of its own and waits for its end, even if it panics.
     pub(crate) async fn run(self) {
         let ended = Rc::new(Ended::default());
         let (done, broken) = (Rc::clone(&ended), Rc::clone(&ended));
@@ -147,14 +146,14 @@ impl Event {
     }
 }
 
-/// Begins what was spawned.
+/// Begins a task that was spawned.
 #[wasm_bindgen]
 pub fn begin() -> JsValue {
     SPAWNED.take().map_or(JsValue::NULL, Event::begin)
 }
 
-/// The answer of the task that has just panicked; `undefined` when it was no panic:
-/// then nothing in this memory can be relied on.
+/// The answer of the task that has just panicked. `undefined` if it was not a panic:
+/// then nothing in this memory can be trusted.
 #[wasm_bindgen]
 pub fn panicked() -> JsValue {
     let Some(panic) = log::take_panic() else {
@@ -171,7 +170,7 @@ pub fn panicked() -> JsValue {
 }
 
 impl Work {
-    /// Polls once; gives itself back while there is no answer.
+    /// Polls once. Returns itself while there is no answer.
     fn poll(mut self) -> Result<JsValue, Self> {
         time::forget_now();
         POLLED.with_borrow_mut(|polled| polled.push(self.safeguard));
@@ -210,22 +209,23 @@ impl Task {
         }
     }
 
-    /// Has `wake` called when it is worth polling again; `true` when it is already.
+    /// Sets `wake` to be called when polling is useful again. `true` if it is useful
+    /// already.
     pub fn listen(&self, wake: Function) -> bool {
         *self.wakeup.0.wake.borrow_mut() = Some(wake);
         self.wakeup.0.is_woken.get()
     }
 
-    /// Whether it has ended well.
+    /// Whether the task has ended without a panic.
     #[wasm_bindgen(js_name = isOver)]
     pub fn is_over(&self) -> bool {
         self.wakeup.0.is_over.get()
     }
 }
 
-/// Runs a future beside the event that is being handled now, for as long as the
-/// platform lets it: on after the answer (`waitUntil`). Returns `false` where
-/// no event is being handled; then it is dropped.
+/// Runs a future beside the event that is being handled now. The future may go on after
+/// the answer, as long as the platform allows (`waitUntil`). Returns `false` if no
+/// event is being handled; then the future is dropped.
 pub fn spawn(future: impl Future<Output = ()> + 'static) -> bool {
     spawn_with(future, || {})
 }
@@ -266,8 +266,8 @@ impl Ended {
     }
 }
 
-/// What the task at hand holds from here on beside code of the application: when that
-/// panics, it is given back.
+/// From here on, the current task holds this while code of the application runs. If
+/// that code panics, `held` is given back.
 pub(crate) fn guard(held: Weak<dyn Held>) {
     POLLED.with_borrow_mut(|polled| {
         if let Some(safeguard) = polled.last_mut() {
@@ -278,7 +278,7 @@ pub(crate) fn guard(held: Weak<dyn Held>) {
     });
 }
 
-/// Wakes a task: a note before anyone listens, later a call.
+/// Wakes a task. Before anyone listens it keeps a note; later it calls a function.
 struct Wakeup(SendWrapper<WakeupState>);
 
 #[derive(Default)]
@@ -307,7 +307,7 @@ mod js {
 
     #[wasm_bindgen]
     extern "C" {
-        /// Of the shim: begins what was spawned.
+        /// Of the shim: begins a task that was spawned.
         #[wasm_bindgen(js_name = partyserverSpawn)]
         pub(super) fn spawn() -> bool;
     }

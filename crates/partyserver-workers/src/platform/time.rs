@@ -13,14 +13,14 @@ use wasm_bindgen::prelude::Closure;
 
 use super::js;
 
-/// The wall clock. On Workers it stands still while code runs, and moves on with
-/// each input.
+/// The wall clock. On Workers it stands still while code runs, and moves on with each
+/// input.
 pub(crate) fn now() -> SystemTime {
     from_millis(now_millis())
 }
 
-/// Milliseconds since 1970. Asked of the platform once for each poll of a task,
-/// during which its clock stands still.
+/// Milliseconds since 1970. The platform is asked once for each poll of a task, because
+/// its clock stands still during the poll.
 pub(crate) fn now_millis() -> u64 {
     match NOW.get() {
         0 => {
@@ -31,13 +31,13 @@ pub(crate) fn now_millis() -> u64 {
     }
 }
 
-/// Time may have passed since it was last asked for.
+/// Forgets the time, because it may have moved on since the platform was asked.
 pub(crate) fn forget_now() {
     NOW.set(0);
 }
 
 thread_local! {
-    /// 0 when it has to be asked for.
+    /// 0 means that the platform must be asked.
     static NOW: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -50,7 +50,7 @@ pub(crate) async fn limited<T>(limit: Duration, future: impl Future<Output = T>)
     }
 }
 
-/// Waits; the timer is set at the first poll and taken back when this is dropped.
+/// Waits. The timer is set at the first poll, and cleared when this is dropped.
 pub(crate) struct Sleep {
     duration: Duration,
     timer: Option<Timer>,
@@ -108,8 +108,8 @@ impl Future for Sleep {
 fn set_timeout(callback: &Closure<dyn FnMut()>, millis: f64) -> JsValue {
     match js::set_timeout(callback, millis) {
         Ok(id) => id,
-        // An object has 10,000 at once. The event that asks for one more ends: it
-        // must neither be taken for over nor wait for ever.
+        // An object may have 10,000 timers at once. If an event asks for one more, the
+        // event ends: the sleep must neither count as over nor wait for ever.
         Err(thrown) => panic!("no timer: {}", js::error_text(&thrown)),
     }
 }
@@ -117,7 +117,8 @@ fn set_timeout(callback: &Closure<dyn FnMut()>, millis: f64) -> JsValue {
 impl Drop for Timer {
     fn drop(&mut self) {
         if !self.state.is_over.get() {
-            // It fails in another context than the timer's, which is over then.
+            // This fails in a context other than the timer's. Then that context has
+            // ended, and so has the timer.
             let _ = js::clear_timeout(&self.id);
         }
     }

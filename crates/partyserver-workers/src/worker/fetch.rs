@@ -1,4 +1,4 @@
-//! The Worker's `fetch`, as the shim calls it.
+//! The Worker's `fetch`, in the form in which the shim calls it.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -19,11 +19,11 @@ use crate::platform::{http as to_http, js};
 use crate::site::{Site, misconfigured};
 
 thread_local! {
-    /// Whether the gates have begun to work in this isolate.
+    /// Whether the gates have been started in this isolate.
     static IS_STARTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Answers a request to the Worker. `request` is given where it has a body.
+/// Answers a request to the Worker. `request` is given only if it has a body.
 #[wasm_bindgen(js_name = workerFetch)]
 pub fn worker_fetch(
     env: JsValue,
@@ -49,7 +49,7 @@ pub fn worker_fetch(
     Event::new(answer, move |panic| panic_known.panicked(panic)).begin()
 }
 
-/// What is served, its gates at work.
+/// The site, with its gates started.
 fn started(env: &JsValue) -> Result<Rc<Site>, String> {
     let site = Site::of(env)?;
     if !IS_STARTED.replace(true) {
@@ -63,7 +63,7 @@ fn started(env: &JsValue) -> Result<Rc<Site>, String> {
 /// Reads a request's head.
 ///
 /// # Errors
-/// The refusal of one that HTTP does not allow.
+/// The refusal of a head that HTTP does not allow.
 fn read_head(method: &str, url: &str, headers: &str) -> Result<Parts, Box<Response>> {
     if url.len() > MAX_URL {
         let refusal = own(StatusCode::URI_TOO_LONG, "The URL is too long");
@@ -100,5 +100,5 @@ pub fn room_failed(handoff: &str, error: &str, is_transient: bool) -> JsValue {
     to_http::response(finish.apply(refusal.into_response()))
 }
 
-/// What `Uri` holds.
+/// The longest URL that `Uri` can hold.
 const MAX_URL: usize = u16::MAX as usize - 1;

@@ -1,5 +1,5 @@
-//! What the front of a Worker asks of the platform: one request, on its way to its room's
-//! object.
+//! What the core needs from the platform to serve a request: one request, on its way to
+//! its room's object.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -23,24 +23,24 @@ use crate::platform::time::{limited, now};
 use crate::platform::{http as to_http, js};
 use crate::site::Site;
 
-/// A request as the platform gives it.
+/// A request in the platform's form.
 pub(super) struct Incoming {
     site: Rc<Site>,
     env: JsValue,
     known: Rc<Known>,
 }
 
-/// What is known of a request so far: it is answered likewise when handling it
-/// panics.
+/// What is known about a request so far. If handling it panics, the answer is made from
+/// this.
 #[derive(Default)]
 pub(super) struct Known {
-    /// Set once it is known whose request it is.
+    /// Set when the room of the request is known.
     routed: OnceCell<Routed>,
-    /// The subprotocol, set once it is known to be a good upgrade.
+    /// The subprotocol. Set when the request is known to be a good upgrade.
     upgrade: OnceCell<Option<String>>,
 }
 
-/// Whose request it is, and what every answer to it gets.
+/// The party and room of a request, and what every answer to it gets.
 struct Routed {
     party: Arc<str>,
     room: String,
@@ -52,7 +52,7 @@ impl Incoming {
         Self { site, env, known }
     }
 
-    /// A promise of what the room's object answers.
+    /// A promise of the answer of the room's object.
     fn hand_off(
         &self,
         visit: &Visit,
@@ -122,7 +122,7 @@ impl front::Site for Incoming {
         Box::pin(std::future::ready(Vec::new()))
     }
 
-    /// A panic ends the task, which is concluded by [`Known::panicked`].
+    /// A panic ends the task, and [`Known::panicked`] concludes it.
     fn guarded<'a, T: 'a>(
         &'a self,
         limit: Duration,
@@ -143,7 +143,7 @@ impl front::Site for Incoming {
     }
 
     fn routed(&self, visit: &Visit) {
-        // Once per request, so it is not set already.
+        // Called once per request, so it is not set already.
         let _ = self.known.routed.set(Routed {
             party: self.gate(visit.party).name().clone(),
             room: visit.lobby.room_name().to_owned(),
@@ -159,7 +159,7 @@ impl front::Site for Incoming {
     ) -> Result<Option<String>, Box<Response>> {
         let subprotocols = &self.gate(visit.party).options().subprotocols;
         let protocol = upgrade::check(&head.method, &head.headers, subprotocols)?;
-        // Once per request, so it is not set already.
+        // Called once per request, so it is not set already.
         let _ = self.known.upgrade.set(protocol.clone());
         Ok(protocol)
     }

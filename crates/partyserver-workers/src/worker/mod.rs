@@ -1,4 +1,4 @@
-//! Before the gate: the Worker, which sees what anybody sends. No object is addressed here
+//! Before the gate: the Worker, which sees what anybody sends. It addresses no object
 //! before the party's gate has admitted the request.
 
 mod fetch;

@@ -1,8 +1,8 @@
 //! Refused upgrades.
 //!
-//! A browser sees no HTTP answer to an upgrade, so most refusals are a socket that is
-//! closed at once. The Worker holds its end until the client answers; an object would
-//! be kept awake by it for as long as the client likes.
+//! A browser does not show a page the HTTP answer to an upgrade, so most refusals are a
+//! socket that is closed at once. The Worker keeps its end until the client answers. If
+//! the object did that, a client could keep it awake for as long as it liked.
 
 use partyserver::Refusal;
 use partyserver::host::Finish;
@@ -11,7 +11,7 @@ use wasm_bindgen::JsValue;
 
 use crate::platform::{http as to_http, js};
 
-/// Refuses an upgrade: by a close frame where the refusal has one, else by its HTTP
+/// Refuses an upgrade: by a close frame if the refusal has one, else by its HTTP
 /// answer.
 pub(super) fn refuse(refusal: Refusal, protocol: Option<&str>) -> Brought<JsValue> {
     let closed = refusal

@@ -1,4 +1,4 @@
-//! The example with an issuer of its own, on a real socket.
+//! The example with its own issuer, on a real socket.
 
 #![allow(
     dead_code,
@@ -31,7 +31,7 @@ pub struct World {
     pub served: JoinHandle<()>,
 }
 
-/// An answer, its body read.
+/// An answer whose body was read.
 pub type Answer = http::Response<String>;
 
 /// What a WebSocket was told.
@@ -61,7 +61,7 @@ impl World {
         let (stop, stopped) = oneshot::channel();
         let (service, router) = (rooms.clone(), app.clone());
         let served = tokio::spawn(async move {
-            // The end of the test ends the server too.
+            // The end of the test stops the server too.
             let stopped = async { stopped.await.unwrap_or_default() };
             service.serve_with(router, listener, stopped).await;
         });
@@ -76,12 +76,12 @@ impl World {
         }
     }
 
-    /// A token of alice with the scopes that every test's server asks for.
+    /// A token for alice, with the scopes that the server requires in every test.
     pub fn token(&self) -> TokenBuilder {
         self.issuer.token().scope("chat")
     }
 
-    /// `Bearer` with a token of alice.
+    /// `Bearer` with a token for alice.
     pub fn bearer(&self) -> String {
         bearer(self.token())
     }
@@ -103,7 +103,7 @@ impl World {
         Answer::from_parts(parts, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    /// Opens a WebSocket with a token, says hello, and hears what comes first.
+    /// Opens a WebSocket with a token, says hello, and returns what comes first.
     pub async fn hello(&self, token: Option<&str>) -> Told {
         hello(self.address, token).await
     }
@@ -114,7 +114,7 @@ pub async fn hello(address: SocketAddr, token: Option<&str>) -> Told {
     let url = format!("ws://{address}/parties/chat/a?access_token={token}");
     let client = ClientBuilder::new().uri(&url).unwrap();
     let (mut socket, answer) = client.connect().await.unwrap();
-    // RFC 9112 section 6.3: there is no content in a 101.
+    // RFC 9112 section 6.3: a 101 has no content.
     assert!(!answer.headers().contains_key("content-length"));
     let _ = futures_util::SinkExt::send(&mut socket, Message::text("hello")).await;
     let message = socket.next().await.unwrap().unwrap();

@@ -27,7 +27,7 @@ impl Http {
         let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(80))).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // Its errors come back from the requests too.
+        // The errors of the connection also come back from the requests.
         tokio::spawn(connection);
         Ok(Self {
             target: target.clone(),
@@ -37,7 +37,7 @@ impl Http {
         })
     }
 
-    /// A GET of the room, whose answer must be 200 and is read to its end.
+    /// Sends a GET to the room. The answer must be 200, and is read to its end.
     pub(crate) async fn get(&mut self, room: &str) -> Result<()> {
         let uri = self.target.request_uri(room)?;
         let request = Request::get(path(&uri))

@@ -1,4 +1,4 @@
-//! A client of a party: authenticated as browsers and programs are.
+//! A client of a party. It authenticates as browsers and programs do.
 
 mod http;
 mod socket;
@@ -12,7 +12,7 @@ pub(crate) use self::http::Http;
 pub(crate) use self::socket::Socket;
 pub(crate) use self::wire::Wire;
 
-/// A party of a server, and a token that it accepts, where it asks for one.
+/// A party of a server, and a token that it accepts, if it asks for one.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     party: String,
@@ -37,7 +37,7 @@ impl Target {
         }
     }
 
-    /// The URL for requests, whose token is in a header (RFC 6750 section 2.1).
+    /// The URL for requests. Their token is in a header (RFC 6750 section 2.1).
     fn request_uri(&self, room: &str) -> Result<Uri> {
         let uri: Uri = format!("{}/{room}", self.party).parse()?;
         match uri.scheme_str() {
@@ -46,8 +46,8 @@ impl Target {
         }
     }
 
-    /// The URL for handshakes, whose token is in the query (RFC 6750 section 2.3):
-    /// browsers can't set headers there.
+    /// The URL for handshakes. Their token is in the query (RFC 6750 section 2.3),
+    /// because browsers can't set headers there.
     fn socket_uri(&self, room: &str) -> Result<Uri> {
         let uri = self.request_uri(room)?.to_string();
         let uri = uri.replacen("http", "ws", 1);

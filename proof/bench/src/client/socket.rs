@@ -51,8 +51,8 @@ impl Socket {
         Ok(self.0.send(Message::text(text.to_owned())).await?)
     }
 
-    /// Waits for a message that holds this text. Servers may wrap what they echo, and
-    /// greet: other messages are passed over.
+    /// Waits for a message that contains this text. Servers may wrap what they echo,
+    /// and may greet, so other messages are skipped.
     pub(crate) async fn receive(&mut self, text: &str) -> Result<()> {
         timeout(PATIENCE, async {
             while let Some(message) = self.0.next().await.transpose()? {
@@ -70,8 +70,8 @@ impl Socket {
     }
 }
 
-/// How many handshakes are under way at once.
+/// How many handshakes run at once.
 const HANDSHAKES: usize = 32;
 
-/// How long a message may be under way.
+/// How long a message may take.
 const PATIENCE: Duration = Duration::from_secs(10);

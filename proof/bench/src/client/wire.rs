@@ -1,5 +1,5 @@
-//! Requests whose bytes are made once, over one connection that is kept alive: a client
-//! that costs less than the servers it loads.
+//! Requests whose bytes are made once, over one connection that is kept alive. This
+//! client costs less than the servers that it loads.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,7 +12,7 @@ pub(crate) struct Wire {
     /// The first line of the answers that are expected.
     status: String,
     answer: Vec<u8>,
-    /// The length of the answers, once the first has come.
+    /// The length of the answers. Set when the first has come.
     length: Option<usize>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn get(host: &str, path: &str, token: Option<&str>) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n{token}\r\n").into()
 }
 
-/// The length of the answer that begins so, once its head is complete.
+/// The length of the answer that begins with these bytes, if its head is complete.
 fn length(answer: &[u8]) -> Result<Option<usize>> {
     let Some(head) = answer.windows(4).position(|end| end == b"\r\n\r\n") else {
         return Ok(None);

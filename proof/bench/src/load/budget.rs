@@ -1,9 +1,9 @@
-//! When a load ends: after a time, or a number of operations, whichever comes first.
+//! When a load ends: after a time or a number of operations, whichever comes first.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// What the workers of a load have left together.
+/// The time and the operations that the workers of a load still have, together.
 pub(crate) struct Budget {
     end: Instant,
     operations: Cell<u64>,

@@ -1,4 +1,4 @@
-//! Rooms that nobody has been in before.
+//! Rooms that nobody has entered before.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use crate::client::{Http, Target};
 
 pub(super) struct Cold {
     connection: Http,
-    /// Not used before: neither by another worker nor by an earlier run.
+    /// A prefix that is new: neither another worker nor an earlier run has used it.
     prefix: String,
     rooms: u64,
 }

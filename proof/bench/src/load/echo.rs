@@ -1,4 +1,4 @@
-//! A message to the room and its echo, one under way on each socket.
+//! A message to the room and its echo. Each socket has one message on the way.
 
 use super::{Size, Worker};
 use crate::Result;
@@ -19,5 +19,5 @@ impl Worker for Echo {
     }
 }
 
-/// 32 bytes, as a short line of a chat.
+/// 32 bytes, like a short line in a chat.
 const TEXT: &str = "a short line of a chat, 32 bytes";

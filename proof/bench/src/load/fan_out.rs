@@ -1,4 +1,4 @@
-//! One member sends to the room; every member, the sender too, receives it.
+//! One member sends to the room, and every member receives it, including the sender.
 
 use futures_util::future::try_join_all;
 
@@ -8,12 +8,13 @@ use crate::client::{Socket, Target};
 
 pub(crate) struct FanOut {
     members: Vec<Socket>,
-    /// Messages that are sent without waiting for the one before.
+    /// How many messages are sent without waiting for the one before.
     pub(crate) in_flight: u64,
     sent: u64,
 }
 
-/// A single worker: the next message is sent when the last member has the one before.
+/// A single worker. It sends the next message when the last member has received the one
+/// before.
 pub(crate) async fn workers(target: &Target, size: Size) -> Result<Vec<FanOut>> {
     let members = Socket::open_many(target, size.connections, 1).await?;
     Ok(vec![FanOut {
@@ -31,7 +32,7 @@ impl Worker for FanOut {
         self.sent += self.in_flight;
         let sender = self.members.first_mut().ok_or("a room needs a member")?;
         for text in &texts {
-            // The servers that this is meant for broadcast what begins so.
+            // The servers for this load broadcast every message with this prefix.
             sender.send(&format!("b:{text}")).await?;
         }
         let members = self.members.iter_mut();

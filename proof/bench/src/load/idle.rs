@@ -11,7 +11,7 @@ use crate::measurement::{Measurement, Started};
 
 /// The rate and the CPU time are those of the handshakes.
 pub(super) async fn measure(target: &Target, process: u32, size: Size) -> Result<Measurement> {
-    // The first sockets also pay for what is loaded once, and for the rooms.
+    // The first sockets also pay for what is loaded only once, and for the rooms.
     let mut warm = Socket::open_many(target, size.rooms.max(WARM_UP), size.rooms).await?;
     let settle = Duration::from_secs(size.settle);
     sleep(settle).await;
@@ -20,7 +20,8 @@ pub(super) async fn measure(target: &Target, process: u32, size: Size) -> Result
     started.stop_clock();
     sleep(settle).await;
     let measured = started.finish(size.connections as u64)?;
-    // Sockets that had been dropped meanwhile would have made memory look cheap.
+    // Every socket must still be open: dropped sockets would make the memory look too
+    // small.
     for socket in warm.iter_mut().chain(&mut sockets) {
         socket.send(TEXT).await?;
         socket.receive(TEXT).await?;

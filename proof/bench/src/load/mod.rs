@@ -1,7 +1,7 @@
 //! The loads.
 //!
-//! Each opens its connections, warms the server up over them, and measures then.
-//! Every worker has one operation under way at a time, so the server decides the pace.
+//! Each load opens its connections, warms the server up over them, and then measures.
+//! Every worker has one operation running at a time, so the server decides the pace.
 
 mod budget;
 mod cold;
@@ -57,7 +57,7 @@ pub(crate) struct Size {
 }
 
 impl Size {
-    /// So many connections, spread over so many rooms.
+    /// This many connections, spread over this many rooms.
     pub(crate) fn of(connections: usize, rooms: usize) -> Self {
         Self {
             connections,
@@ -102,7 +102,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 
 impl Load {
     /// # Errors
-    /// When the server refuses, goes, or does not answer; a load is not half measured.
+    /// When the server refuses, ends, or does not answer. A load is never half
+    /// measured.
     pub(crate) async fn measure(
         self,
         target: &Target,
@@ -119,13 +120,14 @@ impl Load {
     }
 }
 
-/// What repeats an operation.
+/// A worker that repeats an operation.
 pub(crate) trait Worker {
-    /// Does it once, and returns as how many operations that counts.
+    /// Does the operation once, and returns how many operations it counts as.
     async fn step(&mut self) -> Result<u64>;
 }
 
-/// Lets all workers work side by side: for the warm-up, then for the measurement.
+/// Lets all workers run at the same time: first for the warm-up, then for the
+/// measurement.
 async fn sustained<W: Worker>(
     mut workers: Vec<W>,
     process: u32,
@@ -138,7 +140,7 @@ async fn sustained<W: Worker>(
     started.finish(operations)
 }
 
-/// Lets the workers work side by side; returns how many operations were done.
+/// Lets the workers run at the same time, and returns how many operations were done.
 pub(crate) async fn spend<W: Worker>(workers: &mut [W], budget: &Budget) -> Result<u64> {
     let done = try_join_all(workers.iter_mut().map(async |worker| {
         let mut done = 0;

@@ -1,4 +1,4 @@
-//! Rooms that nobody has been in before, and that get an owner.
+//! Rooms that nobody has entered before, and that get an owner.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +18,7 @@ pub(super) struct Visitor<'a> {
 }
 
 impl<'a> Visitor<'a> {
-    /// Visitors of rooms that were never there.
+    /// Visitors of rooms that never existed before.
     pub(super) async fn of_new_rooms(server: &Server, token: &'a str) -> Result<Loaded<Self>> {
         let room = |visitor: usize| {
             let mut visited = 0;
@@ -30,7 +30,7 @@ impl<'a> Visitor<'a> {
         Self::many(server, token, CONNECTIONS, room).await
     }
 
-    /// So many visitors of rooms on disk, of which there are `rooms`.
+    /// This many visitors of rooms on disk. There are `rooms` such rooms.
     pub(super) async fn of_rooms_on_disk(
         server: &Server,
         token: &'a str,

@@ -1,4 +1,4 @@
-//! The servers, and the one caller of all loads.
+//! The servers, and the one caller in all loads.
 
 use std::path::PathBuf;
 
@@ -21,9 +21,9 @@ use crate::Result;
 /// Starts servers that accept the tokens of one issuer.
 pub(super) struct Contenders {
     pub(super) issuer: LocalIssuer,
-    /// The token of `alice`, by whom every load is sent.
+    /// The token of `alice`, who sends every load.
     pub(super) token: String,
-    /// This program, whose servers are its commands.
+    /// This program. Its servers are its commands.
     pub(super) program: PathBuf,
     pub(super) storage: PathBuf,
     pub(super) interop: PathBuf,
@@ -35,8 +35,8 @@ impl Contenders {
         Server::start(self.serve("rooms"), None).await
     }
 
-    /// Rooms on the native host with this data folder, in which it makes so many rooms
-    /// that have an owner before it listens.
+    /// Rooms on the native host with this data folder. Before it listens, it makes
+    /// `rooms` rooms with an owner in the folder.
     pub(super) async fn rooms_on_disk(&self, folder: TempDir, rooms: u64) -> Result<Server> {
         let mut command = self.serve("rooms");
         command
@@ -47,7 +47,7 @@ impl Contenders {
         Server::start(command, Some(folder)).await
     }
 
-    /// A server that does the least: `http`, `echo` or `fan-out`.
+    /// A minimal server: `http`, `echo` or `fan-out`.
     pub(super) async fn bare(&self, name: &str) -> Result<Server> {
         Server::start(self.serve(name), None).await
     }
@@ -60,7 +60,8 @@ impl Contenders {
         Server::start(command, None).await
     }
 
-    /// workerd with the npm package, built into a folder that goes with the server.
+    /// workerd with the npm package, built into a folder that is deleted with the
+    /// server.
     pub(super) async fn workerd(&self) -> Result<Server> {
         let folder = self.folder()?;
         let built = Command::new("node")

@@ -11,8 +11,8 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
     let token = Some(contenders.token.as_str());
     let mut comparisons = Vec::new();
     for sockets in [1, 16, 64] {
-        // Each in a room of its own: a shared one is a lock that is waited for, and the
-        // bare loop has nothing like it.
+        // Each socket is in a room of its own. A shared room is a lock that sockets
+        // wait for, and the bare loop has nothing like that.
         let size = Size::of(sockets, sockets);
         let mut servers = Vec::new();
         for (server, target) in [

@@ -1,4 +1,4 @@
-//! One member sends to the room; every member receives it.
+//! One member sends to the room, and every member receives it.
 
 use super::contenders::Contenders;
 use super::report::{Comparison, Section, Series};
@@ -26,7 +26,7 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
                 worker.in_flight = in_flight;
             }
             let measured = take_turns(pace, &mut servers).await?;
-            // With one under way nothing can be coalesced.
+            // With one message on the way, messages can't be combined.
             let asked = if in_flight == 1 { 1.2 } else { 1.0 };
             let ours = Series::of("room, verified identities", &measured[0]);
             let beside = Series::of("bare loop", &measured[1]);

@@ -37,18 +37,18 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
     })
 }
 
-/// How many sockets are idle at most, and how many descriptors a process may have.
+/// How many sockets may be idle, and how many descriptors a process may have.
 fn idle_sockets(pace: Pace) -> (usize, usize) {
     let descriptors = getrlimit(Resource::Nofile).current;
     let descriptors = descriptors.map_or(usize::MAX, |limit| {
         usize::try_from(limit).unwrap_or(usize::MAX)
     });
-    // The load holds the other end of these, and of all others.
+    // The load holds the other end of these sockets, and of all others.
     let fitting = descriptors / 20 * 14;
     (pace.size(20_000, 1_000).min(fitting), descriptors)
 }
 
-/// Echo over 16 sockets, beside others that are idle.
+/// Echo over 16 sockets, while other sockets are idle.
 async fn connections(contenders: &Contenders, pace: Pace, many: usize) -> Result<Comparison> {
     let token = Some(contenders.token.as_str());
     let few = pace.size(1_000, 100);
@@ -70,7 +70,7 @@ async fn connections(contenders: &Contenders, pace: Pace, many: usize) -> Result
     Ok(Comparison::of("echo", many).beside(few, Some(1.2)))
 }
 
-/// A server, and how many rooms it had on disk when it was started.
+/// A server, and how many rooms were on disk when it was started.
 struct Stored {
     server: Server,
     rooms: u64,
@@ -114,7 +114,7 @@ async fn rooms_on_disk(contenders: &Contenders, pace: Pace) -> Result<Vec<Compar
     Ok(comparisons)
 }
 
-/// What it took until the server listened, for each of its rooms.
+/// The time until the server listened, divided by the number of its rooms.
 fn start(server: &Server, rooms: u64) -> Result<Series> {
     let (time, usage) = (server.start_time, Usage::of(server.process()?)?);
     Ok(Series {
@@ -136,7 +136,8 @@ async fn visits(
     Ok(side_by_side(load, series, Some(1.25)))
 }
 
-/// The most rooms come first. What is asked is of them beside a tenth of them.
+/// The series with the most rooms comes first. The limit is for its ratio to a tenth of the
+/// rooms.
 fn side_by_side(
     load: impl Into<String>,
     series: impl IntoIterator<Item = Series>,
@@ -155,7 +156,7 @@ fn beside(rooms: u64) -> String {
     format!("{} rooms on disk", grouped(rooms))
 }
 
-/// Thousands apart.
+/// A number with its thousands separated.
 fn grouped(number: u64) -> String {
     match number {
         0..1_000 => number.to_string(),

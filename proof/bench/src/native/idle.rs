@@ -1,4 +1,4 @@
-//! What stands in memory with nothing to do.
+//! How much memory is used when there is nothing to do.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
     let token = Some(contenders.token.as_str());
     let (mut secured, mut open, mut bare) = (Vec::new(), Vec::new(), Vec::new());
     let (mut awake, mut asleep) = (Vec::new(), Vec::new());
-    // Each figure is of a process just started, so that no memory was used before.
+    // Each figure is from a process that was just started, so that no memory was used
+    // before.
     for _ in 0..ROUNDS {
         let server = contenders.rooms().await?;
         secured.push(sockets(&server, &server.party("secured", token), count, 1).await?);
@@ -61,14 +62,15 @@ pub(super) async fn sockets(
     count: usize,
     rooms: usize,
 ) -> Result<f64> {
-    // The first sockets pay for what is loaded once.
+    // The first sockets pay for what is loaded only once.
     let warm = Socket::open_many(target, WARM_UP, 1).await?;
     sleep(SETTLE).await;
     let before = Usage::of(server.process()?)?;
     let mut sockets = Socket::open_many(target, count, rooms).await?;
     sleep(SETTLE).await;
     let after = Usage::of(server.process()?)?;
-    // Sockets that had been dropped meanwhile would have made memory look cheap.
+    // Every socket must still be open: dropped sockets would make the memory look too
+    // small.
     for socket in &mut sockets {
         socket.send(TEXT).await?;
         socket.receive(TEXT).await?;
@@ -102,6 +104,6 @@ fn kilobytes(before: &Usage, after: &Usage, count: usize) -> f64 {
 
 const ROUNDS: usize = 3;
 const WARM_UP: usize = 64;
-/// Longer than rooms of the party `sleeping` stay awake.
+/// Longer than rooms of the party `sleeping` stay awake without events.
 const SETTLE: Duration = Duration::from_millis(2500);
 const TEXT: &str = "still open";

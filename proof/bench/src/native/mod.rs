@@ -1,5 +1,5 @@
-//! `bench native`: what rooms on the native host cost, beside the least that does the
-//! same, and beside what a user would pick instead.
+//! `bench native`: what rooms on the native host cost, compared with the simplest
+//! program that does the same, and with what a user would choose instead.
 
 mod cold;
 mod contenders;
@@ -54,7 +54,7 @@ pub(crate) struct Options {
     program: Option<PathBuf>,
 }
 
-/// A part of the whole, and a section of the file.
+/// A part of the measurement, and a section of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
     Tokens,
@@ -122,7 +122,7 @@ impl Part {
     }
 }
 
-/// How long all of it may take: on two cores it is done in two thirds of the time.
+/// How long everything may take. On two cores it needs two thirds of this time.
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 /// The audience that the servers are told to accept.
 const AUDIENCE: &str = "https://rooms.example";

@@ -1,5 +1,5 @@
-//! What a user would pick instead: the npm package on workerd, and `ws` with `jose` on
-//! Node.
+//! What a user would choose instead: the npm package on workerd, and `ws` with `jose`
+//! on Node.
 
 use super::contenders::Contenders;
 use super::get::Get;

@@ -1,4 +1,4 @@
-//! Requests and sockets that are refused: what a stranger can make the server do.
+//! Requests and sockets that are refused: the work that a stranger can cause.
 
 use std::time::Duration;
 
@@ -68,16 +68,16 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
     })
 }
 
-/// The token with a signature of the right length that is wrong.
+/// The token with a wrong signature of the right length.
 fn forged(token: &str) -> String {
     let (signed, signature) = token.rsplit_once('.').unwrap_or((token, ""));
     let signature: String = signature.chars().rev().collect();
-    // The last character holds spare bits, which must be zero: those of A are.
+    // The last character contains spare bits, which must be zero. In A they are zero.
     let end = signature.len().saturating_sub(1);
     format!("{signed}.{}A", &signature[..end])
 }
 
-/// One socket after the other.
+/// Opens one socket after another.
 struct Visit {
     target: Target,
     welcome: Welcome,

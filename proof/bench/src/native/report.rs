@@ -6,26 +6,27 @@ use crate::measurement::{Measurement, median};
 
 use super::turns::Pace;
 
-/// What one server showed under one load, round by round.
+/// The results of one server under one load, one per round.
 pub(super) struct Series {
     pub(super) server: String,
-    /// In the unit of the section.
+    /// The costs, in the unit of the section.
     pub(super) costs: Vec<f64>,
-    /// Operations per second, where they say something.
+    /// Operations per second, if they are meaningful.
     pub(super) rates: Vec<f64>,
 }
 
-/// A load: ours, and what stands beside it.
+/// A load: our result, and the results that it is compared with.
 pub(super) struct Comparison {
     pub(super) load: String,
     pub(super) ours: Series,
-    /// What is asked of ours alone.
+    /// A limit for our result alone.
     pub(super) aim: Option<Aim>,
-    /// What stands beside it, and the largest ratio of ours to it that is asked for.
+    /// The results beside ours, each with the largest ratio of ours to it that is
+    /// allowed.
     pub(super) beside: Vec<(Series, Option<f64>)>,
 }
 
-/// A limit for ours alone.
+/// A limit for our result alone.
 #[derive(Clone, Copy)]
 pub(super) enum Aim {
     CostAtMost(f64),
@@ -35,7 +36,7 @@ pub(super) enum Aim {
 /// The loads of one table.
 pub(super) struct Section {
     pub(super) title: &'static str,
-    /// What a cost is, with its unit: the head of the column.
+    /// What a cost is, with its unit. It is the head of the column.
     pub(super) cost: &'static str,
     /// How it was measured.
     pub(super) note: String,
@@ -52,7 +53,7 @@ impl Series {
         }
     }
 
-    /// Something that has no rate, such as memory.
+    /// A result that has no rate, such as memory.
     pub(super) fn without_rates(server: impl Into<String>, costs: Vec<f64>) -> Self {
         Self {
             server: server.into(),
@@ -71,7 +72,7 @@ impl Series {
 }
 
 impl Comparison {
-    /// Ours alone.
+    /// Our result alone.
     pub(super) fn of(load: impl Into<String>, ours: Series) -> Self {
         Self {
             load: load.into(),
@@ -143,7 +144,7 @@ pub(super) fn render(machine: &str, pace: Pace, sections: &[Section]) -> String 
     text
 }
 
-/// So many of a thing that is named in the singular.
+/// A number of things. `thing` is in the singular.
 pub(super) fn counted(number: usize, thing: &str) -> String {
     match number {
         1 => format!("1 {thing}"),
@@ -162,8 +163,8 @@ fn line(load: &str, series: &Series, ratio: &str, asked: &str) -> String {
     format!("| {load} | {server} | {cost:.2} | {rate} | {ratio} | {asked} |\n")
 }
 
-/// Ratios of figures that were taken one after the other, so that the machine was the
-/// same for both.
+/// The ratio of results that were taken one after the other, so that the machine was in
+/// the same state for both.
 fn ratio(ours: &Series, beside: &Series) -> f64 {
     let pairs = ours.costs.iter().zip(&beside.costs);
     median(pairs.map(|(ours, beside)| ours / beside).collect())

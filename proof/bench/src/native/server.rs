@@ -1,4 +1,4 @@
-//! A server in a process of its own, so that its CPU time is its own too.
+//! A server in a process of its own, so that its CPU time can be measured by itself.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub(super) struct Server {
     child: Child,
     /// Host and port.
     pub(super) address: String,
-    /// From its start to when it listened.
+    /// The time from its start until it listened.
     pub(super) start_time: Duration,
     storage: Option<TempDir>,
 }
@@ -54,7 +54,7 @@ impl Server {
         id.ok_or_else(|| "a server has ended by itself".into())
     }
 
-    /// Stops it as an operator does, and returns its folder, where it has one.
+    /// Stops it as an operator does, and returns its folder, if it has one.
     pub(super) async fn stop(mut self) -> Result<Option<TempDir>> {
         let process = Pid::from_raw(self.process()?.try_into()?).ok_or("no process has id 0")?;
         kill_process(process, Signal::TERM)?;
@@ -67,7 +67,7 @@ impl Server {
         }
     }
 
-    /// A party of it, for callers with this token.
+    /// A party of the server, for callers with this token.
     pub(super) fn party(&self, name: &str, token: Option<&str>) -> Target {
         let url = format!("http://{}/parties/{name}", self.address);
         token.map_or_else(|| Target::open(&url), |token| Target::new(&url, token))
@@ -95,7 +95,7 @@ fn port_of(line: &str) -> Option<u16> {
     rest[..digits.unwrap_or(rest.len())].parse().ok()
 }
 
-/// Making a million rooms takes the longest.
+/// The longest start is the one that makes a million rooms.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Sockets that are opened.
+//! Opening sockets.
 
 use super::contenders::Contenders;
 use super::report::{Aim, Comparison, Section, Series};
@@ -20,7 +20,7 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
     for round in 0..=pace.rounds {
         for ((server, target), measured) in targets.iter().zip(&mut measured) {
             let opened = open(target, server.process()?, count).await?;
-            // The first round pays for what is loaded once.
+            // The first round pays for what is loaded only once.
             if round > 0 {
                 measured.push(opened);
             }
@@ -43,7 +43,7 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
     })
 }
 
-/// The teardown is not measured: the sockets go when the measurement has ended.
+/// Closing the sockets is not measured: it happens after the measurement has ended.
 async fn open(target: &Target, process: u32, count: usize) -> Result<Measurement> {
     let started = Started::now(process)?;
     let mut sockets = Socket::open_many(target, count, 100).await?;
@@ -53,7 +53,7 @@ async fn open(target: &Target, process: u32, count: usize) -> Result<Measurement
     }
     let measured = started.finish(count as u64)?;
     drop(sockets);
-    // The server has noticed before the next turn begins.
+    // The server must notice the closed sockets before the next turn begins.
     tokio::time::sleep(SETTLE).await;
     Ok(measured)
 }

@@ -1,4 +1,5 @@
-//! A token that was never seen before, against its signature alone.
+//! Verifying a token that was never seen before, compared with checking its signature
+//! alone.
 
 use std::future::Future;
 use std::pin::pin;
@@ -36,8 +37,9 @@ pub(super) async fn measure(contenders: &Contenders, pace: Pace) -> Result<Secti
         let (mut new, mut hot, mut alone) = (Vec::new(), Vec::new(), Vec::new());
         // The first round fills the processor's caches and fetches the keys.
         for round in 0..=pace.rounds {
-            // Smaller than the tokens are many: as in a server that has run for a
-            // while, each new token takes the place and the memory of another.
+            // The cache is smaller than the number of tokens. So, as in a server that
+            // has run for a while, each new token takes the place and the memory of
+            // another.
             let full = verifier(contenders, count / 8)?;
             let warm = verifier(contenders, 2 * count)?;
             full.verify(&tokens[0]).await?;
@@ -88,14 +90,14 @@ fn tokens(contenders: &Contenders, algorithm: Algorithm, count: usize) -> Result
     Ok(tokens?)
 }
 
-/// One that has seen no token; keys are shared by all of one issuer.
+/// A verifier that has seen no token. Keys are shared by all verifiers of one issuer.
 fn verifier(contenders: &Contenders, cached_tokens: usize) -> Result<Verifier> {
     let policy = Policy::new(contenders.issuer.url(), AUDIENCE)?;
     let builder = Verifier::builder(policy).cached_tokens(cached_tokens);
     Ok(builder.build()?)
 }
 
-/// The keys are there, so there is nothing to wait for.
+/// The keys are held already, so there is nothing to wait for.
 fn verify(verifier: &Verifier, token: &AccessToken) -> Result<()> {
     let mut cx = Context::from_waker(Waker::noop());
     match pin!(verifier.verify(token)).poll(&mut cx) {
@@ -165,7 +167,7 @@ async fn jwk(contenders: &Contenders, algorithm: Algorithm) -> Result<Value> {
     key.ok_or_else(|| "the issuer has no such key".into())
 }
 
-/// CPU time of this thread for each, in microseconds.
+/// The CPU time of this thread for each token, in microseconds.
 fn per_token<T>(tokens: &[T], mut check: impl FnMut(&T) -> Result<()>) -> Result<f64> {
     let before = thread_time();
     for token in tokens {

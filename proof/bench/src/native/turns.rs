@@ -1,5 +1,5 @@
-//! Servers under the same load, turn by turn: a slow moment of the machine hits all
-//! alike.
+//! Servers under the same load, in turns, so that a slow moment of the machine affects
+//! all of them.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::Result;
 use crate::load::{Budget, Worker, spend};
 use crate::measurement::{Measurement, Started};
 
-/// How long and how often.
+/// How long and how often to measure.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     pub(super) rounds: usize,
-    /// Of one load on one server.
+    /// The time of one load on one server.
     pub(super) turn: Duration,
-    /// Whether sizes are the full ones.
+    /// Whether the small sizes are used instead of the full ones.
     pub(super) is_quick: bool,
 }
 
@@ -33,14 +33,14 @@ impl Pace {
         }
     }
 
-    /// A number, or the small one that shows that it runs.
+    /// The full number, or the small one that only shows that it runs.
     pub(super) fn size(self, full: usize, quick: usize) -> usize {
         if self.is_quick { quick } else { full }
     }
 }
 
-/// Loads the servers in turn, round after round; one outcome for each of them, of which
-/// each round has added a measurement.
+/// Loads the servers in turns, round after round. Returns one outcome for each server,
+/// with one measurement per round.
 pub(super) async fn take_turns<W: Worker>(
     pace: Pace,
     servers: &mut [Loaded<W>],

@@ -12,7 +12,7 @@ use tokio_websockets::ServerBuilder;
 
 use crate::Result;
 
-/// Those who receive; nobody leaves while a load runs.
+/// The sockets that receive. Nobody leaves while a load runs.
 type Members = Arc<Mutex<Vec<Arc<TcpStream>>>>;
 
 pub(super) async fn run(listener: TcpListener) -> Result<()> {
@@ -22,7 +22,7 @@ pub(super) async fn run(listener: TcpListener) -> Result<()> {
         stream.set_nodelay(true)?;
         let members = Arc::clone(&members);
         tokio::spawn(async move {
-            // A connection that breaks is its client's business.
+            // If a connection breaks, only its client is concerned.
             let _ = serve(Arc::new(stream), &members).await;
         });
     }
@@ -39,7 +39,7 @@ async fn serve(stream: Arc<TcpStream>, members: &Members) -> Result<()> {
         let text = text.strip_prefix("b:").unwrap_or(text);
         let frame = frame(text)?;
         for member in lock(members).iter() {
-            // The loads are far below what a socket's buffer takes.
+            // The loads are far below the size of a socket's buffer.
             if member.try_write(&frame)? < frame.len() {
                 return Err("a member reads too slowly".into());
             }
@@ -60,7 +60,7 @@ fn frame(text: &str) -> Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// A stream that the others write to as well.
+/// A stream that other tasks write to as well.
 struct Shared(Arc<TcpStream>);
 
 impl AsyncRead for Shared {

@@ -20,7 +20,7 @@ pub(super) async fn run(listener: TcpListener) -> Result<()> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         tokio::spawn(async move {
-            // A connection that breaks is its client's business.
+            // If a connection breaks, only its client is concerned.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service_fn(answer))
                 .await;

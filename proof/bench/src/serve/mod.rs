@@ -1,8 +1,8 @@
 //! The servers that are measured, each a process of its own: `bench serve …`.
 //!
-//! Rooms stand beside the least that does the same useful work. All answer with the
-//! same bytes, run on tokio's default runtime, and say where they listen on the first
-//! line of their standard output.
+//! Rooms are compared with the simplest program that does the same useful work. All
+//! servers answer with the same bytes, run on tokio's default runtime, and say where
+//! they listen on the first line of their standard output.
 
 mod echo;
 mod fan_out;
@@ -49,7 +49,7 @@ pub(crate) async fn run(server: Server) -> Result<()> {
     }
 }
 
-/// Who calls in every load.
+/// The caller in every load.
 const CALLER: &str = "alice";
-/// What a request is answered with.
+/// The answer to every request.
 const ANSWER: &str = r#"{"sub":"alice"}"#;

@@ -39,7 +39,8 @@ pub(super) async fn run(
     listener: TcpListener,
     listening: impl FnOnce(),
 ) -> Result<()> {
-    // As the programs of `examples/`: the product logs, so its log is measured too.
+    // The same setup as in the programs of `examples/`. The product logs, so its log is
+    // measured too.
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .init();
@@ -87,8 +88,8 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// What every party does: what begins with `b:` goes to the whole room, anything else
-/// comes back.
+/// What every party does: a message that begins with `b:` goes to the whole room, any
+/// other is echoed.
 struct Room;
 
 impl Server for Room {
@@ -105,7 +106,8 @@ impl Server for Room {
         Ok(())
     }
 
-    /// The same bytes with an identity and without one, made in the same way.
+    /// The answer has the same bytes with and without an identity, and is made in the
+    /// same way.
     async fn on_request(&mut self, cx: &Context, _: Request) -> partyserver::Result<Response> {
         let claims = cx.claims();
         let subject = claims.as_ref().map_or(CALLER, Claims::subject);
@@ -116,7 +118,7 @@ impl Server for Room {
     }
 }
 
-/// Gives this many rooms an owner, through the service as any request does it.
+/// Gives this many rooms an owner, through the service, as any request would.
 async fn fill(service: &PartyService, rooms: u64, token: &str) -> Result<()> {
     stream::iter(0..rooms)
         .map(|room| {
@@ -138,5 +140,5 @@ async fn fill(service: &PartyService, rooms: u64, token: &str) -> Result<()> {
         .await
 }
 
-/// Rooms that are made at once: what one transaction of the store takes.
+/// How many rooms are made at once: as many as one transaction of the store takes.
 pub(crate) const FILLING: usize = 1024;

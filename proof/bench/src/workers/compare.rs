@@ -1,4 +1,4 @@
-//! The loads, turn by turn.
+//! The loads, in turns.
 
 use std::path::Path;
 use std::time::Duration;
@@ -37,15 +37,16 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// A load, and what was measured of both, in the order of the rounds.
+/// A load, and the measurements of both workers, in the order of the rounds.
 pub(super) struct Outcome {
     pub(super) load: Load,
     pub(super) connections: usize,
     pub(super) measured: [Vec<Measurement>; 2],
 }
 
-/// Every measurement is of a process just started, so that none inherits what another
-/// load has left; the turns go A B A B, so that a slow minute of the machine hits both.
+/// Every measurement uses a process that was just started, so that nothing is left from
+/// another load. The turns go A B A B, so that a slow minute of the machine affects
+/// both.
 pub(super) async fn run(
     options: &Options,
     contenders: &[Contender<'_>; 2],
@@ -105,7 +106,7 @@ const LOADS: [(Load, usize, u64); 5] = [
     (Load::Idle, 2_000, 12),
 ];
 const COLD_ROOMS: u64 = 3_000;
-/// What isolates do all day. V8 compiles what is hot while it runs, and in the first
-/// seconds that costs more than the work.
+/// What isolates do all day. V8 compiles hot code while it runs, and in the first
+/// seconds that costs more than the work itself.
 const WARMED: [Load; 3] = [Load::Get, Load::Echo, Load::FanOut];
 pub(super) const WARM_UP: u64 = 4;

@@ -1,4 +1,4 @@
-//! `bench workers`: two workers, the same workerd, the same loads, turn by turn.
+//! `bench workers`: two workers, the same workerd, the same loads, in turns.
 
 mod compare;
 mod size;

@@ -8,7 +8,7 @@ use crate::measurement::{Measurement, median};
 use super::compare::{Outcome, WARM_UP};
 use super::size::WasmSize;
 
-/// Under which conditions it was measured.
+/// The conditions of the measurement.
 pub(super) struct Conditions {
     pub(super) machine: String,
     pub(super) workerd: String,
@@ -16,7 +16,7 @@ pub(super) struct Conditions {
     pub(super) seconds: u64,
 }
 
-/// A line of the table: a figure of a load, and how it is written.
+/// A line of the table: a figure of a load, and its format.
 struct Row {
     load: Load,
     name: &'static str,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::Result;
 
-/// It is killed when this is dropped; that is how it ends in real life too.
+/// It is killed when this is dropped. In production it ends in the same way.
 pub(super) struct Workerd {
     child: Child,
     port: u64,
@@ -35,7 +35,7 @@ impl Workerd {
             .arg(configuration)
             .arg("--socket-addr=http=127.0.0.1:0")
             .arg(directory)
-            // On the standard output, which the worker's own lines share.
+            // It goes to the standard output, together with the worker's own lines.
             .arg("--control-fd=1")
             .env_clear()
             .env("OIDC_ISSUER_URL", issuer)

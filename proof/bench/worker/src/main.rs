@@ -1,5 +1,6 @@
-//! The rooms of `proof/interop/npm-package/rooms.mjs` in Rust: the same answers, so that
-//! what they cost can be compared. It is also the least that a secured Worker is.
+//! The rooms of `proof/interop/npm-package/rooms.mjs` in Rust. They give the same
+//! answers, so that the costs can be compared. This is also the smallest secured
+//! Worker.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use partyserver::{
 use partyserver_workers::Parties;
 use serde_json::json as value;
 
-/// Echoes; what begins with `b:` goes to the whole room.
+/// Echoes. A message that begins with `b:` goes to the whole room.
 struct Room;
 
 impl Server for Room {

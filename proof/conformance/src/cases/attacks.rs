@@ -1,4 +1,4 @@
-//! What the npm package lets through, shown not to be possible.
+//! Attacks that work on the npm package, shown to be impossible here.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn reused_id_with_another_users_token(world: Shared) {
     assert_eq!(bob.json().await["sub"], "bob");
     alice.text("who am I?").await;
     assert_eq!(alice.json().await["sub"], "alice");
-    // And in the other order: after alice is gone, bob may have the id, and is bob.
+    // The other order: after alice is gone, bob may have the id, and he is bob.
     alice.close(1000, "").await;
     alice.closed().await;
     let (mut bob, _) = world.join(&world.bob(), path).await;
@@ -113,8 +113,7 @@ async fn frames_after_the_close_of_a_refused_socket(world: Shared) {
 }
 
 async fn broadcasts_while_a_token_is_checked(world: Shared) {
-    // The stranger's token names a key that must be looked up, and the provider
-    // takes its time.
+    // The stranger's token names a key that must be fetched, and the provider is slow.
     let own = World::new(&world.start.served).await;
     let path = "/parties/chat/slow-check";
     let (mut alice, _) = own.join(&own.alice(), path).await;
@@ -188,7 +187,7 @@ async fn internal_headers_are_not_believed(world: Shared) {
 
 async fn ten_thousand_refused_requests_leave_no_trace(world: Shared) {
     let own = World::new(&world.start.served).await;
-    // After a write all the files of the store are there.
+    // After a write, all files of the store exist.
     let claim = own.claim(&own.alice(), "/parties/private-chat/first").await;
     assert_eq!(claim.status, 200);
     let before = size_of(&own.start.data);
@@ -212,7 +211,7 @@ async fn ten_thousand_refused_requests_leave_no_trace(world: Shared) {
     for worker in workers.collect::<Vec<_>>() {
         assert!(worker.await.is_ok());
     }
-    // What the first room has written may have become smaller meanwhile.
+    // The data of the first room may have become smaller meanwhile.
     let after = size_of(&own.start.data);
     assert!(after <= before, "{before} B have grown to {after} B");
     let claim = own

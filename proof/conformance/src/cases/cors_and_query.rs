@@ -34,7 +34,7 @@ async fn preflight_before_authentication(world: Shared) {
     );
     assert_eq!(answer.header("access-control-max-age"), Some("86400"));
     assert_eq!(answer.header("access-control-allow-credentials"), None);
-    // Without the marks of a preflight it is a request like any other.
+    // Without the headers of a preflight it is an ordinary request.
     assert_eq!(
         world.request("OPTIONS", "/parties/chat/a").status().await,
         401
@@ -156,7 +156,8 @@ async fn empty_counts_as_absent(world: Shared) {
 }
 
 async fn answers_without_a_party_are_private(world: Shared) {
-    // No party knows the name of a query's parameter that holds the token.
+    // These answers come without a party, so nobody knows which query parameter holds
+    // the token.
     for (path, status) in [
         ("/parties/nothing/a".to_owned(), 400),
         (format!("/parties/chat/{}", "a".repeat(1025)), 414),
@@ -172,7 +173,8 @@ async fn answers_are_private(world: Shared) {
     for (path, token, status) in [
         ("/parties/chat/a", world.alice(), 200),
         ("/parties/chat/a", "bad".into(), 401),
-        // Nobody owns the room; and a hook fails, so that the host answers.
+        // In the first case nobody owns the room. In another a hook fails, so that the
+        // host answers.
         ("/parties/private-chat/unowned", world.alice(), 403),
         ("/parties/streams/a/fails", world.alice(), 500),
     ] {

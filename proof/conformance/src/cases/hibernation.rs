@@ -43,8 +43,8 @@ async fn a_room_wakes_with_its_connections(world: Shared) {
     assert_eq!(socket.json().await["from"], "alice");
 }
 
-/// Claims and URL together are more than 16,384 bytes, which is what Workers keep with a
-/// socket.
+/// Claims and URL together have more than 16,384 bytes, which is the most that Workers
+/// keep with a socket.
 async fn a_large_record_outlasts_sleep(world: Shared) {
     let token = world.token().claim("large", "c".repeat(8_000)).sign();
     let path = format!(
@@ -95,7 +95,8 @@ async fn an_owner_change_reaches_a_sleeping_room(world: Shared) {
 }
 
 async fn an_end_is_told_once(world: Shared) {
-    // The room closes it, and the client never answers; it leaves while the room sleeps.
+    // The room closes the socket, and the client never answers. It leaves while the
+    // room sleeps.
     let path = "/parties/hibernating-slow/told";
     let mut mute = world.open(path).await;
     mute.text("close").await;
@@ -132,7 +133,7 @@ async fn a_refused_socket_keeps_no_room_awake(world: Shared) {
     let (mut owner, _) = world.join(&world.alice(), path).await;
     owner.text("before").await;
     let before = owner.json().await["instance"].clone();
-    // It is refused in the room, and never answers the close frame.
+    // The socket is refused in the room, and its client never answers the close frame.
     let mut mute = world.open_as(&world.bob(), path).await;
     assert_eq!(mute.closed().await.0, Some(1008));
     tokio::time::sleep(SLEEP).await;
@@ -171,7 +172,7 @@ async fn tags_and_state_outlast_sleep(world: Shared) {
     assert_ne!(instances[0], instances[1], "it is another instance");
 }
 
-/// Whatever was set for the first end is of no consequence when that is moved.
+/// When the end is moved, the timers for the first end must have no effect.
 async fn a_renewed_connection_outlasts_its_first_end(world: Shared) {
     let mut socket = world.open("/parties/hibernating-stateful/renewed").await;
     assert_eq!(socket.json().await["name"], "renewed");

@@ -1,4 +1,4 @@
-//! Limits for what a stranger can send: each has a clear answer.
+//! Limits for what a stranger can send. Each has a clear answer.
 
 use crate::cases::cases;
 use crate::client::http::exchange;
@@ -33,7 +33,7 @@ async fn frames_that_wait_are_limited(world: Shared) {
             })
             .await;
         }
-        // The platform reads on.
+        // The platform goes on reading.
         Host::Workers => assert_eq!(socket.closed().await.0, Some(1013)),
     }
     let mut too_large = world.open(path).await;
@@ -100,7 +100,7 @@ async fn body_too_large(world: Shared) {
     let post = || world.request("POST", "/parties/small/body");
     assert_eq!(post().body(vec![b'x'; 1024]).status().await, 200);
     assert_eq!(post().body(vec![b'x'; 1025]).status().await, 413);
-    // Without a length to be believed.
+    // This request does not declare its length.
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
     let request = format!(
         "POST /parties/small/body HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
@@ -163,16 +163,17 @@ async fn connections_per_room(world: Shared) {
 
 async fn slow_reader(world: Shared) {
     let mut socket = world.open("/parties/slow-reader/a").await;
-    // Nothing is read while far more is echoed than the sockets' buffers hold.
+    // Nothing is read, while far more is echoed than the buffers of the sockets can
+    // hold.
     let message = text_frame(&"x".repeat(60_000));
     let flood = async {
         for _ in 0..1000 {
             socket.send(&message).await;
         }
     };
-    // The server stops reading from a client that does not read, or closes it.
+    // If a client does not read, the server stops reading from it, or closes it.
     let _ = tokio::time::timeout(std::time::Duration::from_secs(3), flood).await;
-    // Others are served all the while.
+    // Other clients are served all the time.
     let mut other = world.open("/parties/slow-reader/a").await;
     other.text("hello").await;
     assert_eq!(other.next().await, Frame::Text("hello".into()));
@@ -180,8 +181,8 @@ async fn slow_reader(world: Shared) {
 
 async fn a_slow_reader_is_closed(world: Shared) {
     let mut socket = world.open("/parties/slow-reader/closed").await;
-    // More is echoed than the sockets' buffers hold, and read in time to see why
-    // that was too much.
+    // More is echoed than the buffers of the sockets can hold. The client then reads in
+    // time to see why it was closed.
     let message = text_frame(&"x".repeat(60_000));
     for _ in 0..800 {
         socket.send(&message).await;

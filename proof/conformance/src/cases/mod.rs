@@ -17,15 +17,15 @@ use std::pin::Pin;
 
 use crate::world::Shared;
 
-/// One rule, shown.
+/// One rule, with the case that shows it.
 pub(crate) struct Case {
     pub(crate) rule: &'static str,
     pub(crate) name: &'static str,
     pub(crate) run: fn(Shared) -> Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// The cases of a file: `cases! { "rule" => [ name, … ] }`, each an async
-/// function of the world.
+/// The cases of a file: `cases! { "rule" => [ name, … ] }`. Each is an async function
+/// of the world.
 macro_rules! cases {
     ($($rule:literal => [$($name:ident),+ $(,)?]),+ $(,)?) => {
         pub(super) fn cases() -> Vec<crate::cases::Case> {
@@ -41,7 +41,7 @@ use cases;
 
 pub(crate) fn all() -> Vec<Case> {
     [
-        // Those that wait long come first, so that others run beside them.
+        // Cases that wait long come first, so that others run at the same time.
         hibernation::cases(),
         provider::cases(),
         attacks::cases(),

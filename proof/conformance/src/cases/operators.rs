@@ -85,7 +85,7 @@ async fn bad_configuration_answers_500(world: Shared) {
     }
 }
 
-/// Starts whose configuration is wrong, and the variable that is.
+/// Starts with a wrong configuration, each with the variable that is wrong.
 fn bad_configurations(world: &World) -> Vec<(Start, TempDir, &'static str)> {
     let issuer = || Some(world.issuer.url());
     let audience = || Some("api".to_owned());
@@ -119,7 +119,8 @@ fn bad_configurations(world: &World) -> Vec<(Start, TempDir, &'static str)> {
     .collect()
 }
 
-/// The server must not start, and must say why in one line that holds `part`.
+/// The server must not start, and must give the reason in one line that contains
+/// `part`.
 async fn one_line(start: &Start, part: &str) {
     let Err(text) = start.run().await else {
         panic!("it started; expected {part}")

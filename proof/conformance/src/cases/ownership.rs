@@ -83,7 +83,7 @@ async fn the_former_owner_is_closed_at_once(world: Shared) {
         .bearer(&world.bob())
         .send()
         .await;
-    // What is sent now is not handled.
+    // A message that is sent now is not handled.
     first.text("b:still here?").await;
     for socket in [&mut first, &mut second] {
         let expected =
@@ -170,7 +170,7 @@ async fn owners_survive_a_restart(world: Shared) {
         start,
         folder,
     } = own;
-    // Without a chance to tidy up.
+    // The server has no chance to tidy up.
     server.signal("KILL").await;
     drop(server);
     let server = start

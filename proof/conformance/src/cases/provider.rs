@@ -53,7 +53,7 @@ async fn thirty_first_requests_share_one_fetch(world: Shared) {
         })
         .collect();
     hold.arrived().await;
-    // Time for the requests to pile up behind the one fetch.
+    // This gives the requests time to pile up behind the one fetch.
     tokio::time::sleep(Duration::from_millis(500)).await;
     hold.release();
     for request in requests {
@@ -83,7 +83,7 @@ async fn unknown_key_with_the_provider_down(world: Shared) {
     assert_eq!(status(&own, &own.alice()).await, 200);
     own.issuer.rotate();
     own.issuer.fault(Fault::Status(500));
-    // The key may be new: nothing final is said.
+    // The key may be new, so the refusal is not final.
     let token = own.alice();
     assert_eq!(status(&own, &token).await, 503);
     let socket = own.open_as(&token, "/parties/chat/a").await;
@@ -139,7 +139,7 @@ async fn slow_provider_is_bounded(world: Shared) {
         began.elapsed() < Duration::from_secs(4),
         "clients give a handshake 4 s"
     );
-    // The fetch goes on, and serves who comes later.
+    // The fetch goes on, and serves requests that come later.
     crate::world::eventually("the fetch ends", || async {
         status(&own, &own.alice()).await == 200
     })
@@ -182,7 +182,7 @@ async fn an_outage_is_not_a_bad_token(world: Shared) {
     );
     let socket = own.open_as(&own.alice(), "/parties/chat/a").await;
     assert_eq!(socket.refused().await, (1013, "try again later".into()));
-    // What costs no key is still said for good.
+    // A refusal that needs no key is still final.
     let other = own.token().audience("other").sign();
     assert_eq!(status(&own, &other).await, 401);
 }

@@ -1,4 +1,4 @@
-//! Each row of the table of refusals, as HTTP and as a close frame.
+//! Each row of the table of refusals, both as HTTP and as a close frame.
 
 use std::time::Duration;
 
@@ -82,7 +82,7 @@ async fn expired_token(world: Shared) {
         "{challenge}"
     );
     assert_eq!(closed(&world, &token).await, close(3000, "token expired"));
-    // Expired is said only of a token that is right in everything else.
+    // A token is called expired only if it is right in everything else.
     let other = world
         .token()
         .expired_for(Duration::from_secs(5))
@@ -185,7 +185,7 @@ async fn missing_scope(world: Shared) {
 async fn not_the_owner(world: Shared) {
     let path = "/parties/private-chat/not-the-owner";
     let text = "This chat is not yours.";
-    // No owner is nobody's room.
+    // Without an owner, the room belongs to nobody.
     for _ in 0..2 {
         let answer = world.get(path).bearer(&world.bob()).send().await;
         assert_eq!((answer.status, answer.text().as_str()), (403, text));
@@ -281,7 +281,7 @@ async fn failing_gates_and_admissions(world: Shared) {
     }
 }
 
-/// The text names an id, which is in the log, and nothing else.
+/// The text contains an id, which is in the log, and nothing else about the failure.
 async fn assert_logged(world: &World, text: &str) {
     let id = text.strip_prefix("Internal server error (");
     let id = id.and_then(|id| id.strip_suffix(')'));
@@ -302,7 +302,7 @@ async fn failing_hooks_that_answer_nobody(world: Shared) {
                 "on_alarm" => assert_eq!(world.get(&format!("{path}/alarm")).status().await, 200),
                 _ => assert_eq!(world.get(&format!("{path}/event")).status().await, 200),
             }
-            // It ran, and the room goes on.
+            // The hook ran, and the room goes on.
             crate::world::eventually("the hook has run", || async {
                 let answer = world.get(&path).send().await;
                 answer.status == 200 && answer.json()["ran"].as_u64() >= Some(1)
@@ -312,7 +312,7 @@ async fn failing_hooks_that_answer_nobody(world: Shared) {
     }
 }
 
-/// It happens where a host keeps records through sleep; the others need none of it.
+/// This happens only where a host keeps records while a room sleeps.
 async fn a_panic_while_a_connection_is_written_down(world: Shared) {
     let path = "/parties/hibernating-faulty/written-down";
     let mut bystander = world.open(path).await;
@@ -351,7 +351,7 @@ async fn a_panic_stays_in_its_room(world: Shared) {
         let mut colleague = world.open(path).await;
         socket.text("panic").await;
         assert_eq!(socket.closed().await.0, Some(1011));
-        // Only the socket whose hook it was is closed.
+        // Only the socket whose hook failed is closed.
         colleague.text("fine").await;
         assert!(colleague.json().await["instance"].is_string());
         assert_eq!(world.get(&format!("{path}/panic")).status().await, 500);
@@ -365,7 +365,7 @@ async fn a_panic_beside_a_write(world: Shared) {
     for _ in 0..3 {
         let panicked = world.get(&format!("{path}/panic-beside-a-write"));
         assert_eq!(panicked.status().await, 500);
-        // The next write does not wait for one that will never end.
+        // The next write does not wait for the one that will never end.
         let written = world.get(&format!("{path}/write")).send().await;
         assert_eq!(written.status, 200, "{}", written.text());
     }
@@ -376,7 +376,7 @@ async fn what_is_stored_is_what_is_read(world: Shared) {
     let answer = world.get(path).send().await;
     match world.start.served.host {
         Host::Native | Host::Kit => assert_eq!(answer.text(), "[18446744073709551615]"),
-        // JavaScript would round it, so it is refused.
+        // JavaScript would round the number, so it is refused.
         Host::Workers => assert_eq!(answer.status, 500),
     }
 }
@@ -389,7 +389,7 @@ async fn answers_that_http_does_not_know(world: Shared) {
         (204, [204, 204]),
         (205, [205, 205]),
         (304, [304, 304]),
-        // A host may send what has no meaning yet, or say that it can't.
+        // A host may send a status that has no meaning yet, or say that it can't.
         (600, [600, 500]),
         (999, [999, 500]),
     ] {
@@ -413,7 +413,7 @@ async fn expiry_on_a_live_socket(world: Shared) {
 }
 
 async fn expiry_is_not_queued_behind_a_flood(world: Shared) {
-    // Far more frames than the room has handled by the deadline.
+    // There are far more frames than the room has handled at the deadline.
     let token = world.token().expires_in(Duration::from_secs(2)).sign();
     let (mut socket, _) = world.join(&token, "/parties/chat/expiry-in-a-flood").await;
     let began = tokio::time::Instant::now();
@@ -442,7 +442,7 @@ async fn the_same_expired_token_a_fifth_time(world: Shared) {
         let expected = if attempt < 5 { 3000 } else { 1008 };
         assert_eq!(socket.refused().await.0, expected, "attempt {attempt}");
     }
-    // Another connection id counts for itself.
+    // Another connection id is counted separately.
     let socket = world.open_as(&token, "/parties/chat/a?_pk=other").await;
     assert_eq!(socket.refused().await.0, 3000);
 }

@@ -99,7 +99,7 @@ async fn names_in_hooks(world: Shared) {
     }
 }
 
-/// Both take a while to start.
+/// Both need some time to start.
 const STARTING: [&str; 2] = ["on-start-server", "hibernating-on-start-server"];
 
 async fn state_when_hibernating(world: Shared) {
@@ -107,7 +107,7 @@ async fn state_when_hibernating(world: Shared) {
     socket.json().await;
     socket.text("increment").await;
     assert_eq!(socket.json().await, json!({"count": 2}));
-    // Longer than the party's second of idling.
+    // Longer than the one second for which the party's rooms stay without events.
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     socket.text("get").await;
     assert_eq!(socket.json().await, json!({"count": 2}));
@@ -127,7 +127,7 @@ async fn an_alarm_removed_while_it_waits(world: Shared) {
     let nothing = serde_json::json!([]);
     let answer = world.get(&format!("{path}/alarm")).send().await;
     assert_eq!(answer.json(), nothing);
-    // What waited for the hook's end has had its turn before this has.
+    // Everything that waited for the end of the hook has its turn before this.
     let mut socket = world.open(path).await;
     socket.text("wait").await;
     crate::world::eventually("the message alone is seen", || async {
@@ -190,7 +190,7 @@ async fn uri(world: Shared) {
 
 async fn props(world: Shared) {
     let expected = json!({"greeting": "grüß dich"});
-    // What a client sends in a header of the same purpose is not believed.
+    // A client's own header of the same purpose is not believed.
     let request = world
         .get("/parties/props/a")
         .header("x-partykit-props", "eyJncmVldGluZyI6ImV2aWwifQ==");
@@ -215,7 +215,7 @@ async fn paths(world: Shared) {
     }
 }
 
-/// An absolute URL, and no header that speaks between hosts and proxies.
+/// The URL is absolute, and headers that only hosts and proxies may set are gone.
 async fn a_rewrite_sees_what_hooks_do(world: Shared) {
     let internal = [
         ("x-partykit-props", "evil"),

@@ -47,13 +47,13 @@ async fn a_client_that_never_answers_a_close(world: Shared) {
             world.get(&path).send().await.json() == json!(["close", "closed 4000"])
         })
         .await;
-        // It is told once.
+        // The room is told once.
         drop(socket);
         nothing_more_is_told(&world, &path).await;
     }
 }
 
-/// What the room has seen, a while after it was told of the end.
+/// What the room has seen, some time after it was told of the end.
 async fn nothing_more_is_told(world: &World, path: &str) {
     let mut other = world.open(path).await;
     other.text("another").await;
@@ -143,7 +143,7 @@ async fn the_newest_of_an_id(world: Shared) {
     assert_eq!(second.json().await["text"], "newest");
     second.close(1000, "").await;
     assert_eq!(second.closed().await.0, Some(1000));
-    // Once the room has seen that, the first is the newest.
+    // When the room has noticed that, the first is the newest.
     for _ in 0..100 {
         bob.text("n:shared").await;
         bob.text("e:not told").await;
@@ -155,7 +155,7 @@ async fn the_newest_of_an_id(world: Shared) {
 }
 
 async fn frames_wait_while_a_token_is_checked(world: Shared) {
-    // The token is good, but its key must be looked up first.
+    // The token is good, but its key must be fetched first.
     let own = World::new(&world.start.served).await;
     let path = "/parties/chat/slow-check";
     let (mut alice, _) = own.join(&own.alice(), path).await;
@@ -208,7 +208,7 @@ async fn close_code_and_reason_come_back(world: Shared) {
             assert_eq!(socket.next().await, Frame::Close(Some(code), reason.into()));
             assert_eq!(socket.next().await, Frame::End);
         }
-        // Each socket ends by itself, so the order of the hooks is not theirs.
+        // Each socket ends by itself, so the hooks may run in another order.
         crate::world::eventually("the close hook is told all three", || async {
             let mut events = close_events(&world, path).await;
             events.sort_by_key(|event| event["code"].as_u64());
@@ -300,7 +300,7 @@ async fn another_subject_gets_a_fresh_id(world: Shared) {
     assert_ne!(welcome["id"], "guessed");
     alice.text("x").await;
     assert_eq!(alice.json().await["sub"], "alice");
-    // In another room nothing is shared.
+    // In another room the id is not shared.
     let (_c, welcome) = world
         .join(&world.bob(), "/parties/chat/elsewhere?_pk=guessed")
         .await;
@@ -374,8 +374,8 @@ async fn upgrade_at_root(world: Shared) {
 }
 
 async fn a_closed_socket_leaves_the_room(world: Shared) {
-    // The room holds two; each place is free again when its socket is gone,
-    // closed or just dropped.
+    // The room holds two sockets. A place is free again when its socket is gone,
+    // whether it was closed or just dropped.
     for round in 0..10 {
         crate::world::eventually("both places are free", || async {
             let mut first = world.open("/parties/small/places").await;

@@ -1,4 +1,4 @@
-//! Answers that are still being streamed when the right to them ends.
+//! Answers that are still being streamed when the caller loses the right to them.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn end_when_the_room_moves(world: Shared) {
     let mut stream = begin(&world, "/parties/streams/moving", &world.alice()).await;
     let mut after = request(&world, "/parties/streams/moving/give-away", &world.alice()).await;
     broken_off(&mut stream).await;
-    // This one is the former owner's before it begins.
+    // The room is given away before this answer begins.
     let nothing = broken_off(&mut after).await;
     assert!(!nothing.contains("tick"), "{nothing}");
 }
@@ -65,12 +65,13 @@ async fn begin(world: &Shared, path: &str, token: &str) -> TcpStream {
     stream
 }
 
-/// The rest: the connection ends soon, and without the chunk that ends an answer.
+/// The rest of the answer: the connection ends soon, without the chunk that ends an
+/// answer.
 async fn broken_off(stream: &mut TcpStream) -> String {
     let mut rest = Vec::new();
     let read = stream.read_to_end(&mut rest);
     let read = tokio::time::timeout(Duration::from_secs(8), read).await;
-    // A reset is an end too.
+    // A reset counts as an end too.
     let _ = read.unwrap_or_else(|_| panic!("the stream goes on"));
     let rest = String::from_utf8_lossy(&rest).into_owned();
     assert!(!rest.ends_with("0\r\n\r\n"), "it looks complete: {rest}");

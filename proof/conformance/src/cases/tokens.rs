@@ -193,7 +193,7 @@ async fn critical_headers(world: Shared) {
 }
 
 async fn keys_inside_a_token(world: Shared) {
-    // A stranger signs with a key of its own, and brings the key along.
+    // A stranger signs with its own key, and sends the key in the header.
     let stranger = local_issuer::LocalIssuer::builder()
         .start()
         .await
@@ -315,7 +315,7 @@ async fn claims_and_credentials(world: Shared) {
     assert_eq!(lower.status().await, 200);
 }
 
-/// In a room, where only the host can have brought them.
+/// The claims are read in a room, and only the host can have brought them there.
 async fn claims_of_requests_and_handshakes(world: Shared) {
     let alice = world.alice();
     let path = "/parties/chat/claims";

@@ -1,4 +1,4 @@
-//! HTTP/1.1, a connection per request.
+//! HTTP/1.1, with one connection per request.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// A header's only value; a header that stands twice fails the case.
+    /// A header's only value. A header that occurs twice fails the case.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self

@@ -1,5 +1,5 @@
-//! A client that does exactly what it is told, on plain TCP: nothing is
-//! corrected, retried or hidden.
+//! A client on plain TCP that does exactly what it is told. It corrects, repeats and
+//! hides nothing.
 
 pub(crate) mod http;
 pub(crate) mod ws;

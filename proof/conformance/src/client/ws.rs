@@ -30,8 +30,8 @@ pub(crate) enum Frame {
 }
 
 impl Socket {
-    /// Sends a handshake, and `early` in the same write; an answer that is no
-    /// 101 comes back as the error.
+    /// Sends a handshake, with `early` in the same write. An answer that is not a 101
+    /// is returned as the error.
     pub(crate) async fn open(
         address: &str,
         path: &str,
@@ -91,8 +91,8 @@ impl Socket {
     }
 
     pub(crate) async fn send(&mut self, frame: &[u8]) {
-        // What the server has closed can't be written to; the case sees that by
-        // what it reads.
+        // If the server has closed the stream, it can't be written to. The case notices
+        // that when it reads.
         let _ = self.stream.write_all(frame).await;
     }
 
@@ -108,7 +108,7 @@ impl Socket {
         .await;
     }
 
-    /// The next frame, pings left out.
+    /// The next frame. Pings are skipped.
     pub(crate) async fn next(&mut self) -> Frame {
         loop {
             match timeout(PATIENCE, self.next_frame()).await {
@@ -141,7 +141,7 @@ impl Socket {
         }
     }
 
-    /// Reads on to the close frame, whatever comes before it.
+    /// Reads until the close frame, and skips everything before it.
     pub(crate) async fn closed(&mut self) -> (Option<u16>, String) {
         loop {
             match self.next().await {

@@ -14,7 +14,7 @@ use super::Done;
 use crate::client::{Received, Socket, request};
 use crate::serve::{auth, authenticated};
 
-/// The system's clock, set wrong by some seconds.
+/// The system's clock, wrong by some seconds.
 #[derive(Clone, Default)]
 struct Wrong(Arc<AtomicI64>);
 
@@ -36,7 +36,7 @@ impl Clock for Wrong {
     }
 }
 
-/// The verifier's runtime, by the same clock.
+/// The verifier's runtime, with the same clock.
 struct Native(Wrong, Arc<dyn Runtime>);
 
 impl Runtime for Native {
@@ -94,7 +94,7 @@ pub(super) async fn a_clock_that_jumps_extends_nothing() -> Done {
     };
     let admitted = async |token: &str| join(token).await.unwrap_or_else(|end| panic!("{end:?}"));
 
-    // Forward, but not past the end: nothing happens.
+    // Forward, but not beyond the token's end: nothing happens.
     let (mut idle, mut hearing, mut speaking) = (
         admitted(&short).await,
         admitted(&short).await,
@@ -103,7 +103,8 @@ pub(super) async fn a_clock_that_jumps_extends_nothing() -> Done {
     let mut other = admitted(&long).await;
     clock.jump(HOUR / 2);
     hearing.echo("half an hour later").await;
-    // Past the end: each is closed, whatever is on its way to it or from it.
+    // Beyond the token's end: each socket is closed, whatever is on its way to it or
+    // from it.
     clock.jump(HOUR / 2 + 1);
     other.send("b:after the jump").await;
     speaking.send("b:from an expired socket").await;
@@ -115,13 +116,13 @@ pub(super) async fn a_clock_that_jumps_extends_nothing() -> Done {
         Received::Text("b:after the jump".into())
     );
     other.echo("and nothing else").await;
-    // Nor is it believed anew, though it was verified a moment ago.
+    // The token is not accepted again either, although it was verified a moment ago.
     assert_eq!(status(&short).await.status, 401);
     assert_eq!(join(&short).await.err(), Some(expired()));
     assert_ne!(status(&long).await.status, 401);
 
-    // Back: the wall clock decides, so the token is good again, and no longer than to
-    // its end by that clock.
+    // Back: the wall clock decides, so the token is good again, until its end by that
+    // clock.
     clock.jump(-HOUR);
     let mut again = admitted(&short).await;
     clock.jump(-5 * HOUR);
@@ -133,7 +134,7 @@ pub(super) async fn a_clock_that_jumps_extends_nothing() -> Done {
     for socket in [&mut again, &mut since_then] {
         assert_eq!(socket.next().await, expired());
     }
-    // A token is not valid before its time by a clock that was set back.
+    // If the clock was set back, a token is not valid before its time by that clock.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.expect("after 1970").as_secs();
     let later = issuer

@@ -1,4 +1,4 @@
-//! Very many connections that come and go, and very many tokens that are no good.
+//! Very many connections that come and go, and very many bad tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +19,8 @@ pub(super) async fn connections_and_bad_tokens_leave_nothing_behind() -> Done {
     };
     let server = start.run().await;
     let tokens = Arc::new(Tokens::new(issuer));
-    // Until the tables are full and the allocator has what it takes.
+    // This runs until the tables are full and the allocator has the memory that it
+    // needs.
     connect(&server, 2_000).await;
     present(&server, &tokens, 20_000).await;
     let (memory, descriptors) = settled(&server, None).await;
@@ -36,17 +37,17 @@ pub(super) async fn connections_and_bad_tokens_leave_nothing_behind() -> Done {
     ))
 }
 
-/// Bad tokens, each another one.
+/// Bad tokens. Each is different.
 struct Tokens {
     issuer: LocalIssuer,
-    /// A token that is good, to be spoiled.
+    /// A good token, which is then made wrong.
     good: String,
     serial: AtomicUsize,
 }
 
 impl Tokens {
     fn new(issuer: LocalIssuer) -> Self {
-        // Of the kinds of keys, one that signs fast.
+        // A kind of key that signs fast.
         issuer.add_key(Algorithm::EdDsa);
         let good = issuer.token().sign();
         Self {
@@ -61,7 +62,7 @@ impl Tokens {
         let token = self.issuer.token().subject(&format!("user-{serial}"));
         match serial % 6 {
             0 => format!("nothing-like-a-token-{serial}"),
-            // The claims of one, the signature of another.
+            // The claims of one token with the signature of another.
             1 => {
                 let token = token.sign();
                 let (signed, _) = token.rsplit_once('.').expect("three parts");
@@ -77,7 +78,8 @@ impl Tokens {
     }
 }
 
-/// Opens and closes sockets: with a close frame, without, and in the middle of it.
+/// Opens and closes sockets: some with a close frame, some without, and some in the
+/// middle of one.
 async fn connect(server: &Server, count: usize) {
     let left = Arc::new(AtomicUsize::new(count));
     let clients: Vec<_> = (0..CLIENTS)
@@ -128,7 +130,7 @@ fn take(left: &AtomicUsize) -> Option<usize> {
         .ok()
 }
 
-/// Memory and descriptors once the last connection has gone.
+/// Memory and descriptors when the last connection has gone.
 async fn settled(server: &Server, descriptors: Option<usize>) -> (u64, usize) {
     let mut last = usize::MAX;
     until("connections end", Duration::from_secs(20), || {
@@ -142,6 +144,6 @@ async fn settled(server: &Server, descriptors: Option<usize>) -> (u64, usize) {
 }
 
 const CLIENTS: usize = 16;
-/// An allocator does not give all back; what a leak takes grows with the count: 80 bytes
-/// for each token would be more than this.
+/// An allocator does not give all memory back. But a leak grows with the count: 80
+/// bytes for each token would be more than this.
 const TOLERANCE: u64 = 8 << 20;

@@ -11,7 +11,8 @@ use crate::client::{Received, Socket, descriptors, request};
 use crate::process::{Start, until};
 
 pub(super) async fn half_of_a_crowd_leaves_and_the_others_miss_nothing() -> Done {
-    // A server keeps 512 for other things, and a quarter of its connections.
+    // A server reserves 512 descriptors for other things, and a quarter of its
+    // connections for requests.
     let allowed = usize::try_from(descriptors()).unwrap_or(usize::MAX);
     let members = MEMBERS.min(allowed.saturating_sub(600) / 4 * 3 / 4 * 4);
     let server = Start::default().run().await;
@@ -30,7 +31,7 @@ pub(super) async fn half_of_a_crowd_leaves_and_the_others_miss_nothing() -> Done
                 for number in 0..MESSAGES {
                     assert_eq!(socket.next().await, Received::Text(number.to_string()));
                 }
-                // The sender of the end is dropped only after it.
+                // The sender that signals the end is dropped only after that signal.
                 let _ = is_over.wait_for(|is_over| *is_over).await;
                 socket
             });
@@ -42,7 +43,7 @@ pub(super) async fn half_of_a_crowd_leaves_and_the_others_miss_nothing() -> Done
                 for number in 0..last {
                     assert_eq!(socket.next().await, Received::Text(number.to_string()));
                 }
-                // Some say so, others are just gone.
+                // Some send a close frame, others just disappear.
                 if member % 4 == 1 {
                     socket.close().await;
                 }

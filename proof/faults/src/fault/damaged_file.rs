@@ -1,6 +1,6 @@
 //! A file of the store was cut short, or a byte of it has changed.
 //!
-//! Every byte of both files in turn is a test of the store itself.
+//! The store's own tests change every byte of both files in turn.
 
 use std::fs;
 use std::path::Path;

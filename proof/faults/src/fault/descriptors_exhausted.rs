@@ -1,5 +1,5 @@
-//! The process has no descriptor left: because so many connect, or because something
-//! else in it has taken them.
+//! The process has no descriptor left, because too many clients connect, or because
+//! something else in it has taken them.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ pub(super) async fn without_descriptors_accepting_pauses_and_recovers() -> Done 
     let mut member = Member::join(&server, issuer.token().sign()).await;
     let at_first = server.descriptors();
 
-    // So many connect that all places are taken, and then leave.
+    // Clients connect until all places are taken, and then leave.
     let mut idle = connect_all(&server, at_first).await;
     member.is_served().await;
     let began = Instant::now();
@@ -36,7 +36,7 @@ pub(super) async fn without_descriptors_accepting_pauses_and_recovers() -> Done 
     })
     .await;
 
-    // They stay, and send nothing: the limit of time for headers frees the places.
+    // Clients stay and send nothing. The time limit for headers frees their places.
     let idle = connect_all(&server, at_first).await;
     member.is_served().await;
     let began = Instant::now();
@@ -49,7 +49,7 @@ pub(super) async fn without_descriptors_accepting_pauses_and_recovers() -> Done 
     })
     .await;
 
-    // Something else takes every descriptor: connections wait, and nothing is lost.
+    // Something else takes every descriptor. Connections wait, and nothing is lost.
     let mut thief = Socket::open(&server.address, "/parties/hooks/a").await;
     thief.send("take descriptors").await;
     assert_eq!(thief.next().await, Received::Text("taken".into()));
@@ -73,7 +73,7 @@ pub(super) async fn without_descriptors_accepting_pauses_and_recovers() -> Done 
     ))
 }
 
-/// One who was there before: a socket, and a connection for requests.
+/// A client that was there before: a socket, and a connection for requests.
 struct Member {
     socket: Socket,
     http: Http,
@@ -113,7 +113,8 @@ impl Member {
         }
     }
 
-    /// A connection that is kept between requests counts as idle, too.
+    /// A connection that is kept between requests counts as idle too, so it may have
+    /// been closed.
     async fn reconnect(&mut self, server: &Server) {
         self.http = Http::connect(&server.address).await.expect("it listens");
         self.is_served().await;
@@ -124,7 +125,7 @@ impl Member {
 async fn connect_all(server: &Server, before: usize) -> Vec<TcpStream> {
     let mut idle = Vec::new();
     for _ in 0..DESCRIPTORS {
-        // The system completes connections that nobody accepts.
+        // The system completes connections even if nobody accepts them.
         let connected = TcpStream::connect(&server.address).await;
         idle.push(connected.expect("it is in the queue"));
     }
@@ -135,7 +136,7 @@ async fn connect_all(server: &Server, before: usize) -> Vec<TcpStream> {
     idle
 }
 
-/// A client that comes now is answered.
+/// Checks that a client that comes now is answered.
 async fn newcomer(server: &Server, token: &str) {
     let path = "/parties/private/a?key=1";
     let answer = request(&server.address, "GET", path, token).await;
@@ -143,6 +144,6 @@ async fn newcomer(server: &Server, token: &str) {
 }
 
 const DESCRIPTORS: u32 = 64;
-/// The places for connections, half of the descriptors, less the member's two.
+/// The free places for connections: half of the descriptors, minus the member's two.
 const FREE: usize = DESCRIPTORS as usize / 2 - 2;
 const LIMIT: Duration = Duration::from_secs(10);

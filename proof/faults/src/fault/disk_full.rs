@@ -1,4 +1,4 @@
-//! The disk is full, and later it is not.
+//! The disk becomes full, and later has room again.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +11,7 @@ use super::Done;
 use crate::client::{Http, Received, Socket, request};
 use crate::process::{Server, Start};
 
-/// A file system of its own, in memory and small. It is unmounted when dropped.
+/// A small file system in memory. It is unmounted when dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -34,19 +34,19 @@ impl SmallDisk {
 
     /// Leaves no room.
     fn fill(&self) {
-        // It ends with the disk.
+        // The write ends when the disk is full.
         let _ = fs::write(self.filler(), vec![0; 8 << 20]);
     }
 }
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a process that was killed may not be gone yet.
+        // Lazily, because a process that was killed may still be ending.
         let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
-/// An owner's writes to a room, and what was acknowledged of them.
+/// An owner's writes to a room, and which of them were acknowledged.
 struct Writer {
     http: Http,
     token: String,
@@ -55,7 +55,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// Writes a new key; the status, and the text of a failure.
+    /// Writes a new key. Returns the status, and the text of a failure.
     async fn write(&mut self, bytes: usize, kind: &str) -> (u16, String) {
         self.written += 1;
         let key = format!("{}{kind}", self.written);
@@ -69,7 +69,7 @@ impl Writer {
         (answer.status, answer.body)
     }
 
-    /// Everything that was acknowledged can be read.
+    /// Checks that everything that was acknowledged can be read.
     async fn verify(&mut self) {
         for (key, value) in &self.acknowledged {
             let kind = &key[key.find('&').unwrap_or(key.len())..];
@@ -85,7 +85,7 @@ impl Writer {
     }
 }
 
-/// Key-value storage, and SQL: a disk can be full for each.
+/// Key-value storage, and SQL: the disk can become full for each.
 const KINDS: [&str; 2] = ["", "&sql=1"];
 
 pub(super) async fn a_full_disk_stops_writes_alone_and_until_there_is_room() -> Done {
@@ -129,7 +129,7 @@ pub(super) async fn a_full_disk_stops_writes_alone_and_until_there_is_room() -> 
         }
         disk.fill();
         for kind in KINDS {
-            // A few may still fit into what the files have already.
+            // A few writes may still fit into the space that the files have already.
             let mut refusals = 0;
             for _ in 0..2000 {
                 let (status, text) = writer.write(1000, kind).await;
@@ -152,7 +152,7 @@ pub(super) async fn a_full_disk_stops_writes_alone_and_until_there_is_room() -> 
     }
     writer.verify().await;
 
-    // A start finds all of it, and a full disk is not taken for damage.
+    // A new start finds all data, and does not mistake a full disk for damage.
     server.kill().await;
     disk.fill();
     let started = match start.try_run().await {

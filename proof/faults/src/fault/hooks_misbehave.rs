@@ -16,7 +16,7 @@ pub(super) async fn a_hook_that_panics_hangs_or_floods_is_ended_and_others_are_s
         let before = server.memory();
         let room = format!("/parties/hooks/{}", what.replace(' ', "-"));
         let mut sender = Socket::open(&server.address, &room).await;
-        // Members of the room that read, and one that does not.
+        // Members of the room that read, and one that does not read.
         let mut readers = JoinSet::new();
         for _ in 0..4 {
             let mut reader = Socket::open(&server.address, &room).await;
@@ -32,7 +32,7 @@ pub(super) async fn a_hook_that_panics_hangs_or_floods_is_ended_and_others_are_s
             "{what} has no end: {:?}",
             began.elapsed()
         );
-        // Who was flooded and could not keep up was told so before.
+        // A member that was flooded and could not keep up was told so before.
         let Received::Closed(1011 | 1013, _) = end else {
             panic!("{what}: {end:?}")
         };
@@ -40,7 +40,7 @@ pub(super) async fn a_hook_that_panics_hangs_or_floods_is_ended_and_others_are_s
         let grown = most.saturating_sub(before);
         assert!(grown < MEMORY, "{what}: {} more", mib(grown));
         drop((readers, deaf));
-        // The room is there again.
+        // The room is available again.
         let mut again = Socket::open(&server.address, &room).await;
         again.echo("well").await;
         measured.push(format!("{what}: {slowest:.0?}, +{}", mib(grown)));
@@ -48,8 +48,8 @@ pub(super) async fn a_hook_that_panics_hangs_or_floods_is_ended_and_others_are_s
     assert_eq!(server.logged("a hook panicked"), 1);
     assert_eq!(server.logged("past the turn limit"), 4);
 
-    // A flood that never waits keeps a thread until its limit. With more of them than
-    // threads, others wait, but not for longer than that.
+    // A flood that never waits keeps a thread until its limit. If there are more floods
+    // than threads, others wait, but not longer than that limit.
     let mut flooding = Vec::new();
     for room in 0..FLOODS {
         let path = format!("/parties/hooks/{room}");
@@ -71,8 +71,8 @@ pub(super) async fn a_hook_that_panics_hangs_or_floods_is_ended_and_others_are_s
     ))
 }
 
-/// Uses another party until the misbehaving turn must have ended; the slowest answer,
-/// and the most memory.
+/// Uses another party until the misbehaving turn must have ended. Returns the slowest
+/// answer and the largest memory.
 async fn others_are_served(server: &Server) -> (Duration, u64) {
     let mut other = Socket::open(&server.address, "/parties/echo/other").await;
     assert_eq!(other.next().await, Received::Text("welcome".into()));
@@ -90,10 +90,10 @@ async fn others_are_served(server: &Server) -> (Duration, u64) {
     (slowest, most)
 }
 
-/// More than there are threads on a small machine.
+/// More floods than a small machine has threads.
 const FLOODS: u32 = 4;
-/// For a message there and back, and a new socket: less than if they had to wait for the
-/// end of the turn.
+/// The limit for a message there and back, and for a new socket. It is less than if
+/// they had to wait for the end of the turn.
 const SLOWEST: Duration = Duration::from_secs(2);
 /// Six members may each be 4 MiB behind, in messages of a few bytes.
 const MEMORY: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! The identity provider is down, slow, flapping, broken, and rotates its keys, while
+//! The identity provider is down, slow, unstable or broken, and rotates its keys, while
 //! clients come with good tokens and bad ones.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ enum Bad {
 pub(super) async fn an_issuer_in_trouble_refuses_no_valid_token_and_admits_no_bad_one() -> Done {
     let issuer = LocalIssuer::builder().start().await.expect("an issuer");
     let stranger = LocalIssuer::builder().start().await.expect("an issuer");
-    // All have their first key in common.
+    // All issuers have the same first key.
     stranger.rotate();
     let url = issuer.url();
     let start = Start {
@@ -66,7 +66,7 @@ pub(super) async fn an_issuer_in_trouble_refuses_no_valid_token_and_admits_no_ba
         running.push(tokio::spawn(Arc::clone(&clients).come_badly(bad)));
     }
     clients.trouble().await;
-    // Once all is well again, so is everyone with the newest key.
+    // When everything works again, everyone with the newest key is served.
     clients.issuer.fault(Fault::None);
     let began = Instant::now();
     let token = clients.valid();
@@ -93,7 +93,7 @@ pub(super) async fn an_issuer_in_trouble_refuses_no_valid_token_and_admits_no_ba
 }
 
 impl Clients {
-    /// One trouble after the other, with good times between.
+    /// One fault after another, with good times in between.
     async fn trouble(&self) {
         let phase = Duration::from_millis(800);
         for fault in [
@@ -106,7 +106,7 @@ impl Clients {
         ] {
             self.issuer.fault(fault);
             sleep(phase).await;
-            // A key that can't be looked up while the trouble lasts.
+            // This key can't be fetched while the fault lasts.
             self.issuer.rotate();
             sleep(phase).await;
             self.issuer.fault(Fault::None);
@@ -126,7 +126,7 @@ impl Clients {
         }
     }
 
-    /// A token that the server has not seen.
+    /// A token that the server has not seen before.
     fn valid(&self) -> String {
         let user = self.serial.fetch_add(1, Ordering::Relaxed);
         self.issuer.token().subject(&format!("user-{user}")).sign()
@@ -157,8 +157,8 @@ impl Clients {
         *outcomes.entry(outcome).or_default() += 1;
     }
 
-    /// The status of a request, which is answered in time; whether it may be tried
-    /// again; whether the token is blamed.
+    /// Sends a request, which must be answered in time. Returns its status, whether it
+    /// may be tried again, and whether the token is said to be bad.
     async fn get(&self, token: &str) -> (u16, bool, bool) {
         let began = Instant::now();
         let answer = request(&self.address, "GET", "/parties/chat/a", token).await;
@@ -167,7 +167,7 @@ impl Clients {
             "answered after {:?}",
             began.elapsed()
         );
-        // An echo room has no answers of its own.
+        // An echo room answers no requests itself, so it answers 404.
         let status = if answer.status == 404 {
             200
         } else {
@@ -192,7 +192,7 @@ impl Clients {
                 socket.close().await;
                 first
             }
-            // So many are being refused that the HTTP form is sent.
+            // So many sockets are being refused that the HTTP form is sent.
             Err(401) => Received::Closed(1008, String::new()),
             Err(503) => Received::Closed(1013, String::new()),
             Err(status) => panic!("{status}"),
@@ -243,6 +243,6 @@ impl Clients {
     }
 }
 
-/// Clients give a handshake 4 s.
+/// Clients give up a handshake after 4 s.
 const PATIENCE: Duration = Duration::from_secs(4);
 const RECOVERY: Duration = Duration::from_secs(20);

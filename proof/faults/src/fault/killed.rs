@@ -10,13 +10,13 @@ use super::{Done, join};
 use crate::client::Http;
 use crate::process::Start;
 
-/// What clients have been told, and what they last asked for.
+/// What clients were told, and what they asked for last.
 #[derive(Default)]
 struct Told {
-    /// A counter by its name: the last number that was acknowledged, and the one that
-    /// was asked for after it.
+    /// Counters by name: the last number that was acknowledged, and the number that was
+    /// asked for after it.
     counters: BTreeMap<String, (u64, u64)>,
-    /// Rooms that a user was told to own: which, and who.
+    /// Rooms that a user was told to own: the room and the user.
     owned: BTreeSet<(String, usize)>,
     acknowledged: usize,
 }
@@ -28,8 +28,8 @@ struct Clients {
     tokens: Vec<String>,
 }
 
-/// 200 times: clients write and claim, the server is killed, and starts again with all
-/// that it has acknowledged, and nothing that nobody asked for.
+/// 200 times: clients write and claim, and the server is killed. It starts again with
+/// everything that it had acknowledged, and with nothing that nobody asked for.
 pub(super) async fn a_server_that_is_killed_loses_nothing_acknowledged() -> Done {
     let issuer = LocalIssuer::builder().start().await.expect("an issuer");
     let folder = tempfile::tempdir().expect("a folder");
@@ -59,7 +59,8 @@ pub(super) async fn a_server_that_is_killed_loses_nothing_acknowledged() -> Done
                 ]
             })
             .collect();
-        // Somewhere in the middle of it, each time somewhere else.
+        // The server is killed in the middle of the work, at a different point each
+        // time.
         let enough = clients.acknowledged() + 1 + (round * 37) % 50;
         while clients.acknowledged() < enough {
             clients.progress.notified().await;
@@ -162,7 +163,7 @@ async fn verify(clients: &Clients, address: &str, since: Since) {
             (acknowledged..=asked).contains(&count),
             "{room}: {count} is stored, {acknowledged} was acknowledged, {asked} asked for"
         );
-        // What was not acknowledged may have been carried out.
+        // A write that was not acknowledged may still have been carried out.
         clients.with(|told| told.counters.insert(room, (count, count)));
     }
     let mut owners = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The faults, a file each.
+//! The faults, one file each.
 
 mod clock_jumps;
 mod connect_and_close;
@@ -16,21 +16,21 @@ use std::pin::Pin;
 
 use tokio::task::JoinHandle;
 
-/// A fault, and what must hold in it.
+/// A fault, and what must hold while it lasts.
 pub(crate) struct Fault {
     pub(crate) name: &'static str,
     pub(crate) run: fn() -> Pin<Box<dyn Future<Output = Done> + Send>>,
 }
 
-/// What a fault has come to, when nothing has failed.
+/// The result of a fault when nothing has failed.
 pub(crate) enum Done {
-    /// All that must hold does; what was measured.
+    /// Everything that must hold does. The text says what was measured.
     Holds(String),
-    /// The fault can't be brought about here, and why.
+    /// The fault can't be produced here. The text says why.
     NotHere(String),
 }
 
-/// Waits for clients; one that fails, fails the fault.
+/// Waits for clients. If one fails, the fault fails.
 pub(crate) async fn join(clients: impl IntoIterator<Item = JoinHandle<()>>) {
     for client in clients {
         if let Err(failure) = client.await {

@@ -32,7 +32,8 @@ pub(super) async fn a_client_that_never_reads_is_told_1013_and_costs_a_bounded_a
     let before = server.memory();
     let (mut most, mut spoken) = (before, 0);
     loop {
-        // Each comes back before the next is sent, so readers are behind by little.
+        // Each message comes back before the next is sent, so readers are only slightly
+        // behind.
         speaker.echo(&message(spoken)).await;
         spoken += 1;
         most = most.max(server.memory());
@@ -46,8 +47,9 @@ pub(super) async fn a_client_that_never_reads_is_told_1013_and_costs_a_bounded_a
         }
         assert!(spoken < MESSAGES, "they are still in the room: {counts}");
     }
-    // They are no longer in the room, and each who now reads is told why.
-    // All of them now: a server waits for 5 s until its last frame is taken.
+    // They are no longer in the room, and each one that reads now is told why. They
+    // must all read now, because a server waits only 5 s for its last frame to be
+    // taken.
     let told = deaf.into_iter().map(|mut stream| {
         tokio::spawn(async move {
             let mut received = Vec::new();
@@ -71,8 +73,8 @@ pub(super) async fn a_client_that_never_reads_is_told_1013_and_costs_a_bounded_a
     ))
 }
 
-/// A client that does not read on, behind a small buffer: otherwise the system takes up
-/// to 32 MiB in its place.
+/// A client that does not go on reading, behind a small buffer. Without that, the
+/// system would hold up to 32 MiB for the client.
 async fn join_deaf(server: &Server) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(64 << 10).expect("a size");
@@ -90,10 +92,11 @@ const ROOM: &str = "/parties/crowd/a";
 const END: &str = "end";
 const DEAF: usize = 20;
 const READERS: usize = 20;
-/// Far more than 4 MiB of queue, and what the system holds for the server.
+/// Far more than the 4 MiB of the queue and the bytes that the system holds for the
+/// server.
 const MESSAGES: usize = 600;
 const BYTES: usize = 64 * 1024;
-/// The close frame: 1013, and why.
+/// The close frame: 1013, and the reason.
 const TOO_SLOW: &[u8] = b"\x88\x1d\x03\xf5the client reads too slowly";
-/// What waits for slow clients is shared by them; 4 MiB for each would be more.
+/// Slow clients share the waiting messages. 4 MiB for each would be more than this.
 const MEMORY: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! Clients that send a byte now and then: of headers, of a body, of a frame.
+//! Clients that send a byte now and then: of headers, a body, or a frame.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ async fn by_slowhttptest(kind: &[&str], limit: Duration) -> Done {
         }
         let clients = server.descriptors() - before;
         most = most.max(clients);
-        // All are gone by the server's hand; slowhttptest would go on.
+        // The server has ended all of them; slowhttptest would go on.
         if most >= CLIENTS && clients <= 2 {
             attack.abort();
             break began.elapsed();
@@ -98,7 +98,7 @@ pub(super) async fn slow_frames_hold_up_nobody_and_are_dropped() -> Done {
                 loop {
                     tokio::select! {
                         () = &mut pause => break,
-                        // The welcome and pings, until the end.
+                        // The welcome frame and pings, until the end.
                         read = stream.read(&mut received) => {
                             if matches!(read, Ok(0) | Err(_)) {
                                 return;
@@ -125,7 +125,7 @@ pub(super) async fn slow_frames_hold_up_nobody_and_are_dropped() -> Done {
     }
     assert!(slowest < SLOWEST, "others waited {slowest:?}");
 
-    // A frame that takes as long as it may, and comes, is handled.
+    // A frame that takes as long as it may, and is completed, is handled.
     let (mut stream, _) = upgrade(&server.address, "/parties/echo/a")
         .await
         .expect("it listens");
@@ -173,5 +173,5 @@ async fn served(server: &Server) -> Duration {
 
 const CLIENTS: usize = 300;
 const SLOWEST: Duration = Duration::from_secs(1);
-/// What a limit may be exceeded by on a busy machine.
+/// By how much a limit may be exceeded on a busy machine.
 const SPARE: Duration = Duration::from_secs(8);

@@ -1,11 +1,11 @@
-//! A room that tells everything to everyone, and counts who comes and goes.
+//! A room that broadcasts everything, and counts who comes and goes.
 
 use partyserver::{
     CloseEvent, Connection, Context, Handshake, Message, Request, Response, Result, Server, answer,
 };
 use serde_json::json as value;
 
-/// Broadcasts each text; a request is answered with the counts.
+/// Broadcasts each text. Answers a request with the counts.
 #[derive(Default)]
 pub(super) struct Crowd {
     joined: usize,

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use partyserver::{Connection, Context, Message, Result, Server};
 
-/// Does as it is told to; any other text comes back.
+/// Does what a text asks for. Any other text is echoed.
 #[derive(Default)]
 pub(super) struct Misbehaving {
     opened: Vec<File>,
@@ -20,12 +20,13 @@ impl Server for Misbehaving {
         match message.as_text()? {
             "panic" => panic!("as told"),
             "never" => std::future::pending().await,
-            // Without waiting for anything, ever.
+            // This never waits for anything.
             "flood" => loop {
                 cx.room().broadcast(FLOOD);
             },
             "flood one" => loop {
-                // It is closed as too slow, and the hook does not care.
+                // The client is closed because it is too slow, and the hook ignores
+                // that.
                 let _ = from.send(FLOOD);
             },
             "flood and wait" => loop {

@@ -1,4 +1,4 @@
-//! A room with an owner, whose storage its owner writes and reads over HTTP.
+//! A room with an owner. The owner writes and reads its storage over HTTP.
 
 use agents_oauth2_jwt_bearer::{AuthContext, Overwrite, OwnerError, RoomOwnership};
 use http::{Method, StatusCode};
@@ -6,9 +6,9 @@ use partyserver::{
     Context, Request, RequestGate, Response, Result, Server, SqlError, StorageError, answer,
 };
 
-/// `POST …/claim` makes the caller the owner. `PUT …?key=K&value=V` writes, and
-/// answers when it is durable; `GET …?key=K` reads; with `sql` they do so in the room's
-/// SQL database.
+/// `POST …/claim` makes the caller the owner. `PUT …?key=K&value=V` writes, and answers
+/// when the write is durable. `GET …?key=K` reads. With `sql`, both use the room's SQL
+/// database.
 pub(super) struct Vault;
 
 impl Server for Vault {
@@ -49,7 +49,8 @@ impl Server for Vault {
         Ok(RequestGate::Answer(match claimed {
             Ok(()) => answer::text(StatusCode::OK, subject),
             Err(OwnerError::AlreadyOwned) => answer::text(StatusCode::CONFLICT, "It has an owner."),
-            // What the store says, so that a test can tell a full disk from other trouble.
+            // The store's own text, so that a test can distinguish a full disk from
+            // other problems.
             Err(error) => answer::text(StatusCode::INSUFFICIENT_STORAGE, error.to_string()),
         }))
     }

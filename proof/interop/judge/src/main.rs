@@ -1,10 +1,11 @@
-//! Says of tokens what this repository's verifier and the crate `jsonwebtoken` make
-//! of them, for the differential test.
+//! Says what this repository's verifier and the crate `jsonwebtoken` think of tokens,
+//! for the differential test.
 //!
-//! The first line of the standard input is what both are configured with, as JSON:
-//! `{"issuer","audience","leeway","keys"}`, `keys` being a JWK Set. Each further line
-//! is a JSON text, a token. Each answer is a line of JSON: `{"interoperable","rfc9068",
-//! "jsonwebtoken"}`, each `accepted` or why not.
+//! The first line of the standard input configures both, as JSON:
+//! `{"issuer","audience","leeway","keys"}`, where `keys` is a JWK Set. Each further
+//! line is a JSON text, a token. Each answer is a line of JSON:
+//! `{"interoperable","rfc9068", "jsonwebtoken"}`. Each of these is `accepted` or the
+//! reason for a refusal.
 
 mod other;
 mod ours;
@@ -35,5 +36,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What is said of a token that is accepted.
+/// The verdict on a token that is accepted.
 const ACCEPTED: &str = "accepted";

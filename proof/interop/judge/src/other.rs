@@ -1,5 +1,5 @@
-//! The crate `jsonwebtoken`, used as its documentation shows, with every check that
-//! it has.
+//! The crate `jsonwebtoken`, used as in its documentation, with every check that it
+//! has.
 
 use std::error::Error;
 
@@ -27,7 +27,7 @@ impl Decoder {
         })
     }
 
-    /// What it says of a token.
+    /// The crate's verdict on a token.
     pub(crate) fn judge(&self, token: &str) -> String {
         let key_id = match decode_header(token) {
             Ok(header) => header.kid,
@@ -62,7 +62,7 @@ impl Decoder {
     }
 }
 
-/// The kind of an error, without what it says of the token.
+/// The kind of an error, without its details about the token.
 fn name(error: &jsonwebtoken::errors::Error) -> String {
     let kind = format!("{:?}", error.kind());
     kind.split('(').next().unwrap_or_default().to_owned()

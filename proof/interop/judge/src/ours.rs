@@ -1,4 +1,4 @@
-//! The verifier as hosts use it, with a provider that is a text.
+//! The verifier as hosts use it, with a provider that is just a text.
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::ACCEPTED;
 
-/// A verifier of each profile.
+/// One verifier for each profile.
 pub(crate) struct Verifiers {
     interoperable: Verifier,
     rfc9068: Verifier,
@@ -37,7 +37,7 @@ impl Verifiers {
         })
     }
 
-    /// What both say of a token.
+    /// The verdicts of both verifiers on a token.
     pub(crate) async fn judge(&self, token: &str) -> (&'static str, &'static str) {
         let interoperable = judge(&self.interoperable, token).await;
         (interoperable, judge(&self.rfc9068, token).await)
@@ -51,12 +51,12 @@ async fn judge(verifier: &Verifier, token: &str) -> &'static str {
     };
     let verdict = |outcome| match outcome {
         Ok(_) => ACCEPTED,
-        // A key that is not there is looked up only so often.
+        // Unknown keys are fetched only at a limited rate.
         Err(Error::Unavailable { .. }) => Invalid::UnknownKey.code(),
         Err(error) => error.code(),
     };
     let first = verdict(verifier.verify(&token).await);
-    // The second time it is one that was verified before.
+    // The second time the verifier has seen the token before, so this checks its cache.
     assert_eq!(verdict(verifier.verify(&token).await), first);
     first
 }
