@@ -205,8 +205,8 @@ async fn an_owner_that_was_changed_in_the_store_is_noticed() {
             // Without an owner the room is nobody's, and the next visitor can become
             // its owner.
             assert_eq!(stage.alice.closed(), not_yours(), "{visitor} came");
-            let is_admitted = owner.is_none_or(|owner| owner == visitor);
-            let expected = if is_admitted { None } else { not_yours() };
+            let is_open = owner.is_none_or(|owner| owner == visitor);
+            let expected = if is_open { None } else { not_yours() };
             assert_eq!(socket.closed(), expected, "{visitor}");
         }
     }

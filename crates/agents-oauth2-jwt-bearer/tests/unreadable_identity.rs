@@ -37,7 +37,7 @@ async fn it_has_ended_and_is_not_anonymous() {
         let answer = server.on_request(&cx, Request::default()).await.unwrap();
         assert_eq!(answer.status(), status, "{kept}");
         let admission = server.on_admit(&cx, &Handshake::default()).await.unwrap();
-        let is_admitted = matches!(admission, Admission::Admit);
-        assert_eq!(is_admitted, status == 200, "{kept}");
+        let is_open = matches!(admission, Admission::Admit);
+        assert_eq!(is_open, status == 200, "{kept}");
     }
 }

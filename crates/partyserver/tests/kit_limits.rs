@@ -55,7 +55,10 @@ async fn a_message_that_is_too_large() {
     assert_eq!(socket.received(), ["four".into()]);
     room.send(&socket, "fives").await.unwrap();
     assert_eq!(socket.received(), []);
-    assert_eq!(socket.closed(), Some(Close::new(1009, "")));
+    assert_eq!(
+        socket.closed(),
+        Some(Close::new(1009, "the message is too large"))
+    );
     assert!(room.room().connections().is_empty());
 }
 

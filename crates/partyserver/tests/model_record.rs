@@ -93,7 +93,7 @@ impl ConnectionPort for Port {
     fn record(&self) -> &record::ConnectionRecord {
         &self.0
     }
-    fn is_admitted(&self) -> bool {
+    fn is_open(&self) -> bool {
         false
     }
     fn send(&self, _: &Message) -> Result<(), SendError> {

@@ -186,7 +186,7 @@ impl<S: Server> Inbox for RoomCell<S> {
             let slot = self.wait().await;
             // The connection may have been closed while this waited. Then it must not
             // wake the room.
-            if !conn.is_admitted(conn.now()) {
+            if !conn.is_open(conn.now()) {
                 return;
             }
             let from = connection.clone();

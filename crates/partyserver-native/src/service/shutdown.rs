@@ -1,11 +1,10 @@
 //! The end of a server: running work may finish, open sockets are told, and the store
 //! is closed last.
 
-use partyserver::Close;
+use partyserver::host::closing::server_stops;
 use tokio::time::{Instant, timeout_at};
 
 use super::PartyService;
-use crate::socket::STOPS;
 
 impl PartyService {
     /// Stops: new requests get 503, every socket is closed with 1001, and running work
@@ -23,7 +22,7 @@ impl PartyService {
         let deadline = Instant::now() + site.limits.shutdown_time;
         site.host.stop.begin();
         for room in site.rooms.all() {
-            let close = Close::new(Close::GOING_AWAY, STOPS);
+            let close = server_stops();
             room.connections().close_all(&close);
         }
         let ended = async {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use futures_util::task::AtomicWaker;
 use partyserver::host::ConnectionPort;
 use partyserver::host::backlog::{Capacity, Waiting};
+use partyserver::host::closing;
 use partyserver::host::life::{Change, Life, Rest};
 use partyserver::host::record::ConnectionRecord;
 use partyserver::{Close, Connection, Message, PartyOptions, SendError};
@@ -136,7 +137,7 @@ impl Conn {
     }
 
     /// Whether a frame of this socket may still be handled.
-    pub(crate) fn is_admitted(&self, now: SystemTime) -> bool {
+    pub(crate) fn is_open(&self, now: SystemTime) -> bool {
         let mut is_open = false;
         // One step, so that no renewal comes between the check and the answer.
         self.step(|life| {
@@ -182,12 +183,12 @@ impl Conn {
 
     /// Ends a connection whose client reads too slowly, or could not read yet.
     pub(crate) fn close_slow(&self) {
-        let reason = if self.lock().is_sending {
-            "the client reads too slowly"
+        let close = if self.lock().is_sending {
+            closing::reads_too_slowly()
         } else {
-            "too much was sent to a new client"
+            closing::too_much_at_first()
         };
-        self.close(Close::new(Close::TRY_AGAIN_LATER, reason), Rest::Dropped);
+        self.close(close, Rest::Dropped);
     }
 
     /// Ends the connection without a close frame, because its stream has ended.
@@ -303,8 +304,8 @@ impl ConnectionPort for Conn {
         &self.record
     }
 
-    fn is_admitted(&self) -> bool {
-        self.is_admitted(self.now())
+    fn is_open(&self) -> bool {
+        self.is_open(self.now())
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
@@ -464,7 +465,7 @@ mod tests {
             std::thread::scope(|scope| {
                 scope.spawn(|| conn.close(Close::new(4000, ""), Rest::Sent));
                 scope.spawn(|| conn.renew(at(90), expired()));
-                scope.spawn(|| conn.is_admitted(at(60)));
+                scope.spawn(|| conn.is_open(at(60)));
                 scope.spawn(|| look(&conn, at(60)));
                 scope.spawn(|| conn.queue(&"hello".into(), at(59)));
             });
@@ -472,7 +473,7 @@ mod tests {
             assert!(matches!(first, Some(3000 | 4000)), "{first:?}");
             assert_eq!(look(&conn, at(90)).0, first);
             assert_eq!(conn.connections.len(), 0);
-            assert!(!conn.is_admitted(at(0)));
+            assert!(!conn.is_open(at(0)));
         }
     }
 }

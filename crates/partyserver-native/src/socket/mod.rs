@@ -19,8 +19,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use hyper::upgrade::OnUpgrade;
 use partyserver::host::ConnectionPort;
+use partyserver::host::closing::server_stops;
 use partyserver::host::life::Rest;
-use partyserver::{BoxFuture, Close, CloseEvent, Error, Message, loggable};
+use partyserver::{BoxFuture, CloseEvent, Error, Message, loggable};
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::connection::Conn;
@@ -68,7 +69,7 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn Inbox>)
     // Either the code that stops the server has seen the connection, or the connection
     // sees the stop.
     if stop.has_begun() {
-        conn.close(Close::new(Close::GOING_AWAY, STOPS), Rest::Sent);
+        conn.close(server_stops(), Rest::Sent);
     }
     drop(stop);
     let record = conn.as_record();
@@ -99,6 +100,3 @@ pub(crate) async fn run(arrival: Arrival, conn: Arc<Conn>, room: Arc<dyn Inbox>)
         .await;
     drop(place);
 }
-
-/// The reason in close frames when the server stops.
-pub(crate) const STOPS: &str = "the server stops";

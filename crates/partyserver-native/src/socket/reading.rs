@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use futures_util::{Sink, Stream};
+use partyserver::host::closing::broken_rule;
 use partyserver::{Close, CloseEvent};
 use tokio_websockets::Error as WsError;
 use tokio_websockets::proto::ProtocolError;
@@ -57,7 +58,7 @@ impl Socket {
         }
         if self.is_open()
             && let Some(message) = from_wire(message)
-            && self.conn.is_admitted(wall)
+            && self.conn.is_open(wall)
         {
             self.turn = Some(Arc::clone(&self.room).message(Arc::clone(&self.conn), message));
         }
@@ -79,7 +80,7 @@ impl Socket {
         };
         // The stream has queued its own close frame, except when fragments are too large
         // together. In that case this frame is sent; otherwise the stream refuses it.
-        let close = close_message(&Close::new(code, ""));
+        let close = close_message(&broken_rule(code));
         let _ = Pin::new(&mut self.stream).start_send(close);
         self.is_flushed = false;
         Outcome::Broke(CloseEvent::clean(code, ""))

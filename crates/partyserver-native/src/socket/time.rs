@@ -46,7 +46,7 @@ impl Socket {
                 return None;
             }
             // The deadline may have passed. Then `fill` has its close frame.
-            if self.is_open() && !self.conn.is_admitted(self.conn.now()) {
+            if self.is_open() && !self.conn.is_open(self.conn.now()) {
                 cx.waker().wake_by_ref();
                 return None;
             }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use partyserver::host::closing;
 use partyserver::{Close, PartyOptions};
 use wasm_bindgen::JsValue;
 
@@ -29,11 +30,11 @@ impl Arrived {
     ) -> Self {
         let own = sender.map_or(0, |conn| conn.load().get());
         let close = if length > options.max_message {
-            too_large()
+            closing::message_too_large()
         } else if turns.is_busy() && own + length > options.max_queued_bytes
             || is_full(turns, length)
         {
-            Close::new(Close::TRY_AGAIN_LATER, "too many messages wait")
+            closing::too_many_wait()
         } else {
             return Self::Message(message.0, message.1);
         };
@@ -61,10 +62,6 @@ impl Arrived {
 /// Whether so much waits in the room already that there is no place for these bytes.
 pub(super) fn is_full(turns: &Turns, bytes: usize) -> bool {
     turns.is_busy() && turns.load().get() + bytes > MAX_WAITING
-}
-
-pub(super) fn too_large() -> Close {
-    Close::new(Close::TOO_LARGE, "the message is too large")
 }
 
 /// What a waiting message costs in addition to its bytes.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use partyserver::host::ConnectionPort;
 use partyserver::host::admission::Newcomer;
+use partyserver::host::closing::message_too_large;
 use partyserver::host::failure::Failure;
 use partyserver::host::gate::{AnyGate, Gate};
 use partyserver::host::instance::Instance;
@@ -19,7 +20,7 @@ use serde_json::Value;
 use wasm_bindgen::JsValue;
 use worker_sys::types::DurableObjectState;
 
-use super::arrival::{Arrived, is_full, too_large};
+use super::arrival::{Arrived, is_full};
 use super::connection::Conn;
 use super::event::{Answered, Ending, Handled, Left, Rung, Unheard};
 use super::port::Port;
@@ -259,7 +260,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                 let connection = ending.0.get_or_init(|| conn.handle());
                 // The connection may have been closed while the message waited for its
                 // turn.
-                if !conn.is_admitted() {
+                if !conn.is_open() {
                     return Ok(());
                 }
                 let message = match arrived {
@@ -270,7 +271,7 @@ impl<S: Server> AnyRoom for RoomCell<S> {
                     }
                 };
                 if message.as_bytes().len() > cell.options().max_message {
-                    conn.close(too_large(), Rest::Sent);
+                    conn.close(message_too_large(), Rest::Sent);
                     return Ok(());
                 }
                 instance.message(connection, message).await

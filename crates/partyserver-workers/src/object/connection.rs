@@ -100,7 +100,7 @@ impl Conn {
 
     /// Whether a frame of the connection may be handled or sent. If the connection is
     /// past its deadline, this call ends it.
-    pub(super) fn is_admitted_at(&self, now: SystemTime) -> bool {
+    pub(super) fn is_open_at(&self, now: SystemTime) -> bool {
         if self.life.borrow().is_open(now) {
             return true;
         }
@@ -136,7 +136,7 @@ impl Conn {
 
     /// Whether a message that arrives now can still be handled.
     pub(super) fn is_read(&self) -> bool {
-        self.is_read.get() && self.is_admitted()
+        self.is_read.get() && self.is_open()
     }
 
     /// Sends what [`encode`] made. The caller has just checked that the connection is
@@ -200,12 +200,12 @@ impl ConnectionPort for Conn {
         &self.record
     }
 
-    fn is_admitted(&self) -> bool {
-        self.is_admitted_at(now())
+    fn is_open(&self) -> bool {
+        self.is_open_at(now())
     }
 
     fn send(&self, message: &Message) -> Result<(), SendError> {
-        if self.is_admitted() {
+        if self.is_open() {
             self.send_encoded(&encode(message))
         } else {
             Err(SendError)
@@ -227,7 +227,7 @@ impl ConnectionPort for Conn {
     fn renew(&self, until: SystemTime, close: Close) -> bool {
         // If the connection's time is up, it ends here, in case nothing has ended it
         // before.
-        let is_open = self.is_admitted() && self.life.borrow_mut().renew(until, close, now());
+        let is_open = self.is_open() && self.life.borrow_mut().renew(until, close, now());
         if is_open {
             self.deadline_moved();
         }

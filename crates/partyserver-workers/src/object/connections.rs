@@ -62,7 +62,7 @@ impl Connections {
         // Asking a connection may end it, so the list is not borrowed meanwhile.
         let mut open = self.0.borrow().clone();
         let now = time::now();
-        open.retain(|conn| conn.is_admitted_at(now));
+        open.retain(|conn| conn.is_open_at(now));
         open
     }
 }

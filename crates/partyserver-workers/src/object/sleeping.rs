@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use partyserver::Close;
 use partyserver::host::RESERVED;
+use partyserver::host::closing;
 use partyserver::host::record::Sleeping;
 use wasm_bindgen::JsCast;
 
@@ -60,7 +61,7 @@ fn attach(conn: &Conn, sleeping: &Sleeping) -> Result<(), String> {
 /// the object's sleep.
 fn unkept(conn: &Conn, problem: &str) {
     tracing::error!(problem, "a connection's record can't be kept");
-    conn.handle().revoke(Close::new(Close::INTERNAL_ERROR, ""));
+    conn.handle().revoke(closing::cannot_be_kept());
 }
 
 /// Deletes what [`store`] has put in storage.

@@ -6,10 +6,10 @@
 use std::sync::{Arc, OnceLock};
 
 use super::answer::try_again;
+use super::closing;
 use super::failure::{Failure, Place};
 use super::instance::{Connecting, Instance};
 use super::record::ConnectionRecord;
-use crate::close::Close;
 use crate::error::Result;
 use crate::http_types::{Handshake, Refusal};
 use crate::room::attachments::{Attachments, Principal};
@@ -72,7 +72,7 @@ impl<J: Clone> Newcomer<J> {
             Connecting::Refused(refusal) => return Ok(Entry(Some(refusal))),
         };
         if door.open() >= max_connections {
-            return Ok(Entry(Some(room_is_full())));
+            return Ok(Entry(Some(full())));
         }
         let id = public_id(handshake, &attachments, door);
         let tags = std::iter::once(id.clone()).chain(tags).collect();
@@ -165,11 +165,8 @@ fn may_share(newcomer: &Attachments, holder: &Connection) -> bool {
     }
 }
 
-fn room_is_full() -> Refusal {
-    try_again(
-        "The room is full",
-        Close::new(Close::TRY_AGAIN_LATER, "the room is full"),
-    )
+fn full() -> Refusal {
+    try_again("The room is full", closing::room_is_full())
 }
 
 /// A copy of a URL in memory of its own. The URL of a request may share the buffer that

@@ -3,6 +3,7 @@
 use http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 
+use super::closing::try_again_later;
 use crate::answer;
 use crate::body::Body;
 use crate::close::Close;
@@ -31,10 +32,7 @@ pub fn unavailable(reason: &'static str) -> Response {
 /// The refusal of an upgrade that may succeed soon: no place is free, or the room can't
 /// be reached.
 pub fn at_capacity(reason: &'static str) -> Refusal {
-    try_again(
-        reason,
-        Close::new(Close::TRY_AGAIN_LATER, "try again later"),
-    )
+    try_again(reason, try_again_later())
 }
 
 /// The same, with a close frame that says more.

@@ -5,8 +5,8 @@
 use http::StatusCode;
 
 use super::answer::own;
+use super::closing::{failure_text, hook_failed};
 use crate::answer::text;
-use crate::close::Close;
 use crate::error::{Error, Result};
 use crate::http_types::{Refusal, Response};
 use crate::loggable::{escaped, loggable};
@@ -64,7 +64,7 @@ impl Failure {
     /// Logs the failure and closes the connection whose event failed.
     pub fn close(&self, id: &str, place: Place<'_>, connection: &Connection) {
         self.log(id, place, Some(connection));
-        connection.close(Close::INTERNAL_ERROR, failure_text(id));
+        connection.end(hook_failed(id));
     }
 
     /// The answer to the request that failed. The failure is logged, unless the client
@@ -82,8 +82,7 @@ impl Failure {
     /// The refusal of the upgrade that failed. The failure is logged.
     pub fn to_refusal(&self, id: &str, place: Place<'_>) -> Refusal {
         self.log(id, place, None);
-        let close = Close::new(Close::INTERNAL_ERROR, failure_text(id));
-        Refusal::closing(failed(id), close)
+        Refusal::closing(failed(id), hook_failed(id))
     }
 }
 
@@ -92,15 +91,11 @@ pub fn failed(id: &str) -> Response {
     own(StatusCode::INTERNAL_SERVER_ERROR, failure_text(id))
 }
 
-/// What a client is told of a failure.
-fn failure_text(id: &str) -> String {
-    format!("Internal server error ({id})")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::body::BodyError;
+    use crate::close::Close;
 
     const PLACE: Place<'static> = Place {
         party: "chat",

@@ -112,7 +112,7 @@ impl<S: Server> Instance<S> {
     /// with 1011 and the id of the log line.
     pub async fn message(&mut self, connection: &Connection, message: Message) -> Result<()> {
         self.start().await?;
-        if !connection.is_admitted() {
+        if !connection.is_open() {
             return Ok(());
         }
         let cx = Context::for_connection(self.room.clone(), connection.clone());

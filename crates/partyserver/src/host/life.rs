@@ -6,6 +6,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::closing::stream_ended;
 pub use crate::close::Rest;
 use crate::close::{Close, CloseEvent};
 
@@ -133,8 +134,7 @@ impl Life {
 
     /// The connection's stream has ended, so nothing can be sent any more.
     pub fn gone(&mut self) -> Change {
-        let close = Close::new(Close::GOING_AWAY, "");
-        self.end(close, Rest::Dropped, Side::Theirs)
+        self.end(stream_ended(), Rest::Dropped, Side::Theirs)
     }
 
     /// Sets the time at which the room wants the connection to end. The earliest such

@@ -10,6 +10,7 @@
 //! | [`gate`] | what a party's gate is asked, with the party's options |
 //! | [`admission`] | how an upgrade becomes a connection: hooks, public id, a full room |
 //! | [`instance`] | the order of a room's hooks |
+//! | [`closing`] | the code and the reason of every close frame that a host sends by itself |
 //! | [`life`] | what may be handled or sent at a time, and how a connection ends |
 //! | [`record`] | what sleeps with a socket |
 //! | [`alarm`] | when an alarm runs, is tried again, and when a room is woken |
@@ -23,6 +24,7 @@ pub mod admission;
 pub mod alarm;
 mod answer;
 pub mod backlog;
+pub mod closing;
 pub mod failure;
 mod finish;
 pub mod front;

@@ -121,6 +121,11 @@ impl Connection {
         self.0.close_at(deadline, close);
     }
 
+    /// Closes it with a frame of the host's.
+    pub(crate) fn end(&self, close: Close) {
+        self.0.close(close, Rest::Sent);
+    }
+
     pub(crate) fn renew(&self, until: SystemTime, close: Close) -> bool {
         self.0.renew(until, close)
     }
@@ -132,8 +137,8 @@ impl Connection {
         self.0.close(close, Rest::Dropped);
     }
 
-    pub(crate) fn is_admitted(&self) -> bool {
-        self.0.is_admitted()
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_open()
     }
 
     fn record(&self) -> &ConnectionRecord {

@@ -53,7 +53,7 @@ pub trait ConnectionPort: MaybeSend + MaybeSync {
     fn record(&self) -> &ConnectionRecord;
     /// Whether a frame of the connection may still be handled: the connection has not
     /// ended and is not past its deadline.
-    fn is_admitted(&self) -> bool;
+    fn is_open(&self) -> bool;
     /// Queues a message.
     ///
     /// # Errors

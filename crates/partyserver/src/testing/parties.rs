@@ -13,6 +13,7 @@ use super::site::{Answer, Site, as_upgrade};
 use super::socket::TestSocket;
 use crate::close::{Close, CloseEvent};
 use crate::error::Error;
+use crate::host::closing;
 use crate::host::life::{from_millis, to_millis};
 use crate::host::routes::Routes;
 use crate::http_types::{Handshake, Request, Response};
@@ -246,7 +247,7 @@ async fn send(socket: &TestSocket, message: Message) {
     let Some(room) = line.room() else { return };
     if message.as_bytes().len() > room.max_message() {
         let event = CloseEvent::clean(Close::TOO_LARGE, "");
-        line.ended(event, Some(Close::new(Close::TOO_LARGE, "")));
+        line.ended(event, Some(closing::message_too_large()));
         return;
     }
     room.message(line.clone(), message).await;

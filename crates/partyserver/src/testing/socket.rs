@@ -248,7 +248,7 @@ impl ConnectionPort for Handle {
         &self.record
     }
 
-    fn is_admitted(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.line.is_open()
     }
 
