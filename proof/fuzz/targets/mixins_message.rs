@@ -54,8 +54,6 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-type Guarded = WithAuth<WithOwnership<Probe>>;
-
 /// A room, and the state that is expected of it.
 struct World {
     room: TestRoom,
@@ -181,7 +179,7 @@ impl World {
             assert_eq!(claims.issuer(), ISSUER);
             assert!(claims.audiences().any(|audience| audience == "api"));
             assert!(!claims.subject().is_empty());
-            check_no_token_is_kept(connection, claims.as_map());
+            check_no_token_is_kept(&connection, claims.as_map());
             (claims.subject().to_owned(), identity.valid_until())
         });
         let end = match &identity {
