@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use partyserver::host::front::{BODY_TIME, MAX_HEAD};
+
 /// Limits of a server. A setter returns the limits again, so calls can be
 /// chained. A time of more than a year counts as a year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +29,9 @@ impl Limits {
     /// The defaults, as each setter says.
     pub fn new() -> Self {
         Self {
-            max_head: 64 * 1024,
+            max_head: MAX_HEAD,
             head_time: Duration::from_secs(10),
-            body_time: Duration::from_secs(30),
+            body_time: BODY_TIME,
             write_time: Duration::from_secs(30),
             max_sockets: 20_000,
             max_connections: 40_000,

@@ -218,6 +218,7 @@ hooks! {
 
         /// Runs in the room for each request with an identity, before anything else of
         /// the room looks at it. `Answer` ends it there. Default: admits.
+        ///
         /// No host calls it. A wrapper that authenticates calls it (`WithAuth`), before
         /// the owner is asked for and before `on_request`. It does not run for
         /// anonymous requests.

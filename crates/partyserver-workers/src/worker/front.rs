@@ -101,14 +101,6 @@ impl front::Site for Incoming {
         js::random_id()
     }
 
-    fn max_head(&self) -> usize {
-        MAX_HEAD
-    }
-
-    fn body_time(&self) -> Duration {
-        BODY_TIME
-    }
-
     /// The platform makes the URL absolute, and says who the client is.
     fn believe(&self, _: &mut Parts) -> Result<(), Box<Response>> {
         Ok(())
@@ -238,6 +230,3 @@ impl Known {
         }
     }
 }
-
-const MAX_HEAD: usize = 64 * 1024;
-const BODY_TIME: Duration = Duration::from_secs(30);

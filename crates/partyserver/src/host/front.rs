@@ -30,6 +30,11 @@ use crate::room::context::Lobby;
 use crate::router::Route;
 use crate::server::{ConnectGate, RequestGate};
 
+/// The largest head in bytes, unless a host lets it be set.
+pub const MAX_HEAD: usize = 64 * 1024;
+/// How long a client may take to send a body, unless a host lets it be set.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
+
 /// What serves requests: the part that each host implements itself.
 pub trait Site: MaybeSend + MaybeSync {
     /// Who a request comes from, as far as the host can tell.
@@ -50,9 +55,13 @@ pub trait Site: MaybeSend + MaybeSync {
     /// A random id, for a failure.
     fn random_id(&self) -> String;
     /// The largest head in bytes.
-    fn max_head(&self) -> usize;
+    fn max_head(&self) -> usize {
+        MAX_HEAD
+    }
     /// How long a client may take to send a body.
-    fn body_time(&self) -> Duration;
+    fn body_time(&self) -> Duration {
+        BODY_TIME
+    }
     /// Whether nothing is served any more.
     fn is_stopping(&self) -> bool {
         false

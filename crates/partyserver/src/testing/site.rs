@@ -100,14 +100,6 @@ impl front::Site for Site {
         self.kit.next_id()
     }
 
-    fn max_head(&self) -> usize {
-        MAX_HEAD
-    }
-
-    fn body_time(&self) -> Duration {
-        BODY_TIME
-    }
-
     fn believe(&self, head: &mut Parts) -> Result<(), Box<Response>> {
         if head.uri.authority().is_some() {
             return Ok(());
@@ -246,6 +238,3 @@ fn limited(body: Body, max: usize) -> Body {
         }),
     )
 }
-
-const MAX_HEAD: usize = 64 * 1024;
-const BODY_TIME: Duration = Duration::from_secs(30);
